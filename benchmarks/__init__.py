@@ -1,0 +1,1 @@
+"""What Holdfast costs, measured beside what people use today: `python -m benchmarks.run`."""

@@ -1,0 +1,98 @@
+"""Whole processes, run and measured: wall time, CPU, peak memory; with a pseudo-terminal where a bar shall be drawn."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 600.0
+#: For nginx, which does not look at credentials: that requests are signed is part of what everybody pays.
+ANYBODY = {"AWS_ACCESS_KEY_ID": "AKNGINX", "AWS_SECRET_ACCESS_KEY": "SKNGINX", "AWS_REGION": "us-east-1"}
+#: The unit of ru_maxrss: bytes on macOS, KiB elsewhere.
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class BenchmarkFailed(Exception):
+    """A measured program failed, or did not do what it was asked for."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What one process took: seconds of wall time and of CPU, and its peak resident memory in bytes."""
+
+    seconds: float
+    cpu: float
+    peak: int
+    output: str
+
+
+def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Nothing of the user's but PATH: no credentials, no proxies, no configuration files."""
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "PYTHONPATH": str(ROOT / "src"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **(extra or {}),
+    }
+
+
+def run(command: Sequence[str], env: Mapping[str, str], *, terminal: bool = False) -> Finished:
+    """Run to the end; BenchmarkFailed unless it ends with status 0.
+
+    With ``terminal`` the program's output goes to a pseudo-terminal, so that it draws what it draws for people.
+    """
+    reader, writer = _pseudo_terminal() if terminal else os.pipe()
+    output: list[bytes] = []
+    drain = threading.Thread(target=_drain, args=(reader, output))
+    drain.start()
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=env, cwd=ROOT)
+    os.close(writer)
+    limit = threading.Timer(TIMEOUT, process.kill)
+    limit.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        limit.cancel()
+        drain.join(10)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    text = b"".join(output).decode(errors="replace")
+    if process.returncode:
+        raise BenchmarkFailed(f"{' '.join(command)} ended with status {process.returncode}:\n{text[-2000:]}")
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * PEAK_UNIT, text)
+
+
+def _pseudo_terminal() -> tuple[int, int]:
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    return reader, writer
+
+
+def _drain(descriptor: int, output: list[bytes]) -> None:
+    """Collect what is written until the other end is closed (which a pseudo-terminal reports as an error)."""
+    try:
+        while data := os.read(descriptor, 1 << 16):
+            output.append(data)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

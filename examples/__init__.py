@@ -1,0 +1,1 @@
+"""Small programs that use Holdfast; each runs as it is, and as a test."""

@@ -1,0 +1,104 @@
+"""Objects under string keys, in any cloud and on the local machine, one set of promises for all.
+
+Names are loaded when they are first used, so that ``import holdfast`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine import Engine, Outcome
+    from .errors import (
+        AlreadyExists,
+        AuthError,
+        BucketNotFound,
+        ConfigError,
+        Conflict,
+        DecompressionError,
+        EncodingError,
+        HoldfastError,
+        Indeterminate,
+        IntegrityError,
+        InvalidKey,
+        NotFound,
+        PathConflict,
+        StoreError,
+        Throttled,
+        Timeout,
+        UnknownEncoding,
+        Unsupported,
+    )
+    from .files import CloudFiles, copy_objects
+    from .registry import open_object, open_store, register
+    from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
+    from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "engine": ("Engine", "Outcome"),
+    "errors": (
+        "AlreadyExists", "AuthError", "BucketNotFound", "ConfigError", "Conflict", "DecompressionError",
+        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PathConflict",
+        "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
+    ),
+    "files": ("CloudFiles", "copy_objects"),
+    "registry": ("open_object", "open_store", "register"),
+    "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
+    "types": ("Capabilities", "ListOptions", "ObjectInfo", "ReadOptions", "RemoveOptions", "WriteOptions"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AlreadyExists",
+    "AuthError",
+    "BucketNotFound",
+    "Capabilities",
+    "CloudFiles",
+    "ConfigError",
+    "Conflict",
+    "DecompressionError",
+    "EncodingError",
+    "Engine",
+    "Facade",
+    "HoldfastError",
+    "Indeterminate",
+    "IntegrityError",
+    "InvalidKey",
+    "ListOptions",
+    "NotFound",
+    "ObjectInfo",
+    "ObjectStore",
+    "Outcome",
+    "PathConflict",
+    "ReadOptions",
+    "RemoveOptions",
+    "SimpleWrapper",
+    "Store",
+    "StoreError",
+    "Throttled",
+    "Timeout",
+    "UnknownEncoding",
+    "Unsupported",
+    "Wrapper",
+    "WriteOptions",
+    "copy_objects",
+    "open_object",
+    "open_store",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if (home := _HOME.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

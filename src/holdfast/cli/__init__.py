@@ -1,0 +1,63 @@
+"""The command line: ``holdfast ls, cp, cat, head, rm, du, verify`` over every kind of store.
+
+Exit codes are the same everywhere:
+
+    0  everything was done          4    nothing was found at the location
+    1  some items failed: each is   130  interrupted by Ctrl-C
+       named on standard error, the  141  whoever read the output went away (as for any program in a pipe)
+       rest was done
+    2  a usage or configuration error: nothing was done
+
+Results go to standard output, everything else to standard error. This module imports next to nothing, so that
+``holdfast --version`` is instant; click and the commands are imported when one of them runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+NOTHING = 4
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+
+def main() -> NoReturn:
+    """Run the command that ``sys.argv`` names and end the process with its exit code."""
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or CLOSED_PIPE
+    # Not sys.exit: the interpreter would flush once more, and complain about a pipe that is closed; and workers
+    # abandoned by Ctrl-C, which may sit in native code, had better not meet an interpreter that is taken down.
+    # Stores are closed by now and the output is out.
+    os._exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command line, run in this process.
+
+    >>> run(["cp", "mem://cli-example/nothing-here", "mem://cli-example/copy"])
+    4
+    """
+    try:
+        if list(arguments) == ["--version"]:
+            from .. import __version__
+
+            print(f"holdfast {__version__}")  # noqa: T201 - this is what was asked for
+            return DONE
+        from .app import invoke
+
+        return invoke(list(arguments))
+    except BrokenPipeError:
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        sys.stderr.write("\nholdfast: interrupted\n")
+        return INTERRUPTED

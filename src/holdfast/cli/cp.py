@@ -1,0 +1,237 @@
+"""``holdfast cp``: first a plan that touches nothing, then the copies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import click
+
+from .. import progress
+from ..errors import PathConflict
+from ..files.copying import copy_objects
+from ..progress import Bar
+from ..store import ObjectStore
+from . import FAILED, output
+from .cat import stream
+from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look
+from .options import Command, Settings, shared
+
+Pair = tuple[str, str]
+
+
+EXAMPLES = """
+holdfast cp -r results s3://bucket/run1
+holdfast cp s3://bucket/run1/info.json ./
+holdfast cp -r -j 32 s3://bucket/run1 s3://bucket/run2 backup/
+holdfast cp - s3://bucket/run1/log.txt
+"""
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Copy objects and directories.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("target")
+@click.option("-r", "recursive", is_flag=True, help="Copy everything under directories.")
+@click.option("--decode", is_flag=True, help="Write decoded bytes where a source has a content encoding.")
+@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@shared("threads", "json", "progress", "endpoint", "anonymous")
+def command(
+    settings: Settings, sources: tuple[str, ...], target: str, recursive: bool, decode: bool, verbose: bool
+) -> int:
+    """Copy each SOURCE to TARGET, in parallel; every object appears there whole or not at all.
+
+    A source is an object, or with -r everything under SOURCE/. The contents of the source map onto the target,
+    whether or not that exists: "cp -r run1 s3://b/x" gives x/a, every time. A target that ends in "/" is a
+    directory: a single object keeps its name there. So does each of several sources. Stored bytes and their
+    attributes are copied as they are; symlinks inside local directories are left out. "-" as the source is standard
+    input, as the target standard output.
+    """
+    if STDIO in sources or target == STDIO:
+        return _copy_stdio(settings, sources, target, decode)
+    if len(sources) > 1 and not recursive and not locate(target).is_directory:
+        raise click.UsageError(f"several sources need a directory as the target: write {target}/")
+    tally = output.Tally()
+    places = [locate(source) for source in sources]
+    goal = locate(target)
+    with Opener(settings, [*places, goal]) as opener:
+        plan = _Plan(opener, goal, several=len(places) > 1)
+        _refuse_collisions(places, goal)
+        for place in places:
+            plan.add(look(opener, place, under=recursive), tally, recursive=recursive)
+        if plan.refused:
+            return FAILED
+        with progress.bar(settings.progress, "copying") as bar:
+            _copy(plan, settings, decode, tally, bar)
+    if settings.json:
+        output.json_line(tally.summary())
+    else:
+        output.close_with(tally.closing_line("copied"), verbose)
+    return tally.exit_code
+
+
+def _refuse_collisions(places: Sequence[Location], goal: Location) -> None:
+    seen: dict[str, Location] = {}
+    for place in places:
+        other = seen.setdefault(place.name, place)
+        if other is not place:
+            raise click.UsageError(
+                f"{other.text} and {place.text} would both become {goal.child(place.name)}: copy them one by one"
+            )
+
+
+@dataclass
+class _Job:
+    """Everything that goes from one store to another."""
+
+    source: ObjectStore
+    target: ObjectStore
+    pairs: list[Iterable[Pair]] = field(default_factory=list)
+
+
+class _Plan:
+    """What is to be copied where. Building it reads, but changes nothing."""
+
+    def __init__(self, opener: Opener, goal: Location, *, several: bool) -> None:
+        self.opener = opener
+        self.goal = goal
+        self.several = several
+        self.refused = False
+        self._jobs: dict[tuple[int, int], _Job] = {}
+
+    @property
+    def jobs(self) -> Iterable[_Job]:
+        """The work, by pairs of stores."""
+        return self._jobs.values()
+
+    def add(self, found: Found, tally: output.Tally, *, recursive: bool) -> None:
+        """Plan the copy of what was found, or report why there is none."""
+        if found.nothing:
+            tally.nothing_there(found.location.text)
+        elif found.info is None and not recursive:
+            tally.is_a_directory(found.location.text)
+            self.refused = True
+        else:
+            if found.info is not None:
+                self._add_object(found)
+            if found.directory is not None and recursive:
+                self._add_directory(found.directory)
+
+    def _add_object(self, found: Found) -> None:
+        if self.several or self.goal.is_directory:
+            spot = self.opener.directory(self.goal)
+            spot = Spot(spot.store, spot.key + found.location.name)
+        elif self.goal.local_directory() is not None:
+            raise PathConflict(f"{self.goal.text} is a directory: write {self.goal.text}/ to copy into it")
+        else:
+            spot = self.opener.object(self.goal)
+        if self._address(found.spot) == self._address(spot):
+            raise click.UsageError(f"{found.location.text} would be copied onto itself")
+        self._job(found.spot, spot).pairs.append([(found.spot.key, spot.key)])
+
+    def _add_directory(self, directory: Directory) -> None:
+        if self.goal.is_local and os.path.isfile(self.goal.url.local_path.rstrip("/")):
+            raise PathConflict(f"{self.goal.text} is a file: name a directory, or remove it first")
+        source, target = directory.spot, self.opener.directory(self.goal)
+        if self.several:
+            target = Spot(target.store, f"{target.key}{directory.location.name}/")
+        *where, under = self._address(source)
+        *there, inside = self._address(target)
+        if where == there and inside.startswith(under):
+            raise click.UsageError(f"{directory.location.text} would be copied into itself")
+        self._job(source, target).pairs.append(_pairs(directory, target.key))
+
+    def _job(self, source: Spot, target: Spot) -> _Job:
+        job = _Job(source.store, target.store)
+        return self._jobs.setdefault((id(source.store), id(target.store)), job)
+
+    def _address(self, spot: Spot) -> tuple[str, ...]:
+        """Where the spot really is, comparable between stores; directories end in "/"."""
+        there = spot.store._locate(spot.key + "x")
+        if there is None:
+            return (str(id(spot.store)), spot.key)
+        if there.vendor == "file":
+            path = os.path.realpath(self.opener.name(spot.store, spot.key))
+            return ("file", path if spot.key and not spot.key.endswith("/") else f"{path}/")
+        return (there.vendor, there.identity, there.bucket, there.key[:-1])
+
+
+def _pairs(directory: Directory, prefix: str) -> Iterator[Pair]:
+    cut = len(directory.spot.key)
+    if not cut and not prefix:
+        return ((row.key, row.key) for row in directory.files())
+    return ((row.key, prefix + row.key[cut:]) for row in directory.files())
+
+
+def _copy(plan: _Plan, settings: Settings, decode: bool, tally: output.Tally, bar: Bar) -> None:
+    listed = _Listed()
+    jobs = list(plan.jobs)
+    for job in jobs:
+        pairs = listed.count(chain.from_iterable(job.pairs))
+        for outcome in copy_objects(
+            job.source, job.target, pairs, decode=decode, threads=settings.threads, on_error="collect"
+        ):
+            if outcome.error is None:
+                tally.done(outcome.value)
+                bar.advance(1, outcome.value)
+                if settings.json:
+                    output.json_line({**_names(plan, job, outcome.item), "status": "copied", "bytes": outcome.value})
+            else:
+                source, target = _names(plan, job, outcome.item).values()
+                tally.fail(outcome.error, f"{source} -> {target}")
+                bar.advance(1)
+                if settings.json:
+                    problem = output.describe(outcome.error)
+                    output.json_line({"source": source, "target": target, "status": "failed", "error": problem})
+            if job is jobs[-1] and listed.finished:
+                bar.total = listed.total
+
+
+def _names(plan: _Plan, job: _Job, pair: Pair) -> dict[str, str]:
+    name = plan.opener.name
+    return {"source": name(job.source, pair[0]), "target": name(job.target, pair[1])}
+
+
+class _Listed:
+    """Counts what the listings yield, which run on while copies are made."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.finished = False
+
+    def count(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """The pairs as they come."""
+        self.finished = False
+        for pair in pairs:
+            self.total += 1
+            yield pair
+        self.finished = True
+
+
+def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decode: bool) -> int:
+    if len(sources) > 1 or (sources[0] == STDIO) == (target == STDIO):
+        raise click.UsageError("'-' is standard input as the only source, or standard output as the target")
+    tally = output.Tally()
+    place = locate(target if sources[0] == STDIO else sources[0])
+    with Opener(settings, [place]) as opener:
+        if sources[0] == STDIO:
+            if place.is_directory:
+                raise click.UsageError(f"standard input has no name to keep in {place.text}: name the object")
+            spot = opener.object(place)
+            size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
+            if settings.json:
+                names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}
+                output.json_line({**names, "status": "copied", "bytes": size})
+            return tally.exit_code
+        if settings.json:
+            raise click.UsageError("--json and the object itself cannot both go to standard output: leave --json out")
+        found = look(opener, place, under=False)
+        if found.nothing:
+            tally.nothing_there(place.text)
+        elif found.info is None:
+            tally.is_a_directory(place.text, "name an object in it")
+        else:
+            stream(found.spot, raw=not decode)
+    return tally.exit_code

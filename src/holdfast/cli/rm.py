@@ -1,0 +1,127 @@
+"""``holdfast rm``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import click
+
+from .. import engine, progress
+from ..progress import Bar
+from ..store import ObjectStore
+from . import FAILED, output
+from .locations import PRIVATE, Found, Opener, locate, look
+from .options import Command, Settings, shared
+
+EXAMPLES = """
+holdfast rm s3://bucket/run1/info.json
+holdfast rm -r s3://bucket/run1 s3://bucket/run2
+"""
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Remove objects and directories.")
+@click.argument("locations", nargs=-1, required=True)
+@click.option("-r", "recursive", is_flag=True, help="Remove everything under directories.")
+@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@shared("threads", "json", "progress", "endpoint", "anonymous")
+def command(settings: Settings, locations: tuple[str, ...], recursive: bool, verbose: bool) -> int:
+    """Remove the object at each LOCATION, or with -r everything under LOCATION/ too.
+
+    "rm -r run1" never touches run10 or run1.txt. If one of the locations is a directory and -r is not given,
+    nothing at all is removed.
+    """
+    places = [locate(text) for text in locations]
+    if any(place.is_local and place.url.local_path == "/" for place in places):
+        raise click.UsageError("'/' is not removed: name what is to go")
+    if links := [place.text for place in places if place.is_local and os.path.islink(place.url.local_path.rstrip("/"))]:
+        raise click.UsageError(f"{links[0]} is a symlink, which is no object: remove it with the system's rm")
+    tally = output.Tally()
+    with Opener(settings, places) as opener:
+        plan = [look(opener, place, under=recursive) for place in places]
+        for found in plan:
+            if found.nothing:
+                tally.nothing_there(found.location.text)
+            elif found.info is None and not recursive:
+                tally.is_a_directory(found.location.text)
+        if tally.failed:
+            return FAILED
+        with progress.bar(settings.progress, "removing") as bar:
+            for found in plan:
+                _remove(opener, found, settings, tally, bar)
+    if settings.json:
+        output.json_line(tally.summary())
+    else:
+        output.close_with(tally.closing_line("removed", with_bytes=False), verbose)
+    return tally.exit_code
+
+
+def _remove(opener: Opener, found: Found, settings: Settings, tally: output.Tally, bar: Bar) -> None:
+    if found.info is not None:
+        _remove_keys(opener, found.spot.store, [found.spot.key], settings, tally, bar)
+    if found.directory is not None:
+        # Directory markers go as well: they are what keeps an empty directory in a listing.
+        keys = (row.key for row in found.directory.rows)
+        _remove_keys(opener, found.directory.spot.store, keys, settings, tally, bar)
+        path = found.location.local_directory()
+        if path is not None and not tally.failed and not _clear_away(path):
+            tally.fail("kept, because it still holds something that is no file of ours (a symlink?)", path)
+
+
+def _remove_keys(
+    opener: Opener, store: ObjectStore, keys: Iterable[str], settings: Settings, tally: output.Tally, bar: Bar
+) -> None:
+    run = engine.default().run(
+        store._remove, _batches(keys, max(1, store.remove_batch)), threads=settings.threads, on_error="collect"
+    )
+    for outcome in run:
+        batch = outcome.item
+        errors = outcome.value if outcome.error is None else [outcome.error] * len(batch)
+        for key, error in zip(batch, errors, strict=True):
+            name = opener.name(store, key)
+            if error is None:
+                tally.done()
+            else:
+                tally.fail(error, name)
+            if settings.json:
+                problem = {} if error is None else {"error": output.describe(error)}
+                output.json_line({"location": name, "status": "failed" if problem else "removed", **problem})
+        bar.advance(len(batch))
+
+
+def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    keys = iter(keys)
+    while batch := list(islice(keys, size)):
+        yield batch
+
+
+def _clear_away(path: str) -> bool:
+    """Remove what is left of a local directory without its files; whether nothing but that was in it.
+
+    The current directory itself stays.
+    """
+    for directory, _, _ in os.walk(path, topdown=False):
+        if directory != path and not _is_private(directory, path):
+            _remove_empty(directory)
+    left = os.listdir(path) if os.path.isdir(path) else []
+    if left == [PRIVATE]:
+        # The locks and temporaries of a store without objects.
+        shutil.rmtree(os.path.join(path, PRIVATE))
+        left = []
+    if not left and os.path.realpath(path) != os.getcwd():
+        _remove_empty(path)
+    return not left
+
+
+def _is_private(directory: str, root: str) -> bool:
+    private = os.path.join(root, PRIVATE)
+    return directory == private or directory.startswith(private + os.sep)
+
+
+def _remove_empty(directory: str) -> None:
+    # Not empty, or gone already: what is left is looked at afterwards.
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)

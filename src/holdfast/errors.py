@@ -1,0 +1,170 @@
+"""Every error that Holdfast raises, in one small tree.
+
+    HoldfastError
+     |- NotFound             (also KeyError, FileNotFoundError)  no such object
+     |- BucketNotFound                                           no such bucket: never "a missing key"
+     |- AlreadyExists        (also KeyError, FileExistsError)    create found an object there
+     |- Conflict                                                 the object is not the version you named
+     |- Indeterminate                                            the answer was lost: done or not done, unknown
+     |- Unsupported          (also NotImplementedError)          this store cannot do that, exactly
+     |- IntegrityError                                           bytes differ from what was promised
+     |- InvalidKey           (also ValueError)                   this store cannot hold this key
+     |   `- PathConflict                                         a directory where a file should be, or a file
+     |                                                           where a directory should be
+     |- AuthError            (also PermissionError)              credentials missing, wrong or not sufficient
+     |- Throttled                                                the service asks us to slow down
+     |- Timeout              (also TimeoutError)                 no progress within the deadline
+     |- ConfigError          (also ValueError)                   a URL, option or setting that cannot be
+     |- EncodingError        (also ValueError)                   content encoding unknown, or its data broken
+     |   |- UnknownEncoding
+     |   `- DecompressionError                                   truncated, corrupt or larger than allowed
+     `- StoreError           (also OSError)                      anything else the backend said
+
+Each error carries ``key``, ``store`` (already redacted), ``cause`` and ``retryable``; it pickles, and its
+message ends with what to do about it wherever there is something to do.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+
+class HoldfastError(Exception):
+    """What every Holdfast error is; catch this to catch them all.
+
+    ``key`` is the object's key or None, ``store`` the redacted name of the store, ``cause`` the error
+    beneath (also ``__cause__`` when raised ``from`` it), ``retryable`` whether the same call may succeed later.
+
+    >>> error = NotFound("no object 'a'", key="a", store="mem://demo")
+    >>> error.key, isinstance(error, KeyError), str(error)
+    ('a', True, "mem://demo: no object 'a'")
+    """
+
+    retryable = False
+    errno: int | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        key: str | None = None,
+        store: str | None = None,
+        cause: BaseException | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        Exception.__init__(self, message)
+        self.message = message
+        self.key = key
+        self.store = store
+        self.cause = cause
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.store}: {self.message}" if self.store else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Causes may hold sockets, locks or engine objects that cannot cross a process: their text can.
+        cause = None if self.cause is None else CauseText(f"{type(self.cause).__name__}: {self.cause}")
+        state = {**self.__dict__, "cause": cause}
+        del state["message"]
+        return (_rebuild, (type(self), self.message, state))
+
+
+def _rebuild(kind: type[HoldfastError], message: str, state: dict[str, Any]) -> HoldfastError:
+    error = kind(message)
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
+
+
+class CauseText(Exception):
+    """The text of a cause whose own object stayed in another process."""
+
+
+class NotFound(HoldfastError, KeyError, FileNotFoundError):
+    """No object under this key."""
+
+    errno = errno.ENOENT
+
+
+class BucketNotFound(HoldfastError):
+    """The bucket, container or root itself is missing: never reported as a missing key."""
+
+
+class AlreadyExists(HoldfastError, KeyError, FileExistsError):
+    """An atomic create found an object under the key."""
+
+    errno = errno.EEXIST
+
+
+class Conflict(HoldfastError):
+    """The object is not, or no longer, the version that the call named."""
+
+
+class Indeterminate(HoldfastError):
+    """The answer to a conditional write was lost; read the object to learn its state."""
+
+
+class Unsupported(HoldfastError, NotImplementedError):
+    """The store cannot do this, and an emulation would not be safe."""
+
+
+class IntegrityError(HoldfastError):
+    """Bytes received differ in length or digest from what the store promised."""
+
+    retryable = True
+
+
+class InvalidKey(HoldfastError, ValueError):
+    """The key cannot be stored faithfully here; nothing was touched."""
+
+
+class PathConflict(InvalidKey):
+    """On a file system a directory stands where this key's file should be, or the other way round."""
+
+
+class AuthError(HoldfastError, PermissionError):
+    """Credentials are missing, wrong, expired, or do not allow this."""
+
+    errno = errno.EACCES
+
+
+class Throttled(HoldfastError):
+    """The service asked for fewer requests; ``retry_after`` is its wish in seconds, or None."""
+
+    retryable = True
+    retry_after: float | None = None
+
+
+class Timeout(HoldfastError, TimeoutError):
+    """No progress within the deadline."""
+
+    retryable = True
+    errno = errno.ETIMEDOUT
+
+
+class ConfigError(HoldfastError, ValueError):
+    """A URL, option, credential source or configuration that cannot be used as written."""
+
+
+class EncodingError(HoldfastError, ValueError):
+    """A content encoding is unknown or its data is broken."""
+
+
+class UnknownEncoding(EncodingError):
+    """No codec goes by this name; ``raw=True`` reads the stored bytes as they are."""
+
+
+class DecompressionError(EncodingError):
+    """The stored bytes are no whole, sound stream of their encoding, or decode to more than allowed."""
+
+
+class StoreError(HoldfastError, OSError):
+    """The backend failed in a way that no other class names; ``errno`` is kept where there was one."""
+
+    def __init__(self, message: str = "", **context: Any) -> None:
+        super().__init__(message, **context)
+        if isinstance(self.cause, OSError):
+            self.errno = self.cause.errno

@@ -1,0 +1,172 @@
+"""Bulk copies between any two stores: by the service itself, in parallel ranges, whole, or as a stream."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from .. import codecs, engine
+from ..blob import Blob, Staged
+from ..errors import IntegrityError
+from ..store import WRITE, ObjectStore
+from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
+
+#: Objects up to this size (bytes) are read whole before a write to a store that cannot take parts in any order:
+#: such a write can be tried again, and one request is faster than a multipart upload.
+WHOLE = 64 << 20
+#: A target that takes parts (a file) is written whole up to this size, then as a stream.
+WHOLE_STAGED = 1 << 20
+#: From this size on the parts of one object are fetched in parallel.
+SPLIT = 96 << 20
+PART = 32 << 20
+
+GENERIC_TYPES = frozenset(("application/octet-stream", "binary/octet-stream"))
+
+Pair = tuple[str, str]
+
+
+def copy_objects(
+    source: ObjectStore,
+    target: ObjectStore,
+    pairs: Iterable[Pair],
+    *,
+    decode: bool = False,
+    threads: int | None = None,
+    on_error: Literal["raise", "collect"] = "collect",
+) -> Iterator[engine.Outcome[Pair]]:
+    """An Outcome for each (source key, target key), as they finish; the value is the number of bytes read.
+
+    The stored bytes and their attributes are copied as they are; ``decode=True`` writes the decoded bytes
+    instead. Every object appears at the target whole or not at all, after its length (and whatever the source's
+    blob checks) has been checked. Memory is bounded by the engine's byte budget.
+    """
+    return engine.default().run(Copier(source, target, decode=decode), pairs, threads=threads, on_error=on_error)
+
+
+class Copier:
+    """The operation of copying one object, for an engine: call it with (source key, target key)."""
+
+    def __init__(self, source: ObjectStore, target: ObjectStore, *, decode: bool = False) -> None:
+        self.source = source
+        self.target = target
+        self.decode = decode
+        self.keeps_attributes = target.capabilities.metadata
+        here, there = source._locate("x"), target._locate("x")
+        self.to_file = there is not None and there.vendor == "file"
+        self.from_file = here is not None and here.vendor == "file"
+        self.native = (
+            not decode
+            and target.capabilities.copy
+            and here is not None
+            and there is not None
+            and (here.vendor, here.identity) == (there.vendor, there.identity)
+        )
+        self.ranges = source.capabilities.ranges
+
+    def __call__(self, pair: Pair) -> int | engine.Split:
+        """The number of bytes copied, or the Split that will copy them."""
+        src, dst = pair
+        if self.native:
+            return self.target._copy(self.source, src, dst).size or 0
+        blob = self.source._read(src)
+        try:
+            return self.transfer(blob, src, dst)
+        except BaseException:
+            blob.close()
+            raise
+
+    def transfer(self, blob: Blob, src: str, dst: str) -> int | engine.Split:
+        """Write what the opened blob holds: whole, as a stream, or in parts to come."""
+        size = blob.size
+        encoding = blob.encoding
+        if self.decode and encoding:
+            chunks = codecs.decompress_chunks(blob.chunks(), encoding)
+            with blob:
+                self.target._write(dst, chunks, self.options(blob.info, dst, decoded=True))
+            return size or 0
+        options = self.options(blob.info, dst)
+        if size is not None and size > WHOLE_STAGED:
+            staged = self.target._stage(dst, size, options)
+            if staged is not None:
+                return self.split(blob, src, staged, size)
+        with blob:
+            if size is not None and size <= WHOLE:
+                engine.reserve(size)
+                self.target._write(dst, blob.bytes(), options)
+            else:
+                self.target._write(dst, blob.chunks(), options)
+        return size or 0
+
+    def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
+        """The parts of one large object; the first continues the read that is open already."""
+        etag = blob.info.etag
+        step = size if size < SPLIT or not self.ranges or etag is None else PART
+        starts = range(0, size, step)
+
+        def part(start: int) -> int:
+            end = min(start + step, size)
+            if start == 0:
+                return pour(blob, staged, 0, end)
+            return pour(self.source._read(src, ReadOptions(start, end, if_match=etag)), staged, start, end)
+
+        def finish(counts: list[int]) -> int:
+            staged.commit()
+            return sum(counts)
+
+        def abort() -> None:
+            blob.close()
+            staged.abort()
+
+        return engine.Split([functools.partial(part, start) for start in starts], finish, abort)
+
+    def options(self, info: ObjectInfo, dst: str, *, decoded: bool = False) -> WriteOptions:
+        """What the source says about the object, as far as it says more than the key's name does."""
+        if not self.keeps_attributes:
+            return WRITE
+        kept: dict[str, Any] = {
+            name: value for name in ATTRIBUTES if name != "storage_class" and (value := getattr(info, name))
+        }
+        if decoded:
+            kept.pop("content_encoding", None)
+        content_type = kept.get("content_type")
+        if self.from_file and content_type is None:
+            if guessed := guess_type(dst):
+                kept["content_type"] = guessed
+        elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
+            del kept["content_type"]
+        return WriteOptions(**kept) if kept else WRITE
+
+
+def pour(blob: Blob, staged: Staged, start: int, end: int) -> int:
+    """Write the blob's bytes to [start:end) of the target and return the count; IntegrityError if it is short.
+
+    A blob that goes on after ``end`` is left there; one that ends there is read to its end, where it checks itself.
+    """
+    at = start
+    goes_on = blob.size is not None and blob.size > end - start
+    with blob:
+        for chunk in blob.chunks():
+            staged.write_at(at, chunk[: end - at])
+            at += len(chunk)
+            if goes_on and at >= end:
+                return end - start
+    if at != end:
+        raise IntegrityError(f"{end - start} bytes promised, {at - start} received")
+    return end - start
+
+
+def guess_type(key: str) -> str | None:
+    """The content type that the key's ending implies, or None."""
+    name = key.rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    return _type_of(ending.lower()) if dot and stem else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _type_of(ending: str) -> str | None:
+    import mimetypes
+
+    kind, encoding = mimetypes.guess_type("x." + ending)
+    # "application/gzip" would be wrong for x.json.gz in one reading and right in another: say nothing.
+    return None if encoding else kind

@@ -1,0 +1,125 @@
+"""How CloudFiles reads one object: from the store's blob to the decoded bytes the caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import codecs, engine
+from ..blob import Blob
+from ..errors import HoldfastError, NotFound
+from ..store import READ, ObjectStore
+from ..types import ObjectInfo, ReadOptions
+from .requests import ReadRequest, parse_read
+
+
+class Reader:
+    """The operation of reading one object, for an engine."""
+
+    __slots__ = ("into", "raw", "read")
+
+    def __init__(self, store: ObjectStore, *, raw: bool = False, into: Any = None) -> None:
+        self.read = store._read
+        self.raw = raw
+        self.into = into
+
+    def row(self, request: ReadRequest) -> dict[str, Any]:
+        """The row for one request; errors are raised."""
+        # The common case stands apart, because its few steps are done millions of times: one plain path.
+        if type(request) is str and self.into is None and request and request.isascii():
+            content: bytes | None
+            try:
+                with self.read(request) as blob:
+                    size = blob.size
+                    if size is not None and size >= engine.SMALL:
+                        engine.reserve(size)
+                    content = blob.bytes()
+                    encoding = blob.encoding
+            except NotFound:
+                content = encoding = None
+            if content is not None and encoding and not self.raw:
+                content = codecs.decompress(content, encoding, key=request)
+            return {
+                "path": request, "content": content, "byte_range": (None, None), "error": None,
+                "compress": encoding, "raw": self.raw, "tags": None,
+            }  # fmt: skip
+        return self.one(request)
+
+    def gather(self, request: ReadRequest) -> dict[str, Any]:
+        """The row for one request; an error becomes a part of it."""
+        try:
+            return self.row(request)
+        except Exception as error:  # noqa: BLE001 - it goes into the row
+            path, options, tags = parse_read(request)
+            return _row(path, options, None, None, self.raw, tags, error)
+
+    def one(self, request: ReadRequest, scalar: bool = False) -> dict[str, Any]:
+        """The row for any form of request."""
+        path, options, tags = parse_read(request)
+        buffer = self.into
+        if buffer is not None and not scalar:
+            buffer = buffer.get(path)
+        encoding = None
+        content: Any
+        try:
+            with self.read(path, options) as blob:
+                encoding = blob.encoding
+                if encoding and not self.raw:
+                    content = self.decoded(blob, path, options, encoding)
+                    content = content if buffer is None else _copy_into(buffer, content, path)
+                elif buffer is None:
+                    engine.reserve(blob.size or 0)
+                    content = blob.bytes()
+                else:
+                    content = memoryview(buffer).cast("B")[: blob.readinto(buffer)]
+        except NotFound:
+            content = None
+        if scalar and buffer is not None and content is not None:
+            content = len(content)
+        return _row(path, options, content, encoding, self.raw, tags, None)
+
+    def decoded(self, blob: Blob, path: str, options: ReadOptions, encoding: str) -> bytes:
+        """The decoded content, or the range of it that was asked for."""
+        if not options.ranged:
+            engine.reserve(blob.size or 0)
+            return codecs.decompress(blob.bytes(), encoding, key=path)
+        # The range was read from the stored bytes, before anybody knew that they are encoded.
+        blob.close()
+        with self.read(path, READ) as whole:
+            if options.start is not None and options.start < 0:
+                return codecs.decompress(whole.bytes(), encoding, key=path)[options.start :]
+            pieces = codecs.decode_range(whole.chunks(), encoding, options.start or 0, options.end, key=path)
+            return b"".join(pieces)
+
+
+def _row(
+    path: str, options: ReadOptions, content: Any, encoding: str | None, raw: bool, tags: Any, error: Any
+) -> dict[str, Any]:
+    return {
+        "path": path, "content": content, "byte_range": (options.start, options.end), "error": error,
+        "compress": encoding, "raw": raw, "tags": tags,
+    }  # fmt: skip
+
+
+def _copy_into(buffer: Any, content: bytes, path: str) -> memoryview:
+    view = memoryview(buffer).cast("B")
+    if len(content) > len(view):
+        raise HoldfastError(f"{len(content)} bytes do not fit into a buffer of {len(view)}", key=path)
+    view[: len(content)] = content
+    return view[: len(content)]
+
+
+def head_fields(info: ObjectInfo) -> Mapping[str, Any]:
+    """The info under the names of the HTTP headers that carry it."""
+    return {
+        "Cache-Control": info.cache_control,
+        "Content-Length": info.size,
+        "Content-Type": info.content_type,
+        "ETag": info.etag,
+        "Last-Modified": info.last_modified,
+        "Content-Encoding": info.content_encoding,
+        "Content-Disposition": info.content_disposition,
+        "Content-Language": info.content_language,
+        "Storage-Class": info.storage_class,
+        **{f"Metadata-{name}": value for name, value in info.metadata.items()},
+    }

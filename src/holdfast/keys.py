@@ -1,0 +1,92 @@
+"""Keys: what may be one, checked once at the public edge, and how to show one safely."""
+
+from __future__ import annotations
+
+from .errors import InvalidKey
+
+
+def check(key: str, store: str | None = None) -> str:
+    """The key itself, if it can be a key anywhere; a store's own rules come on top.
+
+    A key is a non-empty string that encodes to UTF-8. (Names of local files that are no UTF-8 arrive with
+    surrogate escapes, as everywhere in Python; local stores keep them, remote ones refuse them.)
+    Raises TypeError for anything but a string, InvalidKey for an empty or unencodable one.
+
+    >>> check("a/b")
+    'a/b'
+    """
+    if type(key) is not str and not isinstance(key, str):
+        raise TypeError(f"a key is a str, not {type(key).__name__}")
+    if not key:
+        raise InvalidKey("the empty string is not a key", key=key, store=store)
+    if not key.isascii():
+        try:
+            key.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise InvalidKey(f"key {printable(key)} does not encode to UTF-8", key=key, store=store) from error
+    return key
+
+
+#: Nothing sorts directly after these: the last character, and the last undecodable byte (0xff, escaped).
+_LAST_OF_THEIR_KIND = (0x10FFFF, 0xDCFF)
+
+
+def sort_key(key: str) -> bytes:
+    """The bytes by which listings are ordered: UTF-8, with undecodable file-name bytes as they are.
+
+    >>> sorted(["\U0001f600", "\uffee"], key=sort_key) == ["\uffee", "\U0001f600"]
+    True
+    """
+    return key.encode("utf-8", "surrogateescape")
+
+
+def printable(key: str) -> str:
+    r"""The key as it can be shown on any terminal: control characters and bad bytes are escaped.
+
+    Unambiguous (a literal backslash is doubled) and free of escape sequences, so that a hostile key cannot move
+    a cursor.
+
+    >>> printable("ok/ü"), printable("bad" + chr(27) + "[2J")
+    ('ok/ü', 'bad\\x1b[2J')
+    """
+    if key.isprintable() and "\\" not in key:
+        return key
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in key)
+
+
+def join(prefix: str, key: str) -> str:
+    """prefix and key with exactly one slash between them; an empty prefix adds nothing.
+
+    >>> join("a/b", "c"), join("a/b/", "c"), join("", "c")
+    ('a/b/c', 'a/b/c', 'c')
+    """
+    if not prefix or prefix.endswith("/"):
+        return prefix + key
+    return f"{prefix}/{key}"
+
+
+def is_at_or_under(key: str, location: str) -> bool:
+    """Whether the key is the location itself or lies under location + "/"; "run1" never selects "run10".
+
+    >>> [is_at_or_under(k, "run1") for k in ("run1", "run1/a", "run10", "run1.txt")]
+    [True, True, False, False]
+    """
+    if not location:
+        return True
+    if location.endswith("/"):
+        return key.startswith(location)
+    return key == location or key.startswith(location + "/")
+
+
+def after_prefix(prefix: str) -> str | None:
+    """A string that sorts after every key with this prefix, as closely as text can, or None when there is none.
+
+    >>> after_prefix("ab"), after_prefix("")
+    ('ac', None)
+    """
+    for index in range(len(prefix) - 1, -1, -1):
+        code = ord(prefix[index])
+        if code in _LAST_OF_THEIR_KIND:
+            continue
+        return prefix[:index] + chr(0xE000 if code == 0xD7FF else code + 1)
+    return None

@@ -1,0 +1,101 @@
+"""The one progress bar: on stderr, drawn by rich, which is imported only when something is drawn."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+#: Nothing is drawn for work that ends within this many seconds.
+PATIENCE = 0.5
+INTERVAL = 0.1
+
+
+class Bar:
+    """A bar that counts items and bytes; a context manager, cheap to advance, silent when short or disabled.
+
+    ``total`` may be set later. ``advance`` is meant for one thread: the one that consumes the results.
+    """
+
+    __slots__ = ("_description", "_drawn", "_due", "_enabled", "_task", "_unit", "count", "nbytes", "total")
+
+    def __init__(self, enabled: bool, description: str, total: int | None = None, unit: str = "files") -> None:
+        self._enabled = enabled
+        self._description = description
+        self._unit = unit
+        self.total = total
+        self.count = 0
+        self.nbytes = 0
+        self._due = time.monotonic() + PATIENCE
+        self._drawn: Any = None
+        self._task: Any = None
+
+    def advance(self, count: int = 1, nbytes: int = 0) -> None:
+        """Count ``count`` more items of ``nbytes`` bytes in all, and draw if it is time to."""
+        self.count += count
+        self.nbytes += nbytes
+        if self._enabled and time.monotonic() >= self._due:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._drawn is None:
+            self._start()
+        self._drawn.update(
+            self._task, completed=self.count, total=self.total, amount=size_text(self.nbytes) if self.nbytes else ""
+        )
+        self._drawn.refresh()
+        self._due = time.monotonic() + INTERVAL
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._drawn = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(f"{self._unit} {{task.fields[amount]}}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=False,
+        )
+        self._drawn.start()
+        self._task = self._drawn.add_task(self._description, total=self.total, amount="")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drawn is not None:
+            self._draw()
+            self._drawn.stop()
+
+
+def bar(enabled: bool | None, description: str, total: int | None = None, unit: str = "files") -> Bar:
+    """A bar to be used in a with statement; ``enabled=None`` means "when stderr is a terminal".
+
+    >>> with bar(False, "reading", total=2) as progress:
+    ...     progress.advance(2, nbytes=10)
+    >>> progress.count
+    2
+    """
+    return Bar(sys.stderr.isatty() if enabled is None else enabled, description, total, unit)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people: three digits and a binary unit.
+
+    >>> size_text(999), size_text(1536), size_text(3 << 30)
+    ('999 B', '1.50 KiB', '3.00 GiB')
+    """
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        count /= 1024
+        if count < 1000 or unit == "PiB":
+            break
+    return f"{count:.{2 if count < 10 else 1 if count < 100 else 0}f} {unit}"

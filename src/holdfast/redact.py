@@ -1,0 +1,62 @@
+"""The one redactor: what may be shown of a URL, a mapping of options, or a foreign error message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+_SECRET_NAME = re.compile(
+    r"(?i)(secret|passw|token|signature|credential|api[-_]?key|account[-_]?key|private[-_]?key|access[-_]?key"
+    r"|authorization|cookie|sas|client[-_]?id|^sig$|^key$|^auth$)"
+)
+_USERINFO = re.compile(r"(?i)(?<=://)[^/?#\s]*@")
+_QUERY = re.compile(
+    r"(?i)([?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
+    r"|googleaccessid|signature|sig|token|access_token|key|password|secret|code|se|sp|sv|skoid)=)[^&#\s\"'<>]*"
+)
+_HEADER = re.compile(
+    # Unquoted, the value goes to the end of the line: signatures and cookies contain commas and semicolons.
+    r"(?i)([\"']?(?:authorization|x-amz-security-token|x-api-key|cookie|set-cookie|proxy-authorization)[\"']?\s*[:=]\s*)"
+    r"(?!\*\*\*)(\"[^\"]*\"|'[^']*'|[^\s\"'][^\r\n]*)"
+)
+_ASSIGNMENT = re.compile(
+    r"(?i)([\"']?\b(?:aws_)?(?:secret_access_key|session_token|access_key_id|secret_key|account_key|sas_token|password"
+    r"|private_key|AccountKey|SharedAccessSignature)[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&}]+)"
+)
+
+
+def text(message: str) -> str:
+    """The message without passwords, signatures, tokens and authorization headers.
+
+    Meant for foreign messages (an engine's debug text, a server's answer) before they reach an error or a log.
+
+    >>> text("GET https://user:pw@host/a?X-Amz-Signature=abc&x=1 failed")
+    'GET https://***@host/a?X-Amz-Signature=***&x=1 failed'
+    """
+    message = _USERINFO.sub(HIDDEN + "@", message)
+    message = _QUERY.sub(rf"\g<1>{HIDDEN}", message)
+    message = _HEADER.sub(rf"\g<1>{HIDDEN}", message)
+    return _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", message)
+
+
+url = text
+
+
+def mapping(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the options in which every value with a secret's name reads ``***``; nested mappings too.
+
+    >>> mapping({"region": "eu-1", "secret_access_key": "x", "client": {"token": "y"}})
+    {'region': 'eu-1', 'secret_access_key': '***', 'client': {'token': '***'}}
+    """
+    shown: dict[str, Any] = {}
+    for name, value in options.items():
+        if _SECRET_NAME.search(str(name)):
+            shown[name] = None if value is None else HIDDEN
+        elif isinstance(value, Mapping):
+            shown[name] = mapping(value)
+        else:
+            shown[name] = text(value) if isinstance(value, str) else value
+    return shown

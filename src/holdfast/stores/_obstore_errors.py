@@ -1,0 +1,235 @@
+"""What the engine's errors mean: from exception types, HTTP statuses and service codes to Holdfast's error tree.
+
+The engine (obstore) raises builtins for some failures and one GenericError for most; no error has a status
+attribute. But its text is regular: "status code: 503 Service Unavailable: <body>" or, where no answer came, a debug
+section that says "kind: Timeout". So the text is read here, once, and what users see is one short redacted line.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .. import redact
+from ..errors import (
+    AuthError,
+    BucketNotFound,
+    CauseText,
+    ConfigError,
+    Conflict,
+    HoldfastError,
+    IntegrityError,
+    InvalidKey,
+    NotFound,
+    StoreError,
+    Throttled,
+    Timeout,
+    Unsupported,
+)
+from ..keys import printable
+
+
+class OutOfRange(StoreError):
+    """The service says that the range lies outside the object; never leaves the stores."""
+
+
+class RangeIgnored(StoreError):
+    """The service answers a range with the whole object; never leaves the stores."""
+
+
+class OneOfMany(StoreError):
+    """The service answered a batch, and one of its keys failed; never leaves the stores."""
+
+
+class UploadGone(StoreError):
+    """The service does not know the multipart upload (any more); never leaves the stores."""
+
+
+class Forbidden(AuthError):
+    """The service answered 403."""
+
+
+LONGEST_DETAIL = 240
+
+_STATUS = re.compile(r"non-2xx status code: (\d{3}) ?([^:\n<]*)")
+_CODE = re.compile(r"<Code>\s*([\w.-]{1,80})\s*</Code>|\(code: ([\w.-]{1,80})\)")
+_MESSAGE = re.compile(r"<Message>([^<]{1,400})</Message>")
+_MARKUP = re.compile(r"<[^<>]{0,400}>|\s+")
+_DEBUG = "\n\nDebug source:"
+_PREFIX = re.compile(r"^Generic \w+ error: ")
+_ADDRESS = re.compile(r"Error performing ([A-Z]+) \S+ in \S+ - ")
+
+#: S3 error codes that say more than their HTTP status.
+_CODES: dict[str, type[HoldfastError]] = {
+    "NoSuchBucket": BucketNotFound,
+    "NoSuchKey": NotFound,
+    "NoSuchUpload": UploadGone,
+    "PreconditionFailed": Conflict,
+    "SlowDown": Throttled,
+    "TooManyRequests": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "Throttling": Throttled,
+    "ServiceUnavailable": Throttled,
+    "RequestTimeout": Timeout,
+    "AccessDenied": AuthError,
+    "ExpiredToken": AuthError,
+    "InvalidAccessKeyId": AuthError,
+    "InvalidToken": AuthError,
+    "SignatureDoesNotMatch": AuthError,
+    "RequestTimeTooSkewed": AuthError,
+    "AuthorizationHeaderMalformed": ConfigError,
+    "IllegalLocationConstraintException": ConfigError,
+    "PermanentRedirect": ConfigError,
+    "InvalidBucketName": ConfigError,
+    "InvalidStorageClass": ConfigError,
+    "KeyTooLongError": InvalidKey,
+    "BadDigest": IntegrityError,
+    "XAmzContentSHA256Mismatch": IntegrityError,
+    "NotImplemented": Unsupported,
+}
+_STATUSES: dict[int, type[HoldfastError]] = {
+    401: AuthError,
+    403: AuthError,
+    404: NotFound,
+    407: AuthError,
+    408: Timeout,
+    412: Conflict,
+    429: Throttled,
+    501: Unsupported,
+    503: Throttled,
+    504: Timeout,
+}
+_CURES: dict[str, str] = {
+    "SignatureDoesNotMatch": "the secret access key does not belong to the access key id (or the endpoint is not the "
+    "one that was signed for)",
+    "InvalidAccessKeyId": "the service does not know this access key id: is the endpoint the right one?",
+    "ExpiredToken": "renew the session token",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "KeyTooLongError": "shorten the key",
+}
+_TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
+
+
+class Answer:
+    """What the engine's text says: ``status``, ``code`` and a short ``detail`` fit for a message."""
+
+    __slots__ = ("code", "detail", "status", "text")
+
+    def __init__(self, error: BaseException) -> None:
+        self.text = text = str(error)
+        said = text.partition(_DEBUG)[0]
+        status = _STATUS.search(said)
+        code = _CODE.search(said)
+        self.status = int(status[1]) if status else 0
+        self.code = (code[1] or code[2]) if code else ""
+        self.detail = _detail(said, status, self.code)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether nothing arrived within the time allowed."""
+        return "kind: Timeout" in self.text or "TimedOut" in self.text
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the connection failed before or within the answer."""
+        return "HTTP error" in self.text
+
+    @property
+    def no_length(self) -> bool:
+        """Whether the server did not say how long the body is, which the engine needs to know."""
+        return "MissingContentLength" in self.text or "Content-Length Header missing" in self.text
+
+    @property
+    def whole(self) -> bool:
+        """Whether a range was asked for and the server has answered with the whole object."""
+        return "RangeNotSupported" in self.text or "Received non-partial response" in self.text
+
+    @property
+    def out_of_range(self) -> bool:
+        """Whether the service says that the range lies outside the object."""
+        return self.status == 416 or self.code == "InvalidRange"
+
+
+def _detail(said: str, status: re.Match[str] | None, code: str) -> str:
+    if status is None:
+        words = _ADDRESS.sub("", _PREFIX.sub("", said))
+    else:
+        message = _MESSAGE.search(said)
+        words = " ".join(word for word in (status[1], status[2].strip(), code, message[1] if message else "") if word)
+    words = _MARKUP.sub(" ", redact.text(words)).strip()
+    words = printable(words[:LONGEST_DETAIL])
+    return words if len(words) < LONGEST_DETAIL else words[: LONGEST_DETAIL - 1] + "…"
+
+
+def translate(error: BaseException, *, store: str, key: str | None, doing: str) -> BaseException:
+    """The Holdfast error for what the engine raised while ``doing`` something ("read", "list" ...).
+
+    Errors that are ours already, and what is no failure of the engine (Ctrl-C, SystemExit), come back as they are.
+    The original text is never shown in full: it holds addresses with passwords and signatures.
+    """
+    if isinstance(error, HoldfastError):
+        return error
+    panicked = type(error).__name__ == "PanicException"  # the engine's own bug, raised as a BaseException
+    if not isinstance(error, Exception) and not panicked:
+        return error
+    answer = Answer(error)
+    kind, message = _classify(error, answer, key, doing)
+    told = kind(message, store=store, key=key, cause=CauseText(f"{type(error).__name__}: {answer.detail}"))
+    if kind is StoreError:
+        told.retryable = not panicked and (answer.status >= 500 or answer.interrupted or _is_passing(answer))
+    return told
+
+
+def _is_passing(answer: Answer) -> bool:
+    return answer.status == 409 and answer.code in {"OperationAborted", "ConditionalRequestConflict"}
+
+
+def _classify(error: BaseException, answer: Answer, key: str | None, doing: str) -> tuple[type[HoldfastError], str]:
+    said = answer.text
+    what = f"could not {doing} {printable(key)!r}" if key is not None else f"could not {doing}"
+    kind = _CODES.get(answer.code) or _STATUSES.get(answer.status)
+    if "DeleteObjects request failed for key" in said:
+        return OneOfMany, f"{what}: {answer.detail}"
+    missing = kind is NotFound or (kind is None and isinstance(error, FileNotFoundError))
+    if missing and key is not None:
+        return NotFound, f"no object {printable(key)!r}"
+    if missing or kind is BucketNotFound:
+        return BucketNotFound, "no such bucket: create it, or correct its name or the endpoint"
+    if kind is AuthError:
+        return Forbidden if answer.status == 403 else AuthError, f"{what}: {answer.detail}; {_auth_cure(answer)}"
+    if kind is ConfigError or "Received redirect" in answer.text:
+        return ConfigError, f"{what}: {answer.detail}; {_config_cure(answer)}"
+    if kind is Conflict:
+        return Conflict, f"{what}: the object is not, or no longer, the version that was named; read it again"
+    if answer.out_of_range:
+        return OutOfRange, f"{what}: {answer.detail}"
+    if answer.whole:
+        return RangeIgnored, f"{what}: the server does not answer ranges"
+    if kind is not None:
+        cure = _CURES.get(answer.code)
+        return kind, f"{what}: {answer.detail}" + (f"; {cure}" if cure else "")
+    if answer.timed_out:
+        return Timeout, f"{what}: no progress within the read or connect timeout"
+    if answer.no_length:
+        return Unsupported, f"{what}: the server does not say how long the object is (no Content-Length)"
+    if any(word in answer.text for word in _TLS):
+        return ConfigError, f"{what}: the server's TLS certificate is not trusted ({answer.detail})"
+    unencodable = isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "parse path" in said)
+    if unencodable or type(error).__name__ == "InvalidPathError":
+        return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
+    if "contained non UTF-8" in answer.text:
+        return StoreError, f"{what}: its metadata is not ASCII, which the engine cannot read; rewrite its metadata"
+    return StoreError, f"{what}: {answer.detail or type(error).__name__}"
+
+
+def _auth_cure(answer: Answer) -> str:
+    if cure := _CURES.get(answer.code):
+        return cure
+    if answer.status == 401:
+        return "this needs credentials, or others"
+    return "the credentials do not allow this, or (S3 says 403 then too) the key does not exist and they may not list"
+
+
+def _config_cure(answer: Answer) -> str:
+    if answer.code in {"InvalidBucketName", "InvalidStorageClass"}:
+        return "correct the name"
+    return "the bucket is probably in another region: name it with region= or AWS_REGION"

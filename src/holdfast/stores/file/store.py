@@ -1,0 +1,277 @@
+"""``FileStore``: objects as plain files below a root directory, exact and whole, for Linux and macOS.
+
+A key's path is the object's path: ``a/b`` is ROOT/a/b, readable by every other program. What a plain file cannot say
+lies in ROOT/.holdfast (temporaries, locks, and sidecars of the objects that have attributes), which is made by the
+first write; reading makes nothing.
+
+Symlinks below the root are never followed: a symlink, like a socket or a device, is no object, and a put replaces the
+link itself. Keys that a tree cannot keep apart (``a//b``, ``a/``, ``..``, names above 255 bytes) are InvalidKey; a
+key whose path is taken by a directory, or leads through a file, is PathConflict. On a file system that folds case or
+normalises Unicode (macOS by default), keys that differ only in that are one file.
+
+Writes are old-or-new for readers and after a crash; after a power failure with ``durable=True``. Conditional writes
+are exact between all threads and processes that use Holdfast, on every file system with ``flock``; without it they
+raise Unsupported.
+
+All of this rests on openat and O_NOFOLLOW. Where Python lacks them (Windows) constructing a FileStore raises
+Unsupported, because a path walk without them could be led out of the root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...blob import Blob, BytesBlob, Staged
+from ...errors import ConfigError, Conflict, HoldfastError, InvalidKey
+from ...keys import check as check_key
+from ...redact import url as redacted
+from ...store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
+from ...types import (
+    ATTRIBUTES,
+    Body,
+    Capabilities,
+    ListOptions,
+    Location,
+    ObjectInfo,
+    ReadOptions,
+    RemoveOptions,
+    WriteOptions,
+)
+from .attributes import Sidecar, Sidecars, describe, etag, last_modified
+from .directories import ATTEMPTS, Directories, Directory
+from .failures import ABSENT, Translating, conflict, not_found, translate
+from .listing import Lister
+from .names import FAITHFUL, PRIVATE, KeyPath, check, split
+from .reading import FileBlob
+from .writing import Writer
+
+VENDOR = "file"
+_RESERVED = PRIVATE.decode()
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CAPABILITIES = Capabilities(
+    listing=True,
+    sorted=True,
+    ranges=True,
+    metadata=True,
+    create=True,
+    replace_if=True,
+    delete_if=True,
+    copy=True,
+    atomic_write=True,
+    write=True,
+)
+
+
+class FileStore(Store):
+    """Objects as the files below ``root``, which the first write creates.
+
+    With ``durable`` a write returns only when it would survive a power failure (some milliseconds each); without,
+    it survives the end of this process. One store may be used by any number of threads, and after a fork; it
+    pickles as its root.
+
+    >>> import tempfile
+    >>> root = tempfile.TemporaryDirectory()
+    >>> store = FileStore(root.name)
+    >>> info = store.put("a/b", b"hello")
+    >>> store.get("a/b"), [row.key for row in store.list("a")]
+    (b'hello', ['a/b'])
+    >>> root.cleanup()
+    """
+
+    name: str = "file://"
+
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = False) -> None:
+        self.root = os.path.abspath(os.fspath(root))
+        self.durable = durable
+        if "\0" in self.root or not os.fspath(root):
+            raise ConfigError(f"{root!r} is not the path of a directory")
+        self.name = redacted(f"file://{self.root}")
+        raw_root = os.fsencode(self.root)
+        self._directories = Directories(raw_root, self.name, durable=durable)
+        self._sidecars = Sidecars(raw_root, self._directories, durable=durable)
+        self._writer = Writer(self.name, self._directories, self._sidecars, durable=durable)
+        self._lister = Lister(self._directories)
+        self._folders: dict[str, Directory] = {}
+
+    def __repr__(self) -> str:
+        return f"FileStore({self.root!r}{', durable=True' if self.durable else ''})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.root, self.durable)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def remove_batch(self) -> int:
+        return 1000
+
+    def close(self) -> None:
+        """Close the directories kept open; the store stays usable."""
+        self._folders.clear()
+        self._directories.clear()
+        self._writer.close()
+
+    # ------------------------------------------------------------------ the verbs
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        # The short way for whole objects whose directory is open. Whatever is out of the ordinary, down to a name
+        # that is no name, fails or falls through here, and is sorted out by the long way.
+        folder, _, name = key.rpartition("/")
+        directory = self._folders.get(folder)
+        if directory is None or options is not READ or _RESERVED in name:
+            return self._read_any(key, options)
+        try:
+            if not directory.is_current():
+                return self._read_any(key, options)
+            fd = os.open(name, _OPEN, dir_fd=directory.fd)
+            status = os.fstat(fd)
+        except (OSError, ValueError):
+            return self._read_any(key, options)
+        if not stat.S_ISREG(status.st_mode) or self._sidecars.may_describe(status):
+            os.close(fd)
+            return self._read_any(key, options)
+        return FileBlob(key, self.name, fd, status, None, 0, status.st_size)
+
+    def _read_any(self, key: str, options: ReadOptions) -> Blob:
+        try:
+            directory, name = self._parent(key)
+            if options.head:
+                return BytesBlob(self._head(key, directory, name, options))
+            for _ in range(ATTEMPTS):
+                blob = self._open(key, directory, name, options)
+                if blob is not None:
+                    return blob
+        except HoldfastError:
+            raise
+        except OSError as error:
+            if error.errno in ABSENT:
+                raise not_found(key, self.name, error) from error
+            raise translate(error, key, self.name, "read") from error
+        raise Conflict("the object is being replaced faster than it can be opened", key=key, store=self.name)
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        return self._writer.write(self._path(key, options), body, options)
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        if options.if_match is not None and len(keys) != 1:
+            raise ValueError("a delete with if_match takes exactly one key")
+        removed: Removed = []
+        emptied: set[bytes] = set()
+        for key in keys:
+            try:
+                path = check(split(key), self.name)
+            except InvalidKey as error:
+                removed.append(error)
+                continue
+            removed.append(self._writer.remove(path, options))
+            emptied.add(path.directory)
+        for directory in emptied:
+            self._writer.prune(directory)
+        return removed
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        if options.start_after:
+            check_key(options.start_after, self.name)
+        with Translating(None, self.name, "list"):
+            if options.delimiter in (None, "", "/"):
+                yield from self._infos(options.prefix, options.start_after, rolled=options.delimiter == "/")
+            else:
+                yield from select(self._infos(options.prefix, None, rolled=False), options)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        location = source._locate(src)
+        if location is None or location.vendor != VENDOR:
+            return stream_copy(source, src, self, dst, options)
+        path = self._path(dst, options)
+        with source._read(src) as blob:
+            body = blob if isinstance(blob, FileBlob) else blob.chunks()
+            return self._writer.write(path, body, _with_attributes_of(blob.info, options))
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        return self._writer.stage(self._path(key, options), size, options)
+
+    def _locate(self, key: str) -> Location | None:
+        return Location(VENDOR, "", self.root, key)
+
+    # ------------------------------------------------------------------ reading
+    def _parent(self, key: str) -> tuple[Directory, bytes]:
+        """The open directory of the key's file, and the file's name."""
+        path = check(split(key), self.name)
+        directory = self._directories.open(path.directory)
+        if FAITHFUL:
+            if len(self._folders) >= self._directories.keep:
+                self._folders.clear()
+            self._folders[key[: key.rfind("/")] if path.directory else ""] = directory
+        return directory, path.name
+
+    def _open(self, key: str, directory: Directory, name: bytes, options: ReadOptions) -> FileBlob | None:
+        """The opened file, or None if it was replaced before its sidecar was seen: then open the new one."""
+        fd = os.open(name, _OPEN, dir_fd=directory.fd)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise not_found(key, self.name)
+            sidecar = None
+            if self._sidecars.may_describe(status):
+                sidecar = self._sidecars.read(status)
+                if sidecar is None and os.fstat(fd).st_nlink == 0:
+                    os.close(fd)
+                    return None
+            self._check_match(key, status, sidecar, options)
+            start, end = 0, status.st_size
+            if options.ranged:
+                start, end, _ = slice(options.start, options.end).indices(end)
+            return FileBlob(key, self.name, fd, status, sidecar, start, max(start, end))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _head(self, key: str, directory: Directory, name: bytes, options: ReadOptions) -> ObjectInfo:
+        for _ in range(ATTEMPTS):
+            status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                raise not_found(key, self.name)
+            sidecar = self._sidecars.read(status)
+            if sidecar is None and self._sidecars.may_describe(status):
+                again = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+                # The inode alone would not tell: nothing holds it here, so a later version may have it again.
+                if etag(status) != etag(again):
+                    continue  # replaced in between, so a sidecar may have been missed
+            self._check_match(key, status, sidecar, options)
+            return describe(key, status, sidecar)
+        raise Conflict("the object is being replaced faster than it can be looked at", key=key, store=self.name)
+
+    def _check_match(self, key: str, status: os.stat_result, sidecar: Sidecar | None, options: ReadOptions) -> None:
+        if options.if_match is not None and options.if_match != etag(status, sidecar):
+            raise conflict(key, self.name, options.if_match)
+
+    # ------------------------------------------------------------------ helpers
+    def _path(self, key: str, options: WriteOptions) -> KeyPath:
+        if options.storage_class:
+            raise self._unsupported("a write", "storage_class", "files have none; leave it out")
+        return check(split(key), self.name)
+
+    def _infos(self, prefix: str, start_after: str | None, *, rolled: bool) -> Iterator[ObjectInfo]:
+        for key, status in self._lister.rows(prefix, start_after, rolled=rolled):
+            if status is None:
+                yield ObjectInfo(key, is_prefix=True)
+            else:
+                sidecar = self._sidecars.read(status)
+                yield ObjectInfo(
+                    key, size=status.st_size, etag=etag(status, sidecar), last_modified=last_modified(status)
+                )
+
+
+def _with_attributes_of(info: ObjectInfo, options: WriteOptions) -> WriteOptions:
+    given = options.attributes()
+    kept = {name: value for name in ATTRIBUTES if name not in given and (value := getattr(info, name))}
+    return replace(options, **kept) if kept else options
+
+
+def _rebuild(kind: type[FileStore], root: str, durable: bool) -> FileStore:
+    return kind(root, durable=durable)

@@ -1,0 +1,370 @@
+"""S3Store: objects in one bucket of Amazon S3, or of another service that speaks its protocol."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ... import credentials as sources
+from ... import redact
+from ...blob import Blob
+from ...credentials import S3Credentials
+from ...errors import (
+    AuthError,
+    BucketNotFound,
+    ConfigError,
+    HoldfastError,
+    InvalidKey,
+    NotFound,
+    StoreError,
+)
+from ...keys import printable
+from ...retry import Policy
+from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+from .. import _obstore
+from .._obstore import Client, Timeouts
+from . import listing, writing
+
+LONGEST_KEY = 1024
+#: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
+SURELY_SHORT = LONGEST_KEY // 4
+#: CopyObject takes objects up to this size (bytes).
+LARGEST_COPY = 5 << 30
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
+
+
+class S3Store(Store):
+    """The objects of one bucket: on Amazon S3, or where ``endpoint`` (``http(s)://host:port``) says.
+
+    Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in a
+    ``secrets`` mapping, or none with ``anonymous=True``; else the AWS_* environment is read at the first use.
+    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3) and AWS_REGION. ``request_payer=True`` agrees to
+    pay for the requests. ``connect_timeout`` and ``read_timeout`` are seconds without progress; ``retry`` replaces
+    the default policy of 7 tries.
+
+    Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
+    server checks its SHA-256, over https TLS protects it. What is not exact yet raises Unsupported: writes and
+    deletes under a condition. Keys that the engine would alter ("/lead", "trail/", "a//b", "..", control
+    characters) are InvalidKey; `_scan` says what a listing cannot see. A pickle carries no secrets.
+
+    >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
+    's3://https://minio.example:9000/bucket'
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        session_token: str | None = None,
+        anonymous: bool = False,
+        secrets: Mapping[str, str] | None = None,
+        request_payer: bool = False,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        retry: Policy | None = None,
+    ) -> None:
+        if not _BUCKET.fullmatch(bucket):
+            raise ConfigError(f"{bucket!r} cannot be the name of a bucket: letters, digits, dots and hyphens, no slash")
+        self.bucket = bucket
+        self.endpoint = _endpoint(endpoint or sources.s3_endpoint())
+        self.region = region or sources.s3_region() or "us-east-1"
+        self.anonymous = anonymous
+        self.request_payer = request_payer
+        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self.retry = retry
+        self._explicit = sources.from_arguments(
+            access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
+        )
+        self._dropped = False  # whether a pickle left explicit credentials behind
+        self._client: Client | None = None
+        self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
+
+    # ------------------------------------------------------------------ what the store is
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"S3Store({self._name!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            listing=True, sorted=True, ranges=True, metadata=True, copy=True, atomic_write=True, write=True
+        )
+
+    @property
+    def remove_batch(self) -> int:
+        return 1000
+
+    def close(self) -> None:
+        self._client = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        recipe = {
+            "bucket": self.bucket,
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "anonymous": self.anonymous,
+            "request_payer": self.request_payer,
+            "connect_timeout": self.timeouts.connect,
+            "read_timeout": self.timeouts.read,
+        }
+        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
+
+    # ------------------------------------------------------------------ the client
+    def credentials(self) -> S3Credentials | None:
+        """The credentials to sign with, None for anonymous access; AuthError when none can be found."""
+        if self.anonymous:
+            return None
+        found = self._explicit or sources.from_environment()
+        if found is None:
+            raise sources.nothing_found(self._name, dropped=self._dropped)
+        return found
+
+    def client(self) -> Client:
+        """The engine's client for this bucket and these credentials, shared with equal stores."""
+        if self._client is not None:
+            return self._client
+        found = self.credentials()
+        if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
+            raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
+        identity = (
+            "s3",
+            *(self.endpoint, self.bucket, self.region, self.request_payer),
+            *(self.timeouts.connect, self.timeouts.read, id(self.retry) if self.retry else None),
+            found.fingerprint() if found else None,
+            _engine_environment(),
+        )
+        make = functools.partial(_make_engine, self.endpoint, self.bucket, self.region, found, self.request_payer)
+        self._client = _obstore.pooled(
+            identity, lambda: Client(self._name, make, timeouts=self.timeouts, policy=self.retry)
+        )
+        return self._client
+
+    def _check(self, key: str) -> None:
+        _obstore.check_key(key, self._name, longest=LONGEST_KEY)
+        if "\ufffe" in key or "\uffff" in key:
+            problem = "it has a character that XML, and so a listing or a batch of deletes, cannot carry"
+            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+
+    def _missing(self, client: Client, error: NotFound) -> HoldfastError:
+        """The error for a miss, once it is known whether there is a bucket at all."""
+        if not client.bucket_exists:
+            try:
+                client.call(
+                    "list", None, next, _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1), None
+                )
+            except BucketNotFound as missing:
+                return missing
+            except HoldfastError as other:
+                if other.retryable or not isinstance(other, AuthError | InvalidKey):
+                    raise
+            client.bucket_exists = True
+        return error
+
+    # ------------------------------------------------------------------ reading
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        client = self._client or self.client()
+        if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
+            self._check(key)  # what the engine would alter in silence; the rest it refuses by itself
+        try:
+            if options is READ or options == READ:
+                return client.open(key, key)
+            return _obstore.read_part(client, key, key, options)
+        except NotFound as error:
+            missing = error
+        raise self._missing(client, missing)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        """The objects whose keys start with the string ``prefix``, in order, in requests of up to 1,000 rows.
+
+        The engine sees keys as paths, so some things are told apart by an extra HEAD and some not at all:
+        an empty object may be the marker of a folder (`photos/`), which is left out; a `photos/` that is not empty
+        shows as `photos` where no object `photos` stands in the same listing, and raises StoreError where one does;
+        a key with "//", "." or ".." that the listing comes to makes it raise InvalidKey; a key that begins with a
+        slash shows without it, unless that is noticed by the order; an answer that is no
+        listing at all (a proxy's HTML page with status 200) reads as empty: never delete on the strength of that.
+        A listing that repeats itself or is out of order raises StoreError. With the delimiter "/" one level is held
+        in memory at a time.
+        """
+        client = self.client()
+        if options.delimiter == "/":
+            return listing.level(client, options)
+        return listing.scan(client, options)
+
+    # ------------------------------------------------------------------ writing
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        client = self._client or self.client()
+        self._check(key)
+        if options.conditional:
+            option = "if_absent" if options.if_absent else "if_match"
+            raise self._unsupported("a write", option, "a lost answer could not be told from a refusal yet")
+        attributes = writing.attributes(options, self._name)
+        try:
+            return writing.write(client, key, body, options, attributes)
+        except NotFound as error:
+            missing = self._missing(client, error)
+        if isinstance(missing, NotFound):
+            raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
+        raise missing
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        there, here = source._locate(src), self._locate(dst)
+        assert here is not None
+        native = there is not None and (there.vendor, there.identity, there.bucket) == (
+            here.vendor,
+            here.identity,
+            here.bucket,
+        )
+        if not native or there is None or options.conditional or options.attributes():
+            return stream_copy(source, src, self, dst, options)
+        self._check(dst)
+        head = source._read(src, HEAD).info
+        if there.key == here.key:
+            return head
+        if head.size is None or head.size > LARGEST_COPY:
+            return stream_copy(source, src, self, dst, options)
+        client = self.client()
+        client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
+        return self._read(dst, HEAD).info
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        if options.if_match is not None:
+            raise self._unsupported("a delete", "if_match", "no answer of the service could be trusted with it yet")
+        client = self.client()
+        removed: Removed = [self._refusal(key, options) for key in keys]
+        wanted = [index for index, error in enumerate(removed) if error is None]
+        if not wanted:
+            return removed
+        batch = [keys[index] for index in wanted]
+        try:
+            failures = self._remove_together(client, batch)
+        except HoldfastError:
+            # One key failed, or the service knows no batches: which ones are gone is learned one by one.
+            failures = [self._remove_single(client, key) for key in batch]
+        for index, failure in zip(wanted, failures, strict=True):
+            removed[index] = failure
+        return removed
+
+    def _refusal(self, key: str, options: RemoveOptions) -> HoldfastError | None:
+        """Why this key is not even asked for: it cannot be a key here, or must exist and does not."""
+        try:
+            self._check(key)
+            if options.must_exist:
+                self._read(key, HEAD)
+        except HoldfastError as error:
+            return error
+        return None
+
+    def _remove_together(self, client: Client, batch: list[str]) -> Removed:
+        """What became of the keys of one request; raises what does not tell."""
+        delete = functools.partial(client.attempt, "delete", None, _obstore.delete, client.plain, batch)
+        try:
+            delete()
+        except (AuthError, BucketNotFound, ConfigError) as error:
+            return [_with_key(error, key) for key in batch]
+        except HoldfastError as error:
+            if not error.retryable:
+                raise
+            failed = error
+        else:
+            return [None] * len(batch)
+        try:
+            client.policy.again(delete, failed)
+        except HoldfastError as error:
+            # A service that is down for one request is not asked a thousand times more.
+            return [_with_key(error, key) for key in batch]
+        return [None] * len(batch)
+
+    def _remove_single(self, client: Client, key: str) -> HoldfastError | None:
+        try:
+            client.call("delete", key, _obstore.delete, client.variant(batches=False), [key])
+        except NotFound:
+            return None
+        except HoldfastError as error:
+            return error
+        return None
+
+    def _locate(self, key: str) -> Location | None:
+        found = self.credentials()
+        who = found.principal() if found else "anonymous"
+        return Location("s3", f"{self.endpoint or f'amazon/{self.region}'} as {who}", self.bucket, key)
+
+
+def _from_recipe(kind: type[S3Store], recipe: dict[str, Any], dropped: bool) -> S3Store:
+    store = kind(**recipe)
+    store._dropped = dropped
+    return store
+
+
+def _with_key(error: HoldfastError, key: str) -> HoldfastError:
+    return type(error)(error.message, store=error.store, key=key, cause=error.cause, retryable=error.retryable)
+
+
+def _endpoint(text: str | None) -> str | None:
+    if text is None:
+        return None
+    match = _ENDPOINT.fullmatch(text)
+    if match is None:
+        shown = redact.text(text)
+        raise ConfigError(f"{shown!r} is not an S3 endpoint: write http(s)://host:port, without user, path or query")
+    return f"{match[1]}://{match[2]}"
+
+
+def _engine_environment() -> tuple[tuple[str, str], ...]:
+    # What the engine reads from the environment by itself when a client is made (encryption, checksums, proxies):
+    # clients made under another environment are other clients.
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+def _make_engine(
+    endpoint: str | None,
+    bucket: str,
+    region: str,
+    found: S3Credentials | None,
+    request_payer: bool,
+    options: dict[str, Any],
+    tries: int,
+    *,
+    batches: bool = True,
+) -> Any:
+    """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
+    # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
+    virtual = endpoint is None and "." not in bucket
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    url = endpoint or f"https://{bucket + '.' if virtual else ''}s3.{region}.{domain}"
+    plain = url.startswith("http:")
+    config: dict[str, Any] = {"skip_signature": True}
+    if found is not None:
+        answer = {
+            "access_key_id": found.access_key_id,
+            "secret_access_key": found.secret_access_key,
+            "token": found.session_token,
+            "expires_at": None,
+        }
+        config = {"skip_signature": False, "credential_provider": lambda: answer}
+    return _obstore.S3Engine(
+        bucket,
+        endpoint=url,
+        aws_endpoint_url_s3=url,
+        region=region,
+        virtual_hosted_style_request=virtual,
+        request_payer=request_payer,
+        unsigned_payload=not plain,
+        conditional_put="etag",
+        disable_bulk_delete=not batches,
+        client_options={**options, "allow_http": plain},
+        retry_config={"max_retries": tries - 1},
+        **config,
+    )

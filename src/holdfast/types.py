@@ -1,0 +1,217 @@
+"""The plain data that passes through the waist: what an object is, and the options of each verb."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import BinaryIO
+
+#: What a write accepts: bytes-like, a path to a local file, an open binary file, or chunks of bytes.
+#: Chunks can be read only once, so a write of an iterator is never retried.
+Body = bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Iterable[bytes | bytearray | memoryview]
+
+
+class _NoMetadata(Mapping[str, str]):
+    """The empty metadata: immutable, hashable, and one object also after pickling (a mappingproxy does not pickle)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "NO_METADATA"
+
+
+NO_METADATA: Mapping[str, str] = _NoMetadata()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One row of a listing, or the head of one object.
+
+    ``size`` is in stored bytes (before any decoding), or None where the store does not tell. ``etag`` is opaque:
+    equal ETags of one key mean the same version as far as the store can tell. ``is_prefix`` marks a row that a
+    ``delimiter`` rolled up ("directory"): such a row has a key that ends with the delimiter and nothing else.
+    ``metadata`` holds the user's own names only, never Holdfast's.
+
+    >>> ObjectInfo("a/b", size=3).size
+    3
+    """
+
+    key: str
+    size: int | None = None
+    etag: str | None = None
+    last_modified: datetime | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    storage_class: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
+    is_prefix: bool = False
+
+    def renamed(self, key: str) -> ObjectInfo:
+        """The same info under another key; half the price of ``dataclasses.replace``."""
+        return ObjectInfo(
+            key,
+            self.size,
+            self.etag,
+            self.last_modified,
+            self.content_type,
+            self.content_encoding,
+            self.cache_control,
+            self.content_disposition,
+            self.content_language,
+            self.storage_class,
+            self.metadata,
+            self.is_prefix,
+        )
+
+
+#: The fields that ObjectInfo and WriteOptions share: what a writer may attach to an object.
+ATTRIBUTES = (
+    "content_type",
+    "content_encoding",
+    "cache_control",
+    "content_disposition",
+    "content_language",
+    "storage_class",
+    "metadata",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read one object: whole, a range, the head alone, one named version.
+
+    ``start`` and ``end`` (exclusive) count stored bytes and mean what a slice means: past the end is shorter or
+    empty, never an error. A negative ``start`` (then ``end`` is None) asks for the last ``-start`` bytes.
+    ``if_match`` names the ETag to read; another version is a Conflict.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    head: bool = False
+    if_match: str | None = None
+
+    def __post_init__(self) -> None:
+        start, end = self.start, self.end
+        if end is not None and (end < 0 or (start is not None and start < 0)):
+            raise ValueError(f"range {start}:{end}: an end must not be negative, nor go with a negative start")
+
+    @property
+    def ranged(self) -> bool:
+        """Whether this asks for a part of the object."""
+        return self.start is not None or self.end is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How to write one object: its attributes, and the condition under which to write it.
+
+    ``if_absent`` writes only where no object is (else AlreadyExists); ``if_match`` only over that ETag (else
+    Conflict). A store that cannot do either atomically raises Unsupported. ``part_size`` in bytes is a hint for
+    multipart uploads, and the one option that a store may ignore.
+    """
+
+    if_absent: bool = False
+    if_match: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    storage_class: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
+    part_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.if_absent and self.if_match is not None:
+            raise ValueError("if_absent and if_match exclude each other")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the write depends on what is there."""
+        return self.if_absent or self.if_match is not None
+
+    def attributes(self) -> dict[str, str | Mapping[str, str]]:
+        """The attributes that were given, by field name."""
+        return {name: value for name in ATTRIBUTES if (value := getattr(self, name))}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """How to remove: with ``if_match`` (one key only) just that version, else a Conflict.
+
+    With ``must_exist`` a missing key is NotFound; without it a key that is gone counts as removed, which saves a
+    request on services whose delete does not tell.
+    """
+
+    if_match: str | None = None
+    must_exist: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """What to list: keys that start with the *string* ``prefix`` and come after ``start_after``.
+
+    With a ``delimiter`` keys that contain it after the prefix are rolled up into one ``is_prefix`` row each.
+    """
+
+    prefix: str = ""
+    delimiter: str | None = None
+    start_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a composed stack of stores can do natively and exactly; all False unless declared.
+
+    listing: keys can be listed. sorted: in UTF-8 byte order of whole keys. ranges: part of an object is read
+    without reading it all, and any read may carry ``if_match``. metadata: attributes and metadata are kept.
+    create: atomic put-if-absent. replace_if: atomic put-if-match. delete_if: atomic delete-if-match.
+    copy: objects are copied without passing through this process. atomic_write: a reader, also after a crash,
+    sees the old value or the new one, whole. write: objects can be written and deleted at all.
+    """
+
+    listing: bool = False
+    sorted: bool = False
+    ranges: bool = False
+    metadata: bool = False
+    create: bool = False
+    replace_if: bool = False
+    delete_if: bool = False
+    copy: bool = False
+    atomic_write: bool = False
+    write: bool = False
+
+    def __and__(self, other: Capabilities) -> Capabilities:
+        """What both can do."""
+        return Capabilities(*(getattr(self, f.name) and getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an object really lies, so that two stores can tell whether a native copy is possible.
+
+    ``vendor`` is the kind of backend ("s3", "file", "mem"), ``identity`` the endpoint and credentials' identity
+    without any secret, ``bucket`` and ``key`` the names over there.
+    """
+
+    vendor: str
+    identity: str
+    bucket: str
+    key: str

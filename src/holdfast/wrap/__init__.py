@@ -1,0 +1,1 @@
+"""Native wrappers: each module changes one thing about the store below it."""

@@ -1,0 +1,203 @@
+"""Stores whose keys are other keys inside: all keys under a prefix, or any mapping that can be reversed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..blob import Blob, Buffer, Staged
+from ..errors import HoldfastError
+from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select
+from ..types import (
+    Body,
+    Capabilities,
+    ListOptions,
+    Location,
+    ObjectInfo,
+    ReadOptions,
+    RemoveOptions,
+    WriteOptions,
+)
+
+
+def _rename(error: HoldfastError, inner: str, key: str) -> None:
+    # An error about something else (the bucket, or another store that the body came from) keeps its key.
+    if error.key == inner:
+        error.key = key
+
+
+class KeyTransform(Store):
+    """A native wrapper that calls every object by another key: say how with ``to_inner`` and ``to_outer``.
+
+    Options, bodies, ETags and attributes pass unchanged; infos and the ``key`` of errors carry the outer key (an
+    error's text tells the inner one, where the trouble is). The mapping must give every outer key an inner key of
+    its own. A listing walks all of the inner store and leaves out what ``to_outer`` calls foreign; where keys keep
+    their order or their prefixes, a subclass lists better.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    @abstractmethod
+    def to_inner(self, key: str) -> str:
+        """The key under which ``.store`` holds the object ``key``."""
+
+    @abstractmethod
+    def to_outer(self, key: str) -> str:
+        """The key that ``to_inner`` maps to this one, or ValueError if there is none: the object is not ours."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.store!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the store inside."""
+        return self.store.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside, without the order of its keys."""
+        return replace(self.store.capabilities, sorted=False)
+
+    @property
+    def remove_batch(self) -> int:
+        """As many keys as the store inside takes."""
+        return self.store.remove_batch
+
+    def close(self) -> None:
+        """Close the store inside."""
+        self.store.close()
+
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        inner = self.to_inner(key)
+        try:
+            return self.store._read(inner, options).rename(key)
+        except HoldfastError as error:
+            _rename(error, inner, key)
+            raise
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        inner = self.to_inner(key)
+        try:
+            return self.store._write(inner, body, options).renamed(key)
+        except HoldfastError as error:
+            _rename(error, inner, key)
+            raise
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        inner = [self.to_inner(key) for key in keys]
+        try:
+            removed = self.store._remove(inner, options)
+        except HoldfastError as error:
+            for inner_key, key in zip(inner, keys, strict=True):
+                _rename(error, inner_key, key)
+            raise
+        for inner_key, key, failed in zip(inner, keys, removed, strict=True):
+            if failed is not None:
+                _rename(failed, inner_key, key)
+        return removed
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        return select(self._outer_rows(self.store._scan(LIST)), options)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        # The store inside asks the source where the object really lies, so the source may be re-keyed as well.
+        inner = self.to_inner(dst)
+        try:
+            return self.store._copy(source, src, inner, options).renamed(dst)
+        except HoldfastError as error:
+            if error.key != src:
+                _rename(error, inner, dst)
+            raise
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        inner = self.to_inner(key)
+        try:
+            staged = self.store._stage(inner, size, options)
+        except HoldfastError as error:
+            _rename(error, inner, key)
+            raise
+        return None if staged is None else _RekeyedStaged(staged, inner, key)
+
+    def _locate(self, key: str) -> Location | None:
+        return self.store._locate(self.to_inner(key))
+
+    def _outer_rows(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
+        for row in rows:
+            try:
+                key = self.to_outer(row.key)
+            except ValueError:
+                continue
+            if key:
+                yield row.renamed(key)
+
+
+class PrefixStore(KeyTransform):
+    """The objects of a store whose keys start with a prefix, called by the rest of their keys.
+
+    The prefix is a string like any other: for a directory it ends with "/". Everything stays native: listings cost
+    their matches, and copies between two prefixes of one bucket are the service's own.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> inner = MemoryStore()
+    >>> store = PrefixStore(inner, "run1/")
+    >>> store.put("a", b"1").key, [info.key for info in inner.list()]
+    ('a', ['run1/a'])
+    """
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        super().__init__(store)
+        if not isinstance(prefix, str):
+            raise TypeError(f"a prefix is a str, not {type(prefix).__name__}")
+        self.prefix = prefix
+
+    def __repr__(self) -> str:
+        return f"PrefixStore({self.store!r}, {self.prefix!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the store inside, a slash, the prefix."""
+        return f"{self.store.name.removesuffix('/')}/{self.prefix}"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside."""
+        return self.store.capabilities
+
+    def to_inner(self, key: str) -> str:
+        """The prefix and the key."""
+        return self.prefix + key
+
+    def to_outer(self, key: str) -> str:
+        """What follows the prefix; ValueError for a key without it."""
+        if not key.startswith(self.prefix):
+            raise ValueError(f"{key!r} does not start with {self.prefix!r}")
+        return key[len(self.prefix) :]
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        after = None if options.start_after is None else self.prefix + options.start_after
+        inner = replace(options, prefix=self.prefix + options.prefix, start_after=after)
+        return self._outer_rows(self.store._scan(inner))
+
+
+class _RekeyedStaged(Staged):
+    """A staged object whose info carries the outer key."""
+
+    def __init__(self, staged: Staged, inner: str, key: str) -> None:
+        self._staged = staged
+        self._inner = inner
+        self._key = key
+
+    def write_at(self, offset: int, data: Buffer) -> None:
+        self._staged.write_at(offset, data)
+
+    def commit(self) -> ObjectInfo:
+        try:
+            return self._staged.commit().renamed(self._key)
+        except HoldfastError as error:
+            _rename(error, self._inner, self._key)
+            raise
+
+    def abort(self) -> None:
+        self._staged.abort()

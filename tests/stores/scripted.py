@@ -1,0 +1,100 @@
+"""A web server in a thread whose every answer a test writes by hand: for what real servers do only when they break."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass
+class Request:
+    """One request as it came in."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class Answer:
+    """What to send: ``cut`` bytes of the body and then nothing more, or a whole answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    stall: float = 0.0
+
+    def head(self, method: str) -> bytes:
+        lines = {
+            "Content-Length": str(len(self.body)),
+            "Last-Modified": "Sat, 21 Nov 2026 00:00:00 GMT",
+            **self.headers,
+        }
+        text = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+        return f"HTTP/1.1 {self.status} Scripted\r\n{text}\r\n".encode()
+
+
+class Scripted:
+    """A context manager: ``answer(request)`` decides; ``requests`` are those that came."""
+
+    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while (request := _read(self.rfile)) is not None:
+                    outer.requests.append(request)
+                    if not _send(self.connection, request, outer.answer(request)):
+                        return
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, request, client_address) -> None:
+                """A client that goes away in the middle is what many tests are about."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _read(stream) -> Request | None:
+    try:
+        line = stream.readline().decode("latin-1").split()
+        if len(line) != 3:
+            return None
+        headers = {}
+        while text := stream.readline().decode("latin-1").strip():
+            name, _, value = text.partition(":")
+            headers[name.lower()] = value.strip()
+        return Request(line[0], line[1], headers, stream.read(int(headers.get("content-length", 0))))
+    except OSError:
+        return None
+
+
+def _send(connection: socket.socket, request: Request, answer: Answer) -> bool:
+    """Whether the connection goes on."""
+    try:
+        body = b"" if request.method == "HEAD" else answer.body[: answer.cut]
+        connection.sendall(answer.head(request.method) + body)
+        time.sleep(answer.stall)
+    except OSError:
+        return False
+    return answer.cut is None

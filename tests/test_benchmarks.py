@@ -1,0 +1,107 @@
+"""The benchmarks measure what they say, refuse what did not happen, and still run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import data, measure, processes, results, run
+from benchmarks.processes import BenchmarkFailed
+
+
+def test_two_things_are_measured_alternately_after_a_warm_up_of_each():
+    order = []
+    values = iter([9.0, 9.0, 1.0, 2.0, 1.0, 4.0])
+
+    def measured(name):
+        order.append(name)
+        return next(values)
+
+    pairs = measure.alternate(lambda: measured("A"), lambda: measured("B"), rounds=2)
+    assert order == ["A", "B"] * 3
+    assert pairs == ([1.0, 1.0], [2.0, 4.0])
+
+
+@pytest.mark.parametrize(("target", "verdict"), [(3.0, "yes"), (3.1, "**NO**"), (None, "for information")])
+def test_the_ratio_is_the_median_of_the_pairs_and_decides_about_the_target(target, verdict):
+    row = results.Comparison("read", "nginx", "boto3", [1.0, 2.0, 1.0], [3.0, 4.0, 7.0], "s", target)
+    assert row.ratios == [3.0, 2.0, 7.0]
+    assert row.cells()[4] == "3.00x (2.00 to 7.00)"
+    assert row.cells()[-1] == verdict
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.050, "yes"), (0.049, "**NO**"), (None, "for information")])
+def test_a_bound_compares_the_median_with_its_limit(limit, verdict):
+    row = results.Bound("import", "", [0.01, 0.05, 0.9], "ms", limit)
+    assert row.cells()[2] == "50 ms (10 to 900)"
+    assert row.cells()[-1] == verdict
+
+
+def test_the_table_has_a_cell_for_each_column_and_no_stray_bars():
+    rows = [
+        results.Bound("a|b", "", [1.0], "s", 2.0),
+        results.Comparison("read", "nginx", "boto3", [1.0], [3.0], "s", None),
+    ]
+    lines = results.table(rows).splitlines()
+    assert "a\\|b" in lines[2]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {len(results.HEADER) + 1}
+
+
+def test_a_copy_that_lacks_or_changes_anything_is_refused(tmp_path):
+    tree = data.small_files(tmp_path / "source", 120, 1, 100)
+    assert data.small_files(tmp_path / "copy", 120, 1, 100).nbytes == tree.nbytes
+    tree.verify(tmp_path / "copy", contents=True)
+    changed = tmp_path / "copy" / tree.keys[-1]
+    changed.write_bytes(bytes(changed.stat().st_size))
+    tree.verify(tmp_path / "copy")
+    with pytest.raises(BenchmarkFailed, match="object-00119"):
+        tree.verify(tmp_path / "copy", contents=True)
+    changed.unlink()
+    with pytest.raises(BenchmarkFailed, match="119 files"):
+        tree.verify(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_process_is_measured_with_what_it_used(terminal, tmp_path):
+    program = "import sys; data = b'x' * 50_000_000; print(len(data), sys.stderr.isatty())"
+    finished = processes.run([sys.executable, "-c", program], processes.environment(tmp_path), terminal=terminal)
+    assert finished.output.split() == ["50000000", str(terminal)]
+    assert finished.peak > 50_000_000
+    assert 0 < finished.cpu < 60
+    assert 0 < finished.seconds < 60
+
+
+def test_a_program_that_fails_is_no_measurement(tmp_path):
+    with pytest.raises(BenchmarkFailed, match=r"status 3:\nno luck"):
+        processes.run([sys.executable, "-c", "print('no luck'); exit(3)"], processes.environment(tmp_path))
+
+
+def test_a_worker_that_moves_something_else_is_no_measurement(tmp_path):
+    tree = data.small_files(tmp_path / "tree", 10, 5, 5)
+    arguments = {"root": str(tree.root), "keys": tree.keys, "items": 10, "nbytes": 51}
+    log, env = tmp_path / "log", processes.environment(tmp_path)
+    with (
+        pytest.raises(BenchmarkFailed, match=r"'nbytes': 50.* instead of .*'nbytes': 51"),
+        measure.worker("read-open", arguments, env, log) as measured,
+    ):
+        measured()
+    with measure.worker("read-open", {**arguments, "nbytes": 50}, env, log) as measured:
+        assert 0 < measured() < 60
+    with (
+        pytest.raises(BenchmarkFailed, match="KeyError: 'no such subject'"),
+        measure.worker("no such subject", arguments, env, log),
+    ):
+        pass
+
+
+def test_the_benchmarks_that_need_no_server_run_and_leave_nothing_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # of the test run itself
+    assert run.main(["--quick", "--only", "startup", "--only", "local-read"]) == 0
+    printed = capsys.readouterr().out
+    assert "import holdfast" in printed
+    assert "file store" in printed
+    assert "written" not in printed
+    assert list(Path(tmp_path).iterdir()) == []
