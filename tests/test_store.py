@@ -355,6 +355,9 @@ def test_rows_are_selected_as_a_service_would():
     assert selected("", "/", "a/") == ["ab", "b/", "é/"]
     assert selected("", None, "a/c") == ["a/d/e", "ab", "b/c", "é/x"]
     assert [info.is_prefix for info in select(rows, ListOptions("", "/"))] == [False, True, False, True, True]
+    # A key that ends with its first delimiter is rolled up into a prefix of the same name.
+    ending = [(info.key, info.is_prefix) for info in select(map(ObjectInfo, ("run1", "run10")), ListOptions("", "1"))]
+    assert ending == [("run1", True)]
 
 
 def test_a_streamed_copy_takes_attributes_along_where_they_can_be_kept():

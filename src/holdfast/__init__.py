@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         UnknownEncoding,
         Unsupported,
     )
-    from .files import CloudFiles, copy_objects
+    from .files.cloudfiles import CloudFiles
+    from .files.copying import copy_objects
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
@@ -43,7 +44,8 @@ _HOMES = {
         "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PathConflict",
         "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
-    "files": ("CloudFiles", "copy_objects"),
+    "files.cloudfiles": ("CloudFiles",),
+    "files.copying": ("copy_objects",),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "types": ("Capabilities", "ListOptions", "ObjectInfo", "ReadOptions", "RemoveOptions", "WriteOptions"),

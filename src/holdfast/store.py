@@ -448,7 +448,7 @@ def select(infos: Iterable[ObjectInfo], options: ListOptions) -> Iterator[Object
     after = None if options.start_after is None else sort_key(options.start_after)
     seen: set[str] = set()
     for info in infos:
-        key = info.key
+        key, row = info.key, info
         if not key.startswith(prefix):
             continue
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
@@ -457,5 +457,6 @@ def select(infos: Iterable[ObjectInfo], options: ListOptions) -> Iterator[Object
             if key in seen:
                 continue
             seen.add(key)
+            row = ObjectInfo(key, is_prefix=True)  # also where an object has that very key, as in S3
         if after is None or sort_key(key) > after:
-            yield info if key is info.key else ObjectInfo(key, is_prefix=True)
+            yield row

@@ -16,10 +16,12 @@ from holdfast.engine import Engine
 from holdfast.files import copying
 from holdfast.store import READ
 from holdfast.stores.file import FileStore
+from holdfast.stores.http import HttpStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.s3 import S3Store
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
+from tests.stores.scripted import Answer, Scripted
 
 
 @pytest.fixture
@@ -112,6 +114,24 @@ def test_a_large_object_that_changes_between_its_parts_is_refused(monkeypatch, t
     assert isinstance(error, e.Conflict)
     assert target.get("a") == b"old"
     assert not any(p.is_file() for p in (tmp_path / "target" / ".holdfast" / "tmp").rglob("*"))
+
+
+def test_a_server_that_answers_ranges_with_the_whole_object_sends_it_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(copying, "SPLIT", 8 << 20)
+    monkeypatch.setattr(copying, "PART", 2 << 20)
+    body = os.urandom(1 << 20) * 16
+    with Scripted(lambda request: Answer(200, body, {"ETag": '"v1"'})) as server:
+        source, target = HttpStore(server.endpoint), FileStore(tmp_path)
+        assert source.capabilities.ranges
+        assert copied(source, target, [("a", "a"), ("b", "b")], threads=1) == {
+            ("a", "a"): 16 << 20,
+            ("b", "b"): 16 << 20,
+        }
+        assert target.get("a") == target.get("b") == body
+        assert not source.capabilities.ranges
+        ranges = [request.headers.get("range") for request in server.requests]
+    assert len(ranges) == 4, "once to see that it cuts no ranges"
+    assert len([one for one in ranges if one]) == 1
 
 
 def test_one_bad_object_does_not_stop_the_others(stores, tmp_path):

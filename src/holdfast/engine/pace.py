@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-FIRST_THREADS = 16
+FIRST_THREADS = 8
 MAX_THREADS = 64
 #: How long (seconds) an adaptive run keeps a limit that it has found.
 SETTLE = 5.0

@@ -62,7 +62,8 @@ class Copier:
             and there is not None
             and (here.vendor, here.identity) == (there.vendor, there.identity)
         )
-        self.ranges = source.capabilities.ranges
+        #: Whether the source was seen to cut ranges: some servers send the whole object for each.
+        self.cuts = False
 
     def __call__(self, pair: Pair) -> int | engine.Split:
         """The number of bytes copied, or the Split that will copy them."""
@@ -89,7 +90,11 @@ class Copier:
         if size is not None and size > WHOLE_STAGED:
             staged = self.target._stage(dst, size, options)
             if staged is not None:
-                return self.split(blob, src, staged, size)
+                try:
+                    return self.split(blob, src, staged, size)
+                except BaseException:
+                    staged.abort()
+                    raise
         with blob:
             if size is not None and size <= WHOLE:
                 engine.reserve(size)
@@ -101,21 +106,34 @@ class Copier:
     def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
         etag = blob.info.etag
-        step = size if size < SPLIT or not self.ranges or etag is None else PART
+        step = PART if size >= SPLIT and etag is not None and self.source.capabilities.ranges else size
         starts = range(0, size, step)
+        opened = {0: blob}
+
+        def open_part(start: int) -> Blob:
+            return self.source._read(src, ReadOptions(start, min(start + step, size), if_match=etag))
+
+        if len(starts) > 1 and not self.cuts:
+            # The last part is opened to see: reading n parts out of n whole objects would take n times as long.
+            last = open_part(starts[-1])
+            self.cuts = self.source.capabilities.ranges
+            if self.cuts:
+                opened[starts[-1]] = last
+            else:
+                last.close()
+                step, starts = size, range(1)
 
         def part(start: int) -> int:
-            end = min(start + step, size)
-            if start == 0:
-                return pour(blob, staged, 0, end)
-            return pour(self.source._read(src, ReadOptions(start, end, if_match=etag)), staged, start, end)
+            one = opened.pop(start) if start in opened else open_part(start)
+            return pour(one, staged, start, min(start + step, size))
 
         def finish(counts: list[int]) -> int:
             staged.commit()
             return sum(counts)
 
         def abort() -> None:
-            blob.close()
+            for unread in opened.values():
+                unread.close()
             staged.abort()
 
         return engine.Split([functools.partial(part, start) for start in starts], finish, abort)

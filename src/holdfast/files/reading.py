@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import codecs, engine
 from ..blob import Blob
+from ..engine import SMALL
 from ..errors import HoldfastError, NotFound
 from ..store import READ, ObjectStore
 from ..types import ObjectInfo, ReadOptions
@@ -29,12 +30,15 @@ class Reader:
         if type(request) is str and self.into is None and request and request.isascii():
             content: bytes | None
             try:
-                with self.read(request) as blob:
+                blob = self.read(request)
+                try:
                     size = blob.size
-                    if size is not None and size >= engine.SMALL:
+                    if size is not None and size >= SMALL:
                         engine.reserve(size)
                     content = blob.bytes()
                     encoding = blob.encoding
+                finally:
+                    blob.close()
             except NotFound:
                 content = encoding = None
             if content is not None and encoding and not self.raw:

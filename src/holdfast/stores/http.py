@@ -86,7 +86,8 @@ class HttpStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(ranges=True)
+        """Reading; ``ranges`` turns False when this server has answered one with a whole object."""
+        return Capabilities(ranges=self._client is None or self._client.cuts)
 
     def close(self) -> None:
         self._client = None
