@@ -531,7 +531,7 @@ def test_a_blob_opened_before_a_fork_raises_in_the_child():
     program = FORK.replace("BEFORE", "blob = store.read('key')").replace(
         'said = store.get("key")', "said = blob.bytes()"
     )
-    with Scripted(Object(b"data")) as server:
+    with Scripted(Object(bytes(100_000))) as server:
         process = run(program.replace("ENDPOINT", repr(server.endpoint)))
         output, errors = process.communicate(timeout=30)
     assert output.startswith("True StoreError "), output + errors

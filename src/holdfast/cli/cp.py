@@ -171,17 +171,17 @@ def _copy(plan: _Plan, settings: Settings, decode: bool, tally: output.Tally, ba
     for job in jobs:
         pairs = listed.count(chain.from_iterable(job.pairs))
         for outcome in copy_objects(
-            job.source, job.target, pairs, decode=decode, threads=settings.threads, on_error="collect"
+            job.source, job.target, pairs, decode=decode, threads=settings.threads, progress=bar.moved
         ):
             if outcome.error is None:
                 tally.done(outcome.value)
-                bar.advance(1, outcome.value)
+                bar.advance()
                 if settings.json:
                     output.json_line({**_names(plan, job, outcome.item), "status": "copied", "bytes": outcome.value})
             else:
                 source, target = _names(plan, job, outcome.item).values()
                 tally.fail(outcome.error, f"{source} -> {target}")
-                bar.advance(1)
+                bar.advance()
                 if settings.json:
                     problem = output.describe(outcome.error)
                     output.json_line({"source": source, "target": target, "status": "failed", "error": problem})

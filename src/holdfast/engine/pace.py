@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 
+#: Enough for a server nearby, where more threads only get in each other's way; doubled while that pays.
 FIRST_THREADS = 8
 MAX_THREADS = 64
-#: How long (seconds) an adaptive run keeps a limit that it has found.
+#: How often (seconds) an adaptive run looks at its throughput.
+PERIOD = 0.2
+#: How long (seconds) it keeps a limit that it has found.
 SETTLE = 5.0
 
 _throttled = 0
@@ -21,7 +24,7 @@ class Pace:
         ceiling = int(os.environ.get("HOLDFAST_MAX_THREADS", MAX_THREADS)) if threads is None else threads
         self.ceiling = max(1, min(ceiling, descriptor_bound()))
         self.limit = min(FIRST_THREADS, self.ceiling) if threads is None else self.ceiling
-        self.since = time.monotonic()
+        self.since = 0.0  # the first results: making connections says nothing about throughput
         self.count = 0
         self.best = 0.0
         self.before = 0  # the limit before the last step up, while that step is on trial
@@ -29,10 +32,13 @@ class Pace:
         self.throttled = _throttled
 
     def note(self, count: int) -> None:
-        """Account for ``count`` more results, and every third of a second reconsider the limit."""
-        self.count += count
+        """Account for ``count`` more results, and every PERIOD reconsider the limit."""
         now = time.monotonic()
-        if now - self.since < 0.33 or self.count < 2 * self.limit:
+        if not self.since:
+            self.since = now
+            return
+        self.count += count
+        if now - self.since < PERIOD or self.count < 2 * self.limit:
             return
         rate, self.since, self.count = self.count / (now - self.since), now, 0
         throttled, self.throttled = self.throttled, _throttled
@@ -43,7 +49,7 @@ class Pace:
             self.limit, self.before, self.settled_until = self.before, 0, now + SETTLE
         elif now >= self.settled_until:
             self.best, self.before = rate, self.limit
-            self.limit = min(self.ceiling, self.limit + (self.limit + 1) // 2)
+            self.limit = min(self.ceiling, 2 * self.limit)
             if self.limit == self.before:
                 self.before, self.settled_until = 0, now + SETTLE
 

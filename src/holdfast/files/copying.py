@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from .. import codecs, engine
-from ..blob import Blob, Staged
+from ..blob import Blob, Buffer, Staged
 from ..errors import IntegrityError
 from ..store import WRITE, ObjectStore
 from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
@@ -34,23 +34,34 @@ def copy_objects(
     decode: bool = False,
     threads: int | None = None,
     on_error: Literal["raise", "collect"] = "collect",
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[engine.Outcome[Pair]]:
     """An Outcome for each (source key, target key), as they finish; the value is the number of bytes read.
 
     The stored bytes and their attributes are copied as they are; ``decode=True`` writes the decoded bytes
     instead. Every object appears at the target whole or not at all, after its length (and whatever the source's
-    blob checks) has been checked. Memory is bounded by the engine's byte budget.
+    blob checks) has been checked. Memory is bounded by the engine's byte budget. ``progress`` is called, in any
+    thread, with the number of bytes that were just read; of a large object many times, and of one that fails as well.
     """
-    return engine.default().run(Copier(source, target, decode=decode), pairs, threads=threads, on_error=on_error)
+    copier = Copier(source, target, decode=decode, progress=progress)
+    return engine.default().run(copier, pairs, threads=threads, on_error=on_error)
 
 
 class Copier:
     """The operation of copying one object, for an engine: call it with (source key, target key)."""
 
-    def __init__(self, source: ObjectStore, target: ObjectStore, *, decode: bool = False) -> None:
+    def __init__(
+        self,
+        source: ObjectStore,
+        target: ObjectStore,
+        *,
+        decode: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
+        self.progress = progress or _unwatched
         self.keeps_attributes = target.capabilities.metadata
         here, there = source._locate("x"), target._locate("x")
         self.to_file = there is not None and there.vendor == "file"
@@ -69,7 +80,9 @@ class Copier:
         """The number of bytes copied, or the Split that will copy them."""
         src, dst = pair
         if self.native:
-            return self.target._copy(self.source, src, dst).size or 0
+            size = self.target._copy(self.source, src, dst).size or 0
+            self.progress(size)
+            return size
         blob = self.source._read(src)
         try:
             return self.transfer(blob, src, dst)
@@ -82,7 +95,7 @@ class Copier:
         size = blob.size
         encoding = blob.encoding
         if self.decode and encoding:
-            chunks = codecs.decompress_chunks(blob.chunks(), encoding)
+            chunks = codecs.decompress_chunks(self.watched(blob), encoding)
             with blob:
                 self.target._write(dst, chunks, self.options(blob.info, dst, decoded=True))
             return size or 0
@@ -98,10 +111,18 @@ class Copier:
         with blob:
             if size is not None and size <= WHOLE:
                 engine.reserve(size)
-                self.target._write(dst, blob.bytes(), options)
+                body = blob.bytes()
+                self.progress(size)
+                self.target._write(dst, body, options)
             else:
-                self.target._write(dst, blob.chunks(), options)
+                self.target._write(dst, self.watched(blob), options)
         return size or 0
+
+    def watched(self, blob: Blob) -> Iterator[Buffer]:
+        """The blob's chunks, each reported as it passes."""
+        for chunk in blob.chunks():
+            self.progress(len(chunk))
+            yield chunk
 
     def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
@@ -125,7 +146,7 @@ class Copier:
 
         def part(start: int) -> int:
             one = opened.pop(start) if start in opened else open_part(start)
-            return pour(one, staged, start, min(start + step, size))
+            return pour(one, staged, start, min(start + step, size), self.progress)
 
         def finish(counts: list[int]) -> int:
             staged.commit()
@@ -156,7 +177,11 @@ class Copier:
         return WriteOptions(**kept) if kept else WRITE
 
 
-def pour(blob: Blob, staged: Staged, start: int, end: int) -> int:
+def _unwatched(_: int) -> None:
+    pass
+
+
+def pour(blob: Blob, staged: Staged, start: int, end: int, progress: Callable[[int], None] = _unwatched) -> int:
     """Write the blob's bytes to [start:end) of the target and return the count; IntegrityError if it is short.
 
     A blob that goes on after ``end`` is left there; one that ends there is read to its end, where it checks itself.
@@ -166,6 +191,7 @@ def pour(blob: Blob, staged: Staged, start: int, end: int) -> int:
     with blob:
         for chunk in blob.chunks():
             staged.write_at(at, chunk[: end - at])
+            progress(min(len(chunk), end - at))
             at += len(chunk)
             if goes_on and at >= end:
                 return end - start
