@@ -30,12 +30,13 @@ _here = threading.local()
 class Worker:
     """A kept daemon thread that serves one run (or one lone call) after another."""
 
-    __slots__ = ("bell", "engine", "rank", "slot", "thread")
+    __slots__ = ("bell", "engine", "rank", "run", "slot", "thread")
 
     def __init__(self, engine: Engine, number: int) -> None:
         self.engine = engine
         self.bell: SimpleQueue[Callable[[Worker], bool] | None] = SimpleQueue()
-        self.slot: tuple[Run, Outcome[Any]] | None = None
+        self.run: Run | None = None
+        self.slot: Outcome[Any] | None = None
         self.rank = 0
         self.thread = threading.Thread(target=self.live, name=f"holdfast-{number}", daemon=True)
         self.thread.start()
@@ -45,7 +46,7 @@ class Worker:
         _here.worker = self
         while (job := self.bell.get()) is not None:
             reusable = job(self)
-            self.slot = None
+            self.run = self.slot = None
             del job
             if not reusable or not self.engine._keep(self):
                 return
@@ -81,7 +82,7 @@ class Engine:
     ) -> Iterator[Outcome[Item]]:
         """An iterator of Outcomes, one an item, while at most ``threads`` operations run at a time.
 
-        ``threads=None`` starts with 16 and adapts (up to 64, or HOLDFAST_MAX_THREADS); 0 runs everything in the
+        ``threads=None`` starts with 8 and adapts (up to 64, or HOLDFAST_MAX_THREADS); 0 runs everything in the
         caller's thread; a number is a cap. ``ordered`` yields in the items' order, otherwise as they come.
         ``on_error="raise"`` raises the first error and stops, "collect" yields it in its Outcome. ``progress`` is
         called in the caller's thread with the count of newly finished items. Items are taken only as fast as
@@ -198,8 +199,7 @@ def reserve(count: int) -> None:
         return
     worker = getattr(_here, "worker", None)
     if worker is not None and worker.slot is not None:
-        run, slot = worker.slot
-        run.engine._budget.acquire(count, run, slot)
+        worker.run.engine._budget.acquire(count, worker.run, worker.slot)
 
 
 def interruptible(function: Callable[..., Any], *args: Any) -> Any:

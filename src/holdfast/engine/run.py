@@ -60,6 +60,7 @@ class Run:
         """Take slots until the run ends; whether the worker may be kept for other runs."""
         todo, deliver, function = self.todo, self.done.append, self.function
         pop = todo.popleft
+        worker.run = self
         try:
             while True:
                 try:
@@ -72,7 +73,7 @@ class Run:
                     if slot.state.perform(slot.index):
                         self.end_split(slot.state)
                     continue
-                worker.slot = (self, slot)  # type: ignore[assignment]
+                worker.slot = slot  # type: ignore[assignment]
                 try:
                     value = function(slot.item)  # type: ignore[union-attr]
                     if value.__class__ is Split:

@@ -162,15 +162,9 @@ class Client:
     def open(self, key: str, path: str) -> Blob:
         """The blob of a whole object: what ``call`` does, with nothing on the way, because bulk reads live here."""
         try:
-            result, data, size = interruptible(_fetch, self.plain, path)
+            return interruptible(_fetch, self, key, path)  # type: ignore[no-any-return]
         except BaseException as error:  # noqa: BLE001 - as in attempt
             caught = error
-        else:
-            if data is None:
-                return RemoteBlob(self, key, path, result)
-            if len(data) == size:
-                return FetchedBlob(key, result, data, size)
-            caught = short(self, key, size, len(data))
         failed = self.told(caught, "read", key)
         if not isinstance(failed, HoldfastError):
             raise failed
@@ -300,15 +294,20 @@ def object_info(key: str, result: Any) -> ObjectInfo:
     )
 
 
-def _fetch(store: Any, path: str) -> tuple[Any, Any, int]:
-    """The engine's answer, the whole body if it is small (else None), and the body's length.
+def _fetch(client: Client, key: str, path: str) -> Blob:
+    """The blob of a whole object: a small one with its body, a large one opened.
 
     One call for both: threads that come back to Python half as often get half as much into each other's way.
     """
-    result = get(store, path)
+    result = get(client.plain, path)
     start, stop = result.range
     size = stop - start
-    return result, result.bytes() if size <= SMALL else None, size
+    if size > SMALL:
+        return RemoteBlob(client, key, path, result)
+    data = result.bytes()
+    if len(data) != size:
+        raise short(client, key, size, len(data))
+    return FetchedBlob(key, result, data, size)
 
 
 def short(client: Client, key: str, promised: int, received: int) -> IntegrityError:
@@ -326,14 +325,15 @@ class FetchedBlob(Blob):
         self._key = key
         self._result = result
         self._data = data
-        self._info: ObjectInfo | None = None
         self.size = size  # type: ignore[misc]
 
     @property
     def info(self) -> ObjectInfo:
-        if self._info is None:
-            self._info = object_info(self._key, self._result)
-        return self._info
+        try:
+            return self._info
+        except AttributeError:
+            self._info: ObjectInfo = object_info(self._key, self._result)
+            return self._info
 
     @info.setter
     def info(self, info: ObjectInfo) -> None:
