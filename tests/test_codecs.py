@@ -164,6 +164,7 @@ def test_streams_that_follow_each_other_decode_to_their_concatenation(encoding, 
     assert codecs.decompress(data, encoding) == b"".join(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_many_small_members_do_not_cost_the_square_of_their_count():
     member = codecs.compress(b"x" * 10, "gzip")
@@ -309,6 +310,7 @@ def bomb(encoding: str, mebibytes: int = 64) -> bytes:
     return b"".join(bytes(c) for c in codecs.compress_chunks(itertools.repeat(zeros, mebibytes), encoding))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_bomb_is_refused_before_it_takes_memory(encoding):
     data = bomb(encoding)
@@ -328,6 +330,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(encoding):
     assert caught.value.key == "k"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_process_stays_small_under_a_bomb_of_a_gibibyte(encoding):
     # Codec libraries allocate outside of what Python traces, so a process of its own is measured.
@@ -406,6 +409,7 @@ def test_an_xz_header_cannot_ask_for_gigabytes():
 
 
 # ---------------------------------------------------------------------- streams and ranges
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_streams_are_bounded_in_memory_both_ways(encoding):
     noise = random.Random(4).randbytes(MEBIBYTE)

@@ -96,6 +96,16 @@ def test_bytes_are_kept_without_a_copy():
     assert store.get("k") is data
 
 
+def test_a_listing_tells_all_that_a_head_tells():
+    store = MemoryStore()
+    options = WriteOptions(content_type="a/b", content_encoding="gzip", cache_control="no-store", metadata={"a": "b"})
+    store.write("a", b"1", options)
+    store.put("b", b"2")
+    assert store.lists_attributes
+    assert list(store.list()) == [store.head("a"), store.head("b")]
+    assert [row.content_encoding for row in store.list()] == ["gzip", None]
+
+
 def test_a_listing_is_a_snapshot():
     store = MemoryStore()
     for number in range(5):
@@ -251,6 +261,7 @@ def test_no_increment_is_lost_however_often_threads_switch():
     assert sum(together(4, increment)) == int(store.get("counter"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("frequent_switches")
 def test_listings_are_right_however_often_threads_switch():
     store = MemoryStore()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import pytest
 
 from holdfast.blob import Staged
 from holdfast.errors import AlreadyExists, BucketNotFound, Conflict, IntegrityError, NotFound, StoreError
 from holdfast.store import Wrapper
+from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
 from holdfast.types import ListOptions, ReadOptions, RemoveOptions, WriteOptions
@@ -188,6 +190,28 @@ def test_capabilities_stay_and_a_mapping_that_loses_the_order_says_so():
     hashed = Hashed(inner)
     assert not hashed.capabilities.sorted
     assert hashed.capabilities.listing
+
+
+def test_what_only_some_stores_have_is_had_by_outer_keys_or_not_at_all(tmp_path):
+    files = FileStore(tmp_path)
+    store = PrefixStore(files, "p/")
+    entered = threading.Event()
+
+    def enter():
+        with store.locked("a"):
+            entered.set()
+
+    with files.locked("p/a"):
+        thread = threading.Thread(target=enter, daemon=True)
+        thread.start()
+        assert not entered.wait(0.2)
+    thread.join(10)
+    assert entered.is_set()
+    assert (store.lists_attributes, store.process_local) == (True, False)
+    memory = PrefixStore(MemoryStore(), "p/")
+    assert (memory.lists_attributes, memory.process_local, hasattr(memory, "locked")) == (True, True, False)
+    plain = PrefixStore(CountingStore(files), "p/")
+    assert (plain.lists_attributes, plain.process_local, hasattr(plain, "locked")) == (False, False, False)
 
 
 def test_any_reversible_mapping_will_do():

@@ -17,20 +17,36 @@ _GZIP_HEADER_LIMIT = 256 << 10
 class Compressor(Protocol):
     """Takes data, gives what is ready of its encoding; ``flush`` once at the end."""
 
-    def compress(self, data: Any, /) -> bytes: ...
-    def flush(self) -> bytes: ...
+    def compress(self, data: Any, /) -> bytes:
+        """What is ready of the encoding once this data is taken; often nothing."""
+        ...
+
+    def flush(self) -> bytes:
+        """The rest of the encoding."""
+        ...
 
 
 class Decoder(Protocol):
     """Decodes one stream: takes input when it ``needs_input``, gives about ``max_length`` bytes at a time."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        ...
+
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out before something goes in."""
+        ...
+
     @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: Any, max_length: int, /) -> bytes: ...
+    def unused_data(self) -> bytes:
+        """What was given beyond the end of the stream."""
+        ...
+
+    def decompress(self, data: Any, max_length: int, /) -> bytes:
+        """About ``max_length`` decoded bytes at most; what is more stays inside for the next call."""
+        ...
 
 
 class Backend(NamedTuple):

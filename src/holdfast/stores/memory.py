@@ -178,6 +178,11 @@ class MemoryStore(Store):
     b'el'
     """
 
+    #: Rows of listings tell every attribute that a head tells.
+    lists_attributes = True
+    #: No other process can reach the objects, so excluding the threads of this one is excluding everybody.
+    process_local = True
+
     def __init__(self, name: str | None = None) -> None:
         self.bucket = name
         if name is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 from ..blob import Blob, Buffer, Staged
 from ..errors import HoldfastError
@@ -64,6 +66,23 @@ class KeyTransform(Store):
     def remove_batch(self) -> int:
         """As many keys as the store inside takes."""
         return self.store.remove_batch
+
+    @property
+    def lists_attributes(self) -> bool:
+        """Whether the rows of the store inside tell every attribute."""
+        return getattr(self.store, "lists_attributes", False)
+
+    @property
+    def process_local(self) -> bool:
+        """Whether no other process can reach the objects inside."""
+        return getattr(self.store, "process_local", False)
+
+    @property
+    def locked(self) -> Callable[[str], AbstractContextManager[None]]:
+        """The ``locked(key)`` of the store inside, by outer keys; an AttributeError where it has none."""
+        inner: Any = self.store
+        locked = inner.locked
+        return lambda key: locked(self.to_inner(key))
 
     def close(self) -> None:
         """Close the store inside."""

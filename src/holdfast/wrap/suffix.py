@@ -27,49 +27,52 @@ that is moved to the name ``a`` with a mark; and ``a`` is written there when ``a
 **Races.** Writers of one key (and of those that differ from it by suffixes) take turns: by a lock in this process,
 and between processes by the wrapped store's ``locked(key)`` where it has one: a context manager that excludes every
 other process, and is not the lock that its own verbs take. So of any number of racing writes exactly one variant
-stays, the last one's. An iterator of more than 8 MiB is written outside of the lock, because it may be slow, or write
-to this store itself (inside, if the wrapped store has no conditional writes). If it must go to a name that another
-key can claim, and that name changes meanwhile, it is refused with Conflict.
+stays, the last one's. Where that lock is Unsupported (files without ``flock``) only this process is excluded. The
+chunks of an iterator of more than 8 MiB are taken before the lock, because they may be slow, or write to this store
+themselves; the lock is taken with the last of them. If the object was to go to a name that another key has claimed
+meanwhile, it is refused with Conflict.
 
-Readers take no lock and create nothing. A reader that finds no variant looks again, in the opposite order (one that
-moved past it would have to move back to hide again), and, after a change in this process, a third time under its
-lock. A *listing* can miss a key whose variant changes while it passes by.
+**Creating** (``if_absent``) is exact: under that lock nothing may be there that ``exists`` would find, and the wrapped
+store creates, so that not even a program that takes no lock is overwritten. It is a capability where the wrapped store
+can create and has ``locked``, or is ``process_local``: no other process can reach its objects. Writes and deletes of a
+named version (``if_match``) are Unsupported: no store compares several names in one step.
+
+Readers take no lock and create nothing, and neither do deletes of what is not there. A reader that finds no variant
+looks again, in the opposite order (one that moved past it would have to move back to hide again), and, after a change
+in this process, a third time under its lock. A *listing* can miss a key whose variant changes while it passes by.
 
 A listing asks for the head of each stored name that ends in a suffix, to see its mark, unless the wrapped store has
 a true ``lists_attributes``: its rows tell every ``content_encoding``. Where they do not, the encoding of an object
-that is marked and has no suffix is not listed; its head tells it.
-
-Conditional writes and deletes are Unsupported, since no store compares several names in one step. Listings are in
-the order of stored names, not of keys: ``sorted`` is False.
+that is marked and has no suffix is not listed; its head tells it. Listings are in the order of stored names, not of
+keys: ``sorted`` is False.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 
 from ..blob import Blob, Buffer, Staged, body_chunks
 from ..codecs import SUFFIXES, parse_content_encoding
-from ..errors import AlreadyExists, Conflict, HoldfastError, InvalidKey, NotFound, UnknownEncoding
+from ..errors import AlreadyExists, Conflict, HoldfastError, NotFound, UnknownEncoding, Unsupported
 from ..keys import sort_key
-from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select
+from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ..types import (
     ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
+    Location,
     ObjectInfo,
     ReadOptions,
     RemoveOptions,
     WriteOptions,
 )
-from ._families import ENDINGS, coding_of, families, family_of, split_suffix, takes_suffix, variants
-
-#: The mark of a name that ends like a suffix and has no encoding.
-NATURAL = "identity"
+from ._families import ENDINGS, families, family_of, split_suffix, takes_suffix, variants
+from ._variant import NATURAL, StoredObjects, Variant, told_as
 
 GATHERED = 8 << 20
 
@@ -78,8 +81,6 @@ _ENDING_CHARACTERS = frozenset("".join(ENDINGS))
 
 class SuffixStore(Store):
     """The same objects, with encodings as name suffixes in the wrapped store (the module tells the rules).
-
-    Copies into it are streams, and it locates nothing: a native copy would lose the encoding, which lies in the name.
 
     >>> from holdfast.stores.memory import MemoryStore
     >>> from holdfast.types import WriteOptions
@@ -92,6 +93,7 @@ class SuffixStore(Store):
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        self._stored = StoredObjects(store)
 
     def __repr__(self) -> str:
         return f"SuffixStore({self.store!r})"
@@ -102,9 +104,11 @@ class SuffixStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The wrapped store's, without order, conditions and native copies."""
+        """The wrapped store's, without order, native copies and conditions, but that it may still create."""
         inner = self.store.capabilities
-        return replace(inner, sorted=False, create=False, replace_if=False, delete_if=False, copy=False)
+        exclusive = self._shared_lock is not None or getattr(self.store, "process_local", False)
+        create = inner.create and exclusive
+        return replace(inner, sorted=False, create=create, replace_if=False, delete_if=False, copy=False)
 
     @property
     def remove_batch(self) -> int:
@@ -119,18 +123,18 @@ class SuffixStore(Store):
             return self._read_version(key, options)
         found = self._find(key, options)
         if found is None:
-            raise NotFound(f"no object {key!r}", key=key, store=self.name)
+            raise self._missing(key)
         return found[1]
 
     def _read_version(self, key: str, options: ReadOptions) -> Blob:
         # The condition is for the visible variant alone: of another name it would be a false Conflict.
         found = self._find(key, HEAD)
         if found is None:
-            raise NotFound(f"no object {key!r}", key=key, store=self.name)
+            raise self._missing(key)
         path, head = found
         with head:
             try:
-                return _Variant(self.store._read(path, options), key, head.encoding)
+                return Variant(self.store._read(path, options), key, head.encoding)
             except NotFound as error:
                 message = f"object {key!r} is no longer the version {options.if_match!r}: read it again"
                 raise Conflict(message, key=key, store=self.name, cause=error) from error
@@ -138,91 +142,57 @@ class SuffixStore(Store):
     def _find(self, key: str, options: ReadOptions) -> tuple[str, Blob] | None:
         """The visible variant's stored name and opened blob, or None if there is certainly no variant."""
         changes = families.changes
-        found = self._first(key, variants(key), options)
-        if found is None and hasattr(self.store, "locked"):
-            found = self._first(key, reversed([*variants(key)]), options)
+        found = self._stored.first(key, variants(key), options)
+        if found is None and self._shared_lock is not None:
+            found = self._stored.first(key, reversed([*variants(key)]), options)
         if found is None and families.changes != changes:
             with families.locked(self._place(family_of(key))):
-                found = self._first(key, variants(key), options)
+                found = self._stored.first(key, variants(key), options)
         if found is None and split_suffix(key) is not None:
-            found = self._encoded_object_at(key, options)
+            found = self._stored.encoded_object_at(key, options)
         return found
 
-    def _first(self, key: str, paths: Iterable[str], options: ReadOptions) -> tuple[str, Blob] | None:
-        """The first of these stored names that is a variant of the key, opened."""
-        for path in paths:
-            blob = self._open(path, key, options)
-            if blob is None:
-                continue
-            mark = blob.encoding
-            if path == key:
-                if mark is not None and mark != NATURAL:
-                    return path, blob
-                if mark is not None or split_suffix(key) is None:
-                    return path, blob if mark is None else _Variant(blob, key, None)
-            elif mark is None:
-                return path, _Variant(blob, key, coding_of(path))
-            blob.close()  # another key's
+    def _exists(self, key: str) -> bool:
+        found = self._find(key, HEAD)
+        if found is None:
+            return False
+        found[1].close()
+        return True
+
+    def _locate(self, key: str) -> Location | None:
+        """None: where the object lies, its encoding is part of the name, and a native copy would lose it."""
         return None
-
-    def _encoded_object_at(self, path: str, options: ReadOptions) -> tuple[str, Blob] | None:
-        """The stored form of another key, asked for by its full name."""
-        blob = self._open(path, path, options)
-        if blob is None:
-            return None
-        return path, blob if blob.encoding != NATURAL else _Variant(blob, path, None)
-
-    def _open(self, path: str, key: str, options: ReadOptions) -> Blob | None:
-        """The stored object of this name, or None; ``key`` is the key that a caller named."""
-        try:
-            return self.store._read(path, options)
-        except NotFound:
-            return None
-        except InvalidKey:
-            if path == key:
-                raise
-            return None  # with the suffix the name is too long: nothing can be there
-        except HoldfastError as error:
-            if error.key == path and key:
-                error.key = key
-            raise
-
-    def _head(self, path: str, key: str) -> ObjectInfo | None:
-        blob = self._open(path, key, HEAD)
-        if blob is None:
-            return None
-        with blob:
-            return blob.info
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         options = self._settled(options)
-        if not isinstance(body, bytes | bytearray | memoryview | os.PathLike):
-            body, gathered = _gather(body)
-            if not gathered and self._can_compare:
-                return self._write_stream(key, body, options)
-        with self._locked(key):
-            path, marked = self._prepare(key, options)
+        at_hand = isinstance(body, bytes | bytearray | memoryview | os.PathLike)
+        if not at_hand:
+            body, at_hand = _gather(body)
+        with ExitStack() as held:
+            if at_hand:
+                path, marked = self._prepare(key, options, held)
+            else:
+                path, marked = self._target(key, options)
+                if options.if_absent and self._exists(key):
+                    raise self._there_already(key)  # only to spare the body the trip: what counts comes after it
+                body = self._prepared_at_the_end(body, key, options, path, held)  # type: ignore[arg-type]
             info = self._put(path, key, body, marked)
-            self._drop_others(key, path)
-        return _told_as(info, key, options.content_encoding)
+            self._drop_others(key, path, options)
+        return told_as(info, key, options.content_encoding)
 
-    def _write_stream(self, key: str, body: Iterator[Buffer], options: WriteOptions) -> ObjectInfo:
-        with self._locked(key):
-            path, marked = self._prepare(key, options)
-            if split_suffix(path) is not None:  # another key can claim it, so it must stay as it is
-                marked = self._unchanged(path, marked)
-        try:
-            info = self._put(path, key, body, marked)
-        except (AlreadyExists, Conflict) as error:
-            message = f"object {key!r} was written by somebody else while this stream was; write it again"
-            raise Conflict(message, key=key, store=self.name, cause=error, retryable=True) from error
-        with self._locked(key):
-            # Whoever wrote or deleted the key after this write became visible has removed it again, under the same
-            # lock. So if it is still there it is the latest, and if not it was overtaken before it was acknowledged.
-            if self._owns(key, path):
-                self._drop_others(key, path)
-        return _told_as(info, key, options.content_encoding)
+    def _prepared_at_the_end(
+        self, body: Iterator[Buffer], key: str, options: WriteOptions, path: str, held: ExitStack
+    ) -> Iterator[Buffer]:
+        """The body; when the wrapped store has all of it and is about to make it visible, the key is prepared."""
+        yield from body
+        if self._prepare(key, options, held)[0] != path:
+            message = f"the name {path!r}, where object {key!r} was to be stored, was taken meanwhile; write it again"
+            raise Conflict(message, key=key, store=self.name, retryable=True)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        """A stream: the wrapped store's own copy would know nothing of variants."""
+        return stream_copy(source, src, self, dst, options)
 
     def _put(self, path: str, key: str, body: Body, options: WriteOptions) -> ObjectInfo:
         try:
@@ -232,27 +202,20 @@ class SuffixStore(Store):
                 error.key = key
             raise
 
-    @property
-    def _can_compare(self) -> bool:
-        return self.store.capabilities.create and self.store.capabilities.replace_if
-
-    def _unchanged(self, path: str, options: WriteOptions) -> WriteOptions:
-        """The options, on condition that this name stays as it is now."""
-        there = self._head(path, "")
-        return replace(options, if_absent=True) if there is None else replace(options, if_match=there.etag)
-
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         options = self._settled(options)
         if options.content_encoding is not None:
             return None  # where it will lie can be known only under the lock: write a stream
         staged = self.store._stage(key, size, self._marked(key, options, NATURAL))
-        return None if staged is None else _SuffixStaged(self, key, staged)
+        return None if staged is None else _SuffixStaged(self, key, staged, options)
 
     def _settled(self, options: WriteOptions) -> WriteOptions:
-        """The options with a canonical encoding, None if there is none; Unsupported for conditions."""
-        if options.conditional:
-            option = "if_absent" if options.if_absent else "if_match"
-            raise self._unsupported("a write", option, "an object here can lie under several names")
+        """The options with a canonical encoding, None if there is none; Unsupported for conditions it cannot keep."""
+        if options.if_match is not None:
+            raise self._unsupported("a write", "if_match", "an object here can lie under several names")
+        if options.if_absent and not self.capabilities.create:
+            cure = "an object here can lie under several names, and the wrapped store cannot lock them; write without"
+            raise self._unsupported("a write", "if_absent", cure)
         if options.content_encoding is None:
             return options
         try:
@@ -261,16 +224,28 @@ class SuffixStore(Store):
             return options  # kept as it was given, for readers of the stored bytes
         return replace(options, content_encoding=", ".join(codings) or None)
 
-    def _prepare(self, key: str, options: WriteOptions) -> tuple[str, WriteOptions]:
-        """Under the lock: the name to write to, which is now the key's to take, and the options with the mark."""
+    def _prepare(self, key: str, options: WriteOptions, held: ExitStack) -> tuple[str, WriteOptions]:
+        """Take the lock until ``held`` ends; the name to write to, now the key's to take, and the marked options."""
+        held.enter_context(self._locked(key, exactly=options.if_absent))
+        if options.if_absent and self._exists(key):
+            raise self._there_already(key)
+        path, marked = self._target(key, options)
+        if path == key and not options.if_absent:
+            self._make_room(key)
+        return path, marked
+
+    def _target(self, key: str, options: WriteOptions) -> tuple[str, WriteOptions]:
+        """The name to write to as things are, and the options with the mark."""
         coding = options.content_encoding
         suffix = SUFFIXES.get(coding or "", "")
         if coding is not None and suffix and takes_suffix(key) and not key.endswith(suffix):
-            there = self._head(key + suffix, "")
+            there = self._stored.head(key + suffix, "")
             if there is None or there.content_encoding is None:
                 return key + suffix, replace(options, content_encoding=None)
-        self._make_room(key)
         return key, self._marked(key, options, coding or NATURAL)
+
+    def _there_already(self, key: str) -> AlreadyExists:
+        return AlreadyExists(f"{key!r} exists already; nothing was written", key=key, store=self.name)
 
     def _marked(self, key: str, options: WriteOptions, mark: str) -> WriteOptions:
         if mark == NATURAL and split_suffix(key) is None:
@@ -290,10 +265,10 @@ class SuffixStore(Store):
         if told is None:
             return
         key, coding = told
-        there = self._head(path, path)
+        there = self._stored.head(path, path)
         if there is None or there.content_encoding is not None:
             return
-        visible = self._first(key, variants(key), HEAD)
+        visible = self._stored.first(key, variants(key), HEAD)
         if visible is None:
             return
         visible[1].close()
@@ -301,30 +276,12 @@ class SuffixStore(Store):
             return  # left over by another program, and hidden by a better variant
         self._make_room(key)
         with self.store._read(path) as blob:
-            options = _with_attributes(blob.info, coding)
-            if not self._can_compare:
-                self.store._write(key, blob.chunks(), options)
-                return
-            try:
-                self.store._write(key, blob.chunks(), self._unchanged(key, options))
-            except (AlreadyExists, Conflict):
-                return  # a stream that was not under the lock has just replaced what was to be saved
+            self.store._write(key, blob.chunks(), _with_attributes(blob.info, coding))
 
-    def _drop_others(self, key: str, kept: str) -> None:
-        if others := self._owned(key, but=kept):
+    def _drop_others(self, key: str, kept: str, options: WriteOptions) -> None:
+        # After a create there is none but what a program that takes no lock has just put there.
+        if not options.if_absent and (others := self._stored.owned(key, but=kept)):
             self._remove_paths(others)
-
-    def _owned(self, key: str, but: str = "") -> list[str]:
-        """The variants of the key, the best first."""
-        return [path for path in variants(key) if path != but and self._owns(key, path)]
-
-    def _owns(self, key: str, path: str) -> bool:
-        there = self._head(path, key)
-        if there is None:
-            return False
-        if path == key:
-            return there.content_encoding is not None or split_suffix(key) is None
-        return there.content_encoding is None
 
     # ------------------------------------------------------------------ removing
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
@@ -339,12 +296,14 @@ class SuffixStore(Store):
         return removed
 
     def _remove_one(self, key: str, must_exist: bool) -> HoldfastError | None:
+        if not self._exists(key):
+            return self._missing(key) if must_exist else None
         with self._locked(key):
-            paths = self._owned(key)
-            if not paths and self._head(key, key) is not None:
+            paths = self._stored.owned(key)
+            if not paths and self._stored.head(key, key) is not None:
                 paths = [key]  # the full name of an encoded object
             if not paths:
-                return NotFound(f"no object {key!r}", key=key, store=self.name) if must_exist else None
+                return self._missing(key) if must_exist else None
             self._remove_paths(paths)
         return None
 
@@ -392,7 +351,7 @@ class SuffixStore(Store):
         mark = row.content_encoding
         told = split_suffix(row.key)
         if mark is None and told is not None and not getattr(self.store, "lists_attributes", False):
-            head = self._head(row.key, row.key)
+            head = self._stored.head(row.key, row.key)
             mark = None if head is None else head.content_encoding
         if mark is not None or told is None:
             return row.key, None if mark == NATURAL else mark
@@ -403,21 +362,30 @@ class SuffixStore(Store):
         for better in variants(key):
             if better == path:
                 return False
-            if better > path and self._owns(key, better):
+            if better > path and self._stored.owns(key, better):
                 return True
         return False
 
+    def _missing(self, key: str) -> NotFound:
+        return NotFound(f"no object {key!r}", key=key, store=self.name)
+
     # ------------------------------------------------------------------ exclusion
+    @property
+    def _shared_lock(self) -> Callable[[str], AbstractContextManager[object]] | None:
+        """What excludes other processes, if the wrapped store has it."""
+        return getattr(self.store, "locked", None)
+
     @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
+    def _locked(self, key: str, *, exactly: bool = False) -> Iterator[None]:
         family = family_of(key)
-        with families.locked(self._place(family)) as outermost:
-            shared = getattr(self.store, "locked", None)
-            between: AbstractContextManager[object] = (
-                shared(family) if shared is not None and outermost else nullcontext()
-            )
-            with between:
-                yield
+        with families.locked(self._place(family)) as outermost, ExitStack() as between:
+            if outermost and (shared := self._shared_lock) is not None:
+                try:
+                    between.enter_context(shared(family))
+                except Unsupported:
+                    if exactly:
+                        raise
+            yield
 
     def _place(self, family: str) -> str:
         """What the family is called in this process, whatever prefix its stores were opened under."""
@@ -427,71 +395,27 @@ class SuffixStore(Store):
         return f"{location.vendor} {location.identity} {location.bucket}/{location.key}"
 
 
-class _Variant(Blob):
-    """A stored object under its key, with the encoding that its name tells."""
-
-    __slots__ = ("_blob", "_encoding", "_key")
-
-    def __init__(self, blob: Blob, key: str, encoding: str | None) -> None:
-        self._blob = blob
-        self._key = key
-        self._encoding = encoding
-
-    @property
-    def info(self) -> ObjectInfo:  # type: ignore[override]
-        return _told_as(self._blob.info, self._key, self._encoding)
-
-    @property
-    def encoding(self) -> str | None:
-        return self._encoding
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
-    def rename(self, key: str) -> _Variant:
-        self._key = key
-        return self
-
-    def chunks(self) -> Iterator[Buffer]:
-        return self._blob.chunks()
-
-    def bytes(self) -> bytes:
-        return self._blob.bytes()
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        return self._blob.readinto(buffer)
-
-    def close(self) -> None:
-        self._blob.close()
-
-
 class _SuffixStaged(Staged):
     """A staged object that replaces every variant of its key when it is committed."""
 
-    def __init__(self, store: SuffixStore, key: str, staged: Staged) -> None:
+    def __init__(self, store: SuffixStore, key: str, staged: Staged, options: WriteOptions) -> None:
         self._store = store
         self._key = key
         self._staged = staged
+        self._options = options
 
     def write_at(self, offset: int, data: Buffer) -> None:
         self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
-        with self._store._locked(self._key):
-            self._store._make_room(self._key)
+        with ExitStack() as held:
+            self._store._prepare(self._key, self._options, held)
             info = self._staged.commit()
-            self._store._drop_others(self._key, self._key)
-        return _told_as(info, self._key, None)
+            self._store._drop_others(self._key, self._key, self._options)
+        return told_as(info, self._key, None)
 
     def abort(self) -> None:
         self._staged.abort()
-
-
-def _told_as(info: ObjectInfo, key: str, encoding: str | None) -> ObjectInfo:
-    if info.key == key and info.content_encoding == encoding:
-        return info
-    return replace(info, key=key, content_encoding=encoding)
 
 
 def _with_attributes(info: ObjectInfo, coding: str) -> WriteOptions:

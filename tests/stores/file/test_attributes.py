@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.errors import Conflict, Unsupported
 from holdfast.stores.file import FileStore, attributes, writing
+from holdfast.stores.file.attributes import Sidecar, Sidecars
 from holdfast.types import ReadOptions, WriteOptions
 
 FULL = WriteOptions(
@@ -141,6 +142,47 @@ def test_the_etag_of_a_listing_is_the_etag_of_the_head(store: FileStore) -> None
     store.create("created", b"1")
     listed = {row.key: row.etag for row in store.list()}
     assert listed == {key: store.head(key).etag for key in ("plain", "typed", "created")}
+
+
+def test_a_listing_tells_all_that_a_head_tells(store: FileStore) -> None:
+    assert store.lists_attributes
+    store.write("a", b"1", FULL)
+    store.put("b", b"2")
+    store.create("c", b"3")
+    (Path(store.root) / "d").write_bytes(b"4")
+    store.write("e", b"5", WriteOptions(content_encoding="gzip"))
+    assert list(store.list()) == [store.head(key) for key in "abcde"]
+    (Path(store.root) / "e").write_bytes(b"changed")
+    assert list(FileStore(store.root).list("e")) == [store.head("e")]
+    assert store.head("e").content_encoding is None
+
+
+@pytest.mark.parametrize("change", ["replace", "delete", "strip"])
+def test_a_row_whose_file_is_replaced_while_it_is_looked_at_is_the_new_one_or_none(
+    store: FileStore, monkeypatch, change: str
+) -> None:
+    store.write("a", b"old", WriteOptions(content_encoding="gzip"))
+    other, changes = FileStore(store.root), [change]
+    real = Sidecars.read
+
+    def late(self: Sidecars, status: os.stat_result) -> Sidecar | None:
+        if changes and self is store._sidecars:
+            changes.pop()
+            if change == "replace":
+                other.write("a", b"newer", WriteOptions(content_encoding="br"))
+            elif change == "delete":
+                other.delete("a")
+            else:
+                other.put("a", b"newer")
+        return real(self, status)
+
+    monkeypatch.setattr(Sidecars, "read", late)
+    rows = [(row.size, row.content_encoding, row.etag) for row in store.list()]
+    assert not changes
+    if change == "delete":
+        assert rows == []
+    else:
+        assert rows == [(5, "br" if change == "replace" else None, store.head("a").etag)]
 
 
 @pytest.mark.parametrize("clock", ["running", "standing", "coarse"])

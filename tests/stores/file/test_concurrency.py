@@ -112,6 +112,7 @@ def in_threads(*functions: Callable[[], object]) -> list[BaseException]:
     return errors
 
 
+@pytest.mark.slow
 def test_no_increment_is_lost_between_processes_and_threads(store: FileStore, soak: bool) -> None:
     rounds = 500 if soak else 40
     store.put("counter", b"0")
@@ -120,12 +121,14 @@ def test_no_increment_is_lost_between_processes_and_threads(store: FileStore, so
     assert len(list((Path(store.root) / ".holdfast/attributes").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_each_create_has_one_winner(store: FileStore, soak: bool) -> None:
     rounds = 2000 if soak else 150
     assert in_processes(store, "create", rounds=rounds) == rounds
     assert len(list(store.keys("d/"))) == rounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [True, False])
 def test_each_conditional_delete_has_one_winner(store: FileStore, soak: bool, plain: bool) -> None:
     rounds = 2000 if soak else 150

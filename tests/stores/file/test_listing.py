@@ -35,6 +35,7 @@ def rows(store: FileStore, options: ListOptions) -> list[tuple[str, bool]]:
     return [(info.key, info.is_prefix) for info in store._scan(options)]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     keys=st.sets(KEYS, max_size=12).map(without_clashes),
@@ -108,6 +109,7 @@ def test_a_start_that_is_no_key_is_refused(store: FileStore) -> None:
     assert list(store.list("\ud800")) == []
 
 
+@pytest.mark.slow
 def test_a_listing_of_a_deep_tree_keeps_few_descriptors(store: FileStore, no_leaks) -> None:
     for depth in range(1, 120):
         store.put("/".join(["d"] * depth) + "/x", b"")

@@ -142,6 +142,7 @@ def test_a_reader_sees_only_whole_versions(store: FileStore) -> None:
     assert not torn
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_value_and_no_litter(store: FileStore, soak: bool) -> None:
     store.write("d/big", bytes(SIZE), WriteOptions(metadata={"byte": "0"}))
     chance = random.Random(7)
@@ -246,8 +247,8 @@ def test_a_full_disk_leaves_the_old_value_and_nothing_else(small_disk: Path, tmp
         store.copy("x", "new/x", other)
     assert store.get("a/b") == old
     assert store.head("a/b").content_type == "x/old"
-    store.close()
     assert files_in(small_disk) == before
+    store.close()
     assert not (small_disk / "new").exists()
 
 
@@ -265,9 +266,9 @@ def test_another_file_system_below_the_root_is_written_whole_too(small_disk: Pat
     with pytest.raises(StoreError):
         store.put(key, bytes(5 << 20))
     assert store.get(key) == b"2"
-    store.close()
     assert len(list(small_disk.iterdir())) == 2
     assert list((small_disk.parent / ".holdfast/tmp").iterdir()) == []
+    store.close()
 
 
 def test_a_temporary_beside_its_target_is_no_object_and_is_swept_when_its_writer_died(store: FileStore) -> None:

@@ -57,14 +57,10 @@ def etag(status: os.stat_result, sidecar: Sidecar | None = None) -> str:
 
 def describe(key: str, status: os.stat_result, sidecar: Sidecar | None = None) -> ObjectInfo:
     """The object's info."""
-    attributes = {} if sidecar is None else sidecar.attributes
-    return ObjectInfo(
-        key,
-        size=status.st_size,
-        etag=etag(status, sidecar),
-        last_modified=last_modified(status),
-        **attributes,
-    )
+    modified = last_modified(status)
+    if sidecar is None:
+        return ObjectInfo(key, size=status.st_size, etag=etag(status), last_modified=modified)
+    return ObjectInfo(key, size=status.st_size, etag=sidecar.version, last_modified=modified, **sidecar.attributes)
 
 
 def last_modified(status: os.stat_result) -> datetime | None:
@@ -171,9 +167,13 @@ class Sidecars:
         That inode may belong to a new file by now, whose writer may be about to write its own sidecar under the
         same name. So this waits until no sidecar is being written, and looks before it removes.
         """
-        if (directory := self._open()) is None:
+        try:
+            directory = self._open()
+            guard = -1 if directory is None else directory.open_to_list()
+        except FileNotFoundError:
+            return  # removed with everything that was in it
+        if directory is None:
             return
-        guard = directory.open_to_list()
         try:
             flock(guard, fcntl.LOCK_EX)
             content = _content(directory, name)

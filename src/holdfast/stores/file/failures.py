@@ -74,9 +74,9 @@ def translate(error: OSError, key: str | None, store: str, doing: str) -> Holdfa
     return StoreError(f"{subject}: {reason}", key=key, store=store, cause=error)
 
 
-def no_locks(store: str, operation: str, cause: OSError) -> Unsupported:
-    """The error for a conditional operation on a file system that cannot lock."""
-    message = f"cannot do {operation} exactly: this file system has no file locks; write without a condition"
+def no_locks(store: str, operation: str, cause: OSError, cure: str = "write without a condition") -> Unsupported:
+    """The error for an operation that has to exclude others, on a file system that cannot lock."""
+    message = f"cannot do {operation} exactly: this file system has no file locks; {cure}"
     return Unsupported(message, store=store, cause=cause)
 
 

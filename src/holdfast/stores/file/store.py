@@ -13,6 +13,10 @@ Writes are old-or-new for readers and after a crash; after a power failure with 
 are exact between all threads and processes that use Holdfast, on every file system with ``flock``; without it they
 raise Unsupported.
 
+``close()`` removes from ROOT/.holdfast what only helps to write: lock files that nobody holds, and directories that are
+empty, so that of a store without attributes plain files are all that stays. A store that is never closed leaves up to
+128 empty lock files, which the next one uses or removes.
+
 All of this rests on openat and O_NOFOLLOW. Where Python lacks them (Windows) constructing a FileStore raises
 Unsupported, because a path walk without them could be led out of the root.
 """
@@ -22,14 +26,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from ...blob import Blob, BytesBlob, Staged
-from ...errors import ConfigError, Conflict, HoldfastError, InvalidKey
+from ...errors import ConfigError, Conflict, HoldfastError, InvalidKey, NotFound
 from ...keys import check as check_key
 from ...redact import url as redacted
-from ...store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
+from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ...types import (
     ATTRIBUTES,
     Body,
@@ -41,7 +46,7 @@ from ...types import (
     RemoveOptions,
     WriteOptions,
 )
-from .attributes import Sidecar, Sidecars, describe, etag, last_modified
+from .attributes import Sidecar, Sidecars, describe, etag
 from .directories import ATTEMPTS, Directories, Directory
 from .failures import ABSENT, Translating, conflict, not_found, translate
 from .listing import Lister
@@ -83,6 +88,8 @@ class FileStore(Store):
     """
 
     name: str = "file://"
+    #: Rows of listings tell every attribute that a head tells.
+    lists_attributes = True
 
     def __init__(self, root: str | os.PathLike[str], *, durable: bool = False) -> None:
         self.root = os.path.abspath(os.fspath(root))
@@ -112,10 +119,30 @@ class FileStore(Store):
         return 1000
 
     def close(self) -> None:
-        """Close the directories kept open; the store stays usable."""
+        """Close the directories kept open, and remove what writing left in .holdfast; the store stays usable."""
         self._folders.clear()
-        self._directories.clear()
         self._writer.close()
+        self._directories.clear()
+
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """A block that no other thread, process or store of this root enters for the same key at the same time.
+
+        It excludes other ``locked`` blocks, not the verbs: those may be used inside, and by others meanwhile. So it
+        makes several verbs one step for everybody who asks for it. The key may be any string. A thread may enter it
+        again; whoever enters it for two keys, and others in another order, can wait for ever. Needs to write below the
+        root; raises Unsupported on a file system without ``flock``.
+
+        >>> import tempfile
+        >>> root = tempfile.TemporaryDirectory()
+        >>> store = FileStore(root.name)
+        >>> with store.locked("counter"):
+        ...     count = int(store.get("counter")) if store.exists("counter") else 0
+        ...     info = store.put("counter", b"%d" % (count + 1))
+        >>> store.get("counter")
+        b'1'
+        >>> root.cleanup()
+        """
+        return self._writer.locked(split(key))
 
     # ------------------------------------------------------------------ the verbs
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
@@ -261,10 +288,26 @@ class FileStore(Store):
             if status is None:
                 yield ObjectInfo(key, is_prefix=True)
             else:
-                sidecar = self._sidecars.read(status)
-                yield ObjectInfo(
-                    key, size=status.st_size, etag=etag(status, sidecar), last_modified=last_modified(status)
-                )
+                bare = not self._sidecars.may_describe(status)
+                sidecar = None if bare else self._sidecars.read(status)
+                if bare or sidecar is not None:
+                    yield describe(key, status, sidecar)
+                elif (info := self._looked_at_again(key, status)) is not None:
+                    yield info
+
+    def _looked_at_again(self, key: str, status: os.stat_result) -> ObjectInfo | None:
+        """The info of a listed file without a sidecar, which it may have lost to a writer just now; None if gone."""
+        try:
+            directory, name = self._parent(key)
+            if etag(os.stat(name, dir_fd=directory.fd, follow_symlinks=False)) == etag(status):
+                return describe(key, status)
+            return self._head(key, directory, name, HEAD)
+        except NotFound:
+            return None
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise
+            return None
 
 
 def _with_attributes_of(info: ObjectInfo, options: WriteOptions) -> WriteOptions:

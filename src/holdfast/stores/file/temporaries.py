@@ -77,7 +77,7 @@ class Temporaries:
 
     def __init__(self, directories: Directories) -> None:
         self._directories = directories
-        self._path = DIRECTORY
+        self.path = DIRECTORY
         self._directory: Directory | None = None
 
     def close(self) -> None:
@@ -123,7 +123,10 @@ class Temporaries:
     def sweep(self) -> None:
         """Remove every temporary whose writer is gone."""
         directory = self._open()
-        fd = directory.open_to_list()
+        try:
+            fd = directory.open_to_list()
+        except FileNotFoundError:
+            return  # just removed, because it was empty
         try:
             with os.scandir(fd) as entries:
                 names = [os.fsencode(entry.name) for entry in entries]
@@ -159,10 +162,10 @@ class Temporaries:
             return
 
     def _open(self) -> Directory:
-        directory = self._directories.open(self._path, create=True, mode=0o700)
-        if self._path == DIRECTORY and directory.owner != os.geteuid():
-            self._path = DIRECTORY + b"-%d" % os.geteuid()
-            directory = self._directories.open(self._path, create=True, mode=0o700)
+        directory = self._directories.open(self.path, create=True, mode=0o700)
+        if self.path == DIRECTORY and directory.owner != os.geteuid():
+            self.path = DIRECTORY + b"-%d" % os.geteuid()
+            directory = self._directories.open(self.path, create=True, mode=0o700)
         self._directory = directory
         return directory
 

@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from ...blob import Buffer, Staged, body_chunks
 from ...errors import HoldfastError, IntegrityError, StoreError
 from ...keys import printable
 from ...types import Body, ObjectInfo, RemoveOptions, WriteOptions
+from .attributes import DIRECTORY as ATTRIBUTES
 from .attributes import Sidecar, Sidecars, describe, etag, kept_attributes, stamp
 from .directories import ATTEMPTS, Directories, Directory
 from .failures import (
@@ -37,8 +38,9 @@ from .failures import (
     no_locks,
     not_found,
 )
+from .locking import DIRECTORY as LOCKS
 from .locking import KeyLock, Locks
-from .names import KeyPath, check, split
+from .names import PRIVATE, KeyPath, check, split
 from .reading import FileBlob
 from .temporaries import Temporaries, Temporary, copy_range
 
@@ -134,8 +136,26 @@ class Writer:
         except HoldfastError as error:
             return error
 
+    @contextmanager
+    def locked(self, path: KeyPath) -> Iterator[None]:
+        """A block that excludes every other such block of the key; any string will do for one."""
+        with ExitStack() as held:
+            with self._typed(path, "lock"):
+                self._sweep_once()
+                refused = held.enter_context(self._locks.held(path.raw))
+            if refused is not None:
+                cure = "keep the store on a file system with flock, or let one process at a time write"
+                raise no_locks(self._name, "a locked block", refused, cure)
+            yield
+
     def close(self) -> None:
-        """Close what is kept open."""
+        """Close what is kept open, and remove what only helped to write."""
+        if self._swept:
+            self._swept = False
+            with suppress(OSError):  # what cannot be removed is used by whoever writes next
+                self._locks.remove_unused()
+            for directory in (self._temporaries.path, ATTRIBUTES, LOCKS, PRIVATE):
+                self._directories.prune(directory)
         self._temporaries.close()
 
     def prune(self, directory: bytes) -> None:
