@@ -290,6 +290,13 @@ def test_a_stuck_worker_is_abandoned_after_a_second_and_never_reused(engine):
     release.set()
 
 
+def test_progress_is_told_that_nothing_came_while_the_caller_waits(engine):
+    told = []
+    assert len(list(engine.run(lambda _: time.sleep(0.5), [1], progress=told.append))) == 1
+    assert told.count(0) >= 2
+    assert sum(told) == 1
+
+
 def test_an_adaptive_run_grows_while_that_pays_and_halves_when_throttled(monkeypatch):
     own = pace.Pace(None)
     clock = [1.0]

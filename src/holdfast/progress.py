@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,75 +16,95 @@ INTERVAL = 0.1
 class Bar:
     """A bar that counts items and bytes; a context manager, cheap to advance, silent when short or disabled.
 
-    It is drawn by a thread of its own, so it moves, and its clock runs, also while nothing is delivered.
-    ``total`` may be set later. ``advance`` counts items and is meant for one thread, the one that consumes the
-    results; ``moved`` counts bytes, from any thread.
+    ``total`` may be set later. ``advance`` counts items and draws: it is meant for one thread, the one that consumes
+    the results, and to be called now and then with 0 while there are none. ``moved`` counts bytes, in any thread.
     """
 
-    __slots__ = ("_description", "_drawer", "_ended", "_lock", "_unit", "count", "nbytes", "total")
+    __slots__ = (
+        "_began",
+        "_description",
+        "_drawn",
+        "_due",
+        "_enabled",
+        "_lock",
+        "_task",
+        "_unit",
+        "count",
+        "nbytes",
+        "total",
+    )
 
     def __init__(self, enabled: bool, description: str, total: int | None = None, unit: str = "files") -> None:
+        self._enabled = enabled
         self._description = description
         self._unit = unit
         self.total = total
         self.count = 0
         self.nbytes = 0
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._drawer = threading.Thread(target=self._draw, name="holdfast-bar", daemon=True) if enabled else None
+        self._began = time.monotonic()
+        self._due = self._began + PATIENCE
+        self._drawn: Any = None
+        self._task: Any = None
 
     def advance(self, count: int = 1, nbytes: int = 0) -> None:
-        """Count ``count`` more items of ``nbytes`` bytes in all."""
+        """Count ``count`` more items of ``nbytes`` bytes in all, and draw if it is time to."""
         self.count += count
         if nbytes:
             self.moved(nbytes)
+        if self._enabled and time.monotonic() >= self._due:
+            self._draw()
 
     def moved(self, nbytes: int) -> None:
-        """Count ``nbytes`` more bytes, of items that are not done yet."""
+        """Count ``nbytes`` more bytes, of items that may not be done yet."""
         with self._lock:
             self.nbytes += nbytes
 
     def _draw(self) -> None:
-        """Draw until the end, the last state included; nothing if the end comes soon."""
-        if self._ended.wait(PATIENCE):
-            return
-        drawn = _progress(self._unit)
-        with drawn:
-            task = drawn.add_task(self._description, total=self.total, amount="")
-            ended = False
-            while not ended:
-                ended = self._ended.wait(INTERVAL)
-                amount = size_text(self.nbytes) if self.nbytes else ""
-                drawn.update(task, completed=self.count, total=self.total, amount=amount)
-                drawn.refresh()
+        if self._drawn is None:
+            self._start()
+        self._drawn.update(
+            self._task, completed=self.count, total=self.total, amount=size_text(self.nbytes) if self.nbytes else ""
+        )
+        self._drawn.refresh()
+        self._due = time.monotonic() + INTERVAL
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._drawn = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(f"{self._unit} {{task.fields[amount]}}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            get_time=time.monotonic,
+            auto_refresh=False,
+            transient=False,
+        )
+        self._drawn.start()
+        self._task = self._drawn.add_task(self._description, total=self.total, amount="")
+        self._drawn.tasks[0].start_time = self._began  # not only now, when it is shown
 
     def __enter__(self) -> Self:
-        if self._drawer is not None:
-            self._drawer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        if self._drawer is not None:
-            self._drawer.join()
-
-
-def _progress(unit: str) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{unit} {{task.fields[amount]}}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        auto_refresh=False,
-        transient=False,
-    )
+        if self._drawn is not None:
+            self._draw()
+            self._drawn.stop()
 
 
 def bar(enabled: bool | None, description: str, total: int | None = None, unit: str = "files") -> Bar:

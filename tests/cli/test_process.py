@@ -16,6 +16,8 @@ import time
 
 import pytest
 
+from tests.stores.scripted import Answer, Scripted
+
 from .conftest import TREE, Place
 
 HEAVY = ("obstore", "yaml", "boto3", "click", "rich", "asyncio", "urllib3", "holdfast.registry", "holdfast.engine")
@@ -186,7 +188,7 @@ def wait_until(condition, seconds):
         time.sleep(0.02)
 
 
-# How long a copy takes must not depend on how fast the machine is: a bar is drawn after half a second.
+# How long a copy takes must not depend on how fast the machine is: a bar is drawn after one second.
 SLOW_DISK = """
 import sys, time
 from holdfast.cli import main
@@ -269,6 +271,15 @@ def test_a_terminal_sees_the_bar_move_and_a_closing_line(many, tmp_path):
     assert counts == sorted(counts)
     assert "2000/2000" in shown
     assert re.search(r"copied 2000 objects, 195 KiB in [\d.]+ s \(.*/s\)", shown)
+
+
+@pytest.mark.slow
+def test_a_terminal_sees_the_bar_move_within_one_large_object(tmp_path):
+    with Scripted(lambda request: Answer(body=bytes(6 << 20), pause=0.5)) as server:
+        code, shown = run_in_terminal(tmp_path, "cp", f"{server.endpoint}/large", "target")
+    assert code == 0, shown
+    amounts = set(re.findall(r"0/1 files ([\d.]+ MiB)", shown))
+    assert len(amounts) >= 2, shown
 
 
 @pytest.mark.slow

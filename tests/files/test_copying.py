@@ -14,6 +14,7 @@ from holdfast import copy_objects
 from holdfast import errors as e
 from holdfast.engine import Engine
 from holdfast.files import copying
+from holdfast.progress import Bar
 from holdfast.store import READ
 from holdfast.stores.file import FileStore
 from holdfast.stores.http import HttpStore
@@ -132,6 +133,16 @@ def test_a_server_that_answers_ranges_with_the_whole_object_sends_it_once(monkey
         ranges = [request.headers.get("range") for request in server.requests]
     assert len(ranges) == 4, "once to see that it cuts no ranges"
     assert len([one for one in ranges if one]) == 1
+
+
+def test_a_bar_counts_objects_and_bytes(stores):
+    bar = Bar(False, "copying")
+    stores["mem"].put("large", bytes(5 << 20))
+    stores["mem"].put("small", bytes(5))
+    (tmp := stores["file"]).put("local", bytes(7))
+    copied(stores["mem"], tmp, [("large", "large"), ("small", "small")], bar=bar)
+    copied(tmp, stores["other-file"], [("local", "local")], bar=bar)
+    assert (bar.count, bar.nbytes) == (3, (5 << 20) + 12)
 
 
 def test_one_bad_object_does_not_stop_the_others(stores, tmp_path):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+PIECE = 1 << 20
+
 
 @dataclass
 class Request:
@@ -23,13 +25,17 @@ class Request:
 
 @dataclass
 class Answer:
-    """What to send: ``cut`` bytes of the body and then nothing more, or a whole answer."""
+    """What to send: ``cut`` bytes of the body and then nothing more, or a whole answer.
+
+    ``pause`` is slept (seconds) after each MiB of the body, ``stall`` at the end.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     stall: float = 0.0
+    pause: float = 0.0
 
     def head(self, method: str) -> bytes:
         lines = {
@@ -93,7 +99,10 @@ def _send(connection: socket.socket, request: Request, answer: Answer) -> bool:
     """Whether the connection goes on."""
     try:
         body = b"" if request.method == "HEAD" else answer.body[: answer.cut]
-        connection.sendall(answer.head(request.method) + body)
+        connection.sendall(answer.head(request.method) + body[:PIECE])
+        for start in range(PIECE, len(body), PIECE):
+            time.sleep(answer.pause)
+            connection.sendall(body[start : start + PIECE])
         time.sleep(answer.stall)
     except OSError:
         return False

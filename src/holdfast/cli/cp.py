@@ -166,48 +166,36 @@ def _pairs(directory: Directory, prefix: str) -> Iterator[Pair]:
 
 
 def _copy(plan: _Plan, settings: Settings, decode: bool, tally: output.Tally, bar: Bar) -> None:
-    listed = _Listed()
     jobs = list(plan.jobs)
+    listed = 0
+
+    def count(pairs: Iterable[Pair], *, last: bool) -> Iterator[Pair]:
+        """The pairs as they come; the bar's total is known when the last listing, which runs on meanwhile, ends."""
+        nonlocal listed
+        for pair in pairs:
+            listed += 1
+            yield pair
+        if last:
+            bar.total = listed
+
     for job in jobs:
-        pairs = listed.count(chain.from_iterable(job.pairs))
-        for outcome in copy_objects(
-            job.source, job.target, pairs, decode=decode, threads=settings.threads, progress=bar.moved
-        ):
+        pairs = count(chain.from_iterable(job.pairs), last=job is jobs[-1])
+        for outcome in copy_objects(job.source, job.target, pairs, decode=decode, threads=settings.threads, bar=bar):
             if outcome.error is None:
                 tally.done(outcome.value)
-                bar.advance()
                 if settings.json:
                     output.json_line({**_names(plan, job, outcome.item), "status": "copied", "bytes": outcome.value})
             else:
                 source, target = _names(plan, job, outcome.item).values()
                 tally.fail(outcome.error, f"{source} -> {target}")
-                bar.advance()
                 if settings.json:
                     problem = output.describe(outcome.error)
                     output.json_line({"source": source, "target": target, "status": "failed", "error": problem})
-            if job is jobs[-1] and listed.finished:
-                bar.total = listed.total
 
 
 def _names(plan: _Plan, job: _Job, pair: Pair) -> dict[str, str]:
     name = plan.opener.name
     return {"source": name(job.source, pair[0]), "target": name(job.target, pair[1])}
-
-
-class _Listed:
-    """Counts what the listings yield, which run on while copies are made."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.finished = False
-
-    def count(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """The pairs as they come."""
-        self.finished = False
-        for pair in pairs:
-            self.total += 1
-            yield pair
-        self.finished = True
 
 
 def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decode: bool) -> int:

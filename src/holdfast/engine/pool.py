@@ -85,8 +85,8 @@ class Engine:
         ``threads=None`` starts with 8 and adapts (up to 64, or HOLDFAST_MAX_THREADS); 0 runs everything in the
         caller's thread; a number is a cap. ``ordered`` yields in the items' order, otherwise as they come.
         ``on_error="raise"`` raises the first error and stops, "collect" yields it in its Outcome. ``progress`` is
-        called in the caller's thread with the count of newly finished items. Items are taken only as fast as
-        outcomes are consumed.
+        called in the caller's thread with the count of newly finished items, which is 0 while it waits for them.
+        Items are taken only as fast as outcomes are consumed.
         """
         if on_error not in ("raise", "collect"):
             raise ValueError(f"on_error is 'raise' or 'collect', not {on_error!r}")

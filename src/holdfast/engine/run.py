@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 AWAKE, SLEEPING, GATHERING = 0, 1, 2
 #: While results arrive faster than they are worth waking for, the caller lets them gather this long (seconds).
 TICK = 0.005
+#: How often (seconds) a waiting caller reports that nothing has come, so that its progress bar can move.
+HEARTBEAT = 0.1
 
 
 class Run:
@@ -167,12 +169,15 @@ class Run:
                     self.engine._lease(self.serve, rank=self.leased - self.left.qsize())
                     self.leased += 1
 
-    def take(self) -> int:
-        """Sleep until results are there (or something must be fed) and return how many."""
+    def take(self, patience: float) -> int:
+        """Sleep until results are there (or something must be fed), or for so many seconds (-1: for ever).
+
+        Returns how many results there are.
+        """
         if not self.done:
             self.state = SLEEPING
             if not self.done:
-                self.wake.acquire()
+                self.wake.acquire(timeout=patience)
             self.state = AWAKE
         if self.gathered >= 4 and len(self.done) < min(self.in_flight, 32):
             # Results are streaming in: let some gather rather than wake for each.
@@ -189,6 +194,7 @@ class Run:
     def outcomes(self, progress: Callable[[int], None] | None) -> Iterator[Outcome[Any]]:
         """The outcomes, as they come or in the items' order."""
         adaptive = self.pace.adaptive
+        patience = -1.0 if progress is None else HEARTBEAT
         while True:
             if self.hungry():
                 self.feed()
@@ -196,10 +202,10 @@ class Run:
                 if self.exhausted:
                     return
                 continue
-            count = self.take()
-            if progress is not None and count:
+            count = self.take(patience)
+            if progress is not None:
                 progress(count)
-            if adaptive:
+            if adaptive and count:
                 self.pace.note(count)
                 if self.pace.limit != self.limit:
                     self.limit = self.pace.limit

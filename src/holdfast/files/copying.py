@@ -9,6 +9,7 @@ from typing import Any, Literal
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
 from ..errors import IntegrityError
+from ..progress import Bar
 from ..store import WRITE, ObjectStore
 from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
 
@@ -34,17 +35,18 @@ def copy_objects(
     decode: bool = False,
     threads: int | None = None,
     on_error: Literal["raise", "collect"] = "collect",
-    progress: Callable[[int], None] | None = None,
+    bar: Bar | None = None,
 ) -> Iterator[engine.Outcome[Pair]]:
     """An Outcome for each (source key, target key), as they finish; the value is the number of bytes read.
 
     The stored bytes and their attributes are copied as they are; ``decode=True`` writes the decoded bytes
     instead. Every object appears at the target whole or not at all, after its length (and whatever the source's
-    blob checks) has been checked. Memory is bounded by the engine's byte budget. ``progress`` is called, in any
-    thread, with the number of bytes that were just read; of a large object many times, and of one that fails as well.
+    blob checks) has been checked. Memory is bounded by the engine's byte budget. ``bar`` counts the objects, and
+    the bytes as they are read.
     """
-    copier = Copier(source, target, decode=decode, progress=progress)
-    return engine.default().run(copier, pairs, threads=threads, on_error=on_error)
+    copier = Copier(source, target, decode=decode, moved=None if bar is None else bar.moved)
+    progress = None if bar is None else bar.advance
+    return engine.default().run(copier, pairs, threads=threads, on_error=on_error, progress=progress)
 
 
 class Copier:
@@ -56,12 +58,12 @@ class Copier:
         target: ObjectStore,
         *,
         decode: bool = False,
-        progress: Callable[[int], None] | None = None,
+        moved: Callable[[int], None] | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
-        self.progress = progress or _unwatched
+        self.moved = moved or _unwatched
         self.keeps_attributes = target.capabilities.metadata
         here, there = source._locate("x"), target._locate("x")
         self.to_file = there is not None and there.vendor == "file"
@@ -81,7 +83,7 @@ class Copier:
         src, dst = pair
         if self.native:
             size = self.target._copy(self.source, src, dst).size or 0
-            self.progress(size)
+            self.moved(size)
             return size
         blob = self.source._read(src)
         try:
@@ -112,7 +114,7 @@ class Copier:
             if size is not None and size <= WHOLE:
                 engine.reserve(size)
                 body = blob.bytes()
-                self.progress(size)
+                self.moved(size)
                 self.target._write(dst, body, options)
             else:
                 self.target._write(dst, self.watched(blob), options)
@@ -121,7 +123,7 @@ class Copier:
     def watched(self, blob: Blob) -> Iterator[Buffer]:
         """The blob's chunks, each reported as it passes."""
         for chunk in blob.chunks():
-            self.progress(len(chunk))
+            self.moved(len(chunk))
             yield chunk
 
     def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
@@ -146,7 +148,7 @@ class Copier:
 
         def part(start: int) -> int:
             one = opened.pop(start) if start in opened else open_part(start)
-            return pour(one, staged, start, min(start + step, size), self.progress)
+            return pour(one, staged, start, min(start + step, size), self.moved)
 
         def finish(counts: list[int]) -> int:
             staged.commit()
@@ -181,7 +183,7 @@ def _unwatched(_: int) -> None:
     pass
 
 
-def pour(blob: Blob, staged: Staged, start: int, end: int, progress: Callable[[int], None] = _unwatched) -> int:
+def pour(blob: Blob, staged: Staged, start: int, end: int, moved: Callable[[int], None] = _unwatched) -> int:
     """Write the blob's bytes to [start:end) of the target and return the count; IntegrityError if it is short.
 
     A blob that goes on after ``end`` is left there; one that ends there is read to its end, where it checks itself.
@@ -191,7 +193,7 @@ def pour(blob: Blob, staged: Staged, start: int, end: int, progress: Callable[[i
     with blob:
         for chunk in blob.chunks():
             staged.write_at(at, chunk[: end - at])
-            progress(min(len(chunk), end - at))
+            moved(min(len(chunk), end - at))
             at += len(chunk)
             if goes_on and at >= end:
                 return end - start
