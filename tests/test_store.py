@@ -79,14 +79,14 @@ def test_five_methods_and_verbs_are_what_the_bases_ask_for():
 
 
 def test_every_public_method_that_is_not_one_of_the_five_is_a_guarded_convenience():
-    others = {"name", "capabilities", "remove_batch", "close"}  # what a store is; overridden by every class
+    others = {"name", "capabilities", "local", "remove_batch", "close"}  # what a store is; overridden by every class
     public = {name for name in vars(ObjectStore) if not name.startswith("_")}
     assert public == {*FIVE, *CONVENIENCES, *others}
 
 
 # ---------------------------------------------------------------------- who forwards what
 VERBS = {"_read", "_write", "_remove", "_scan", "_copy", "_stage", "_locate"}
-BESIDES = {"name", "capabilities", "remove_batch", "close"}
+BESIDES = {"name", "capabilities", "local", "remove_batch", "close"}
 
 
 def test_the_verbs_are_the_verbs():

@@ -136,6 +136,14 @@ class ObjectStore(ABC):
         """How many keys one ``_remove`` takes at most."""
         return 1
 
+    @property
+    def local(self) -> bool:
+        """Whether operations hardly wait, because nothing but this machine takes part: bulk runs start with one thread.
+
+        Short system calls from many threads take longer than from one, because each gives up Python's lock.
+        """
+        return False
+
     def close(self) -> None:
         """Release what the store opened; harmless when repeated."""
 
@@ -341,6 +349,10 @@ class _Forwarding(ObjectStore):
     def remove_batch(self) -> int:
         return self.store.remove_batch
 
+    @property
+    def local(self) -> bool:
+        return self.store.local
+
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         return self.store._read(key, options)
 
@@ -391,6 +403,10 @@ class SimpleWrapper(ObjectStore):
     def capabilities(self) -> Capabilities:
         inner = self.store.capabilities
         return Capabilities(listing=inner.listing, sorted=False, write=inner.write)
+
+    @property
+    def local(self) -> bool:
+        return self.store.local
 
     def get(self, key: str) -> bytes:
         return self.store.get(key)

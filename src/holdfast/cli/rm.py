@@ -75,7 +75,11 @@ def _remove_keys(
     opener: Opener, store: ObjectStore, keys: Iterable[str], settings: Settings, tally: output.Tally, bar: Bar
 ) -> None:
     run = engine.default().run(
-        store._remove, _batches(keys, max(1, store.remove_batch)), threads=settings.threads, on_error="collect"
+        store._remove,
+        _batches(keys, max(1, store.remove_batch)),
+        threads=settings.threads,
+        on_error="collect",
+        local=store.local,
     )
     for outcome in run:
         batch = outcome.item

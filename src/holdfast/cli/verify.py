@@ -57,7 +57,11 @@ def command(settings: Settings, source: str, target: str, decode: bool) -> int:
         report = _Report(settings.json)
         compare = _Comparison(mine.spot.store, theirs.spot.store, decode)
         run = engine.default().run(
-            compare, _couples(opener, mine, theirs), threads=settings.threads, on_error="collect"
+            compare,
+            _couples(opener, mine, theirs),
+            threads=settings.threads,
+            on_error="collect",
+            local=mine.spot.store.local and theirs.spot.store.local,
         )
         with progress.bar(settings.progress, "comparing") as bar:
             for outcome in run:

@@ -11,8 +11,19 @@ runs ``finish``; a ``run`` inside a worker runs inline. And the caller is never 
 break or an error waits one second for operations in flight; a worker that hangs is abandoned, never reused.
 """
 
-from .outcome import Outcome, Split
+from .outcome import InTurn, Outcome, Split
 from .pace import note_throttled
 from .pool import SMALL, Engine, default, in_worker, interruptible, reserve
 
-__all__ = ["SMALL", "Engine", "Outcome", "Split", "default", "in_worker", "interruptible", "note_throttled", "reserve"]
+__all__ = [
+    "SMALL",
+    "Engine",
+    "InTurn",
+    "Outcome",
+    "Split",
+    "default",
+    "in_worker",
+    "interruptible",
+    "note_throttled",
+    "reserve",
+]

@@ -46,6 +46,21 @@ class Split:
         self.abort = abort
 
 
+class InTurn:
+    """The rest of an operation, returned by a function instead of its value: ``call()`` gives that, in its turn.
+
+    For what is quick and made of many system calls, such as writing a small local file. Threads that do that side by
+    side mostly wake each other for Python's lock: eight of them need four times as long as one. So one worker makes
+    such calls for all the others, who go on to their next items. When the calls turn out to be slow (a network file
+    system, a disk that syncs), or one hangs, they are made side by side after all.
+    """
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+
+
 def release_frames(error: BaseException | None) -> None:
     """Let go of what the frames that an error passed through still hold, such as bodies and open files.
 

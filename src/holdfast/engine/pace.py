@@ -19,11 +19,12 @@ _throttled = 0
 class Pace:
     """How many workers a run should have: a cap, or one found by climbing while throughput grows."""
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, threads: int | None, *, local: bool = False) -> None:
         self.adaptive = threads is None
         ceiling = int(os.environ.get("HOLDFAST_MAX_THREADS", MAX_THREADS)) if threads is None else threads
         self.ceiling = max(1, min(ceiling, descriptor_bound()))
-        self.limit = min(FIRST_THREADS, self.ceiling) if threads is None else self.ceiling
+        first = 1 if local else FIRST_THREADS
+        self.limit = min(first, self.ceiling) if threads is None else self.ceiling
         self.since = 0.0  # the first results: making connections says nothing about throughput
         self.count = 0
         self.best = 0.0

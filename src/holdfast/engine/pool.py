@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from .budget import Budget
-from .outcome import Outcome, Split, SplitState
+from .outcome import InTurn, Outcome, Split, SplitState
 from .run import Run
 
 Item = TypeVar("Item")
@@ -79,11 +79,13 @@ class Engine:
         ordered: bool = False,
         on_error: Literal["raise", "collect"] = "raise",
         progress: Callable[[int], None] | None = None,
+        local: bool = False,
     ) -> Iterator[Outcome[Item]]:
         """An iterator of Outcomes, one an item, while at most ``threads`` operations run at a time.
 
-        ``threads=None`` starts with 8 and adapts (up to 64, or HOLDFAST_MAX_THREADS); 0 runs everything in the
-        caller's thread; a number is a cap. ``ordered`` yields in the items' order, otherwise as they come.
+        ``threads=None`` starts with 8 (with 1 if the work is ``local``: see ObjectStore.local) and adapts, up to 64 or
+        HOLDFAST_MAX_THREADS; 0 runs everything in the caller's thread; a number is a cap.
+        ``ordered`` yields in the items' order, otherwise as they come.
         ``on_error="raise"`` raises the first error and stops, "collect" yields it in its Outcome. ``progress`` is
         called in the caller's thread with the count of newly finished items, which is 0 while it waits for them.
         Items are taken only as fast as outcomes are consumed.
@@ -94,18 +96,10 @@ class Engine:
             raise ValueError(f"threads is None, 0 or a positive number, not {threads}")
         if threads == 0 or in_worker():
             return _inline(function, items, on_error, progress)
-        return self._run(function, items, threads, ordered, on_error, progress)
+        run = Run(self, function, items, threads, ordered=ordered, local=local)
+        return self._outcomes(run, on_error, progress)
 
-    def _run(
-        self,
-        function: Callable[[Any], Any],
-        items: Iterable[Any],
-        threads: int | None,
-        ordered: bool,
-        on_error: str,
-        progress: Callable[[int], None] | None,
-    ) -> Iterator[Outcome[Any]]:
-        run = Run(self, function, items, threads, ordered)
+    def _outcomes(self, run: Run, on_error: str, progress: Callable[[int], None] | None) -> Iterator[Outcome[Any]]:
         wait = GRACE
         try:
             if on_error == "collect":
@@ -167,6 +161,8 @@ def _inline(
         slot = Outcome(item)
         try:
             value = function(item)
+            if isinstance(value, InTurn):
+                value = value.call()
             if isinstance(value, Split):
                 state = SplitState(slot, value)
                 for index in range(len(value.parts)):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from .outcome import Outcome, Part, Split, SplitState, Stopped, release_frames
+from .outcome import InTurn, Outcome, Part, Split, SplitState, Stopped, release_frames
 from .pace import Pace
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .pool import Engine, Worker
@@ -28,14 +29,22 @@ class Run:
     """One call of Engine.run: the slots' way from the feed through the workers back to the caller."""
 
     def __init__(
-        self, engine: Engine, function: Callable[[Any], Any], items: Iterable[Any], threads: int | None, ordered: bool
+        self,
+        engine: Engine,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        threads: int | None,
+        *,
+        ordered: bool,
+        local: bool,
     ) -> None:
         self.engine = engine
         self.function = function
         self.items = iter(items)
-        self.pace = Pace(threads)
+        self.pace = Pace(threads, local=local)
         self.limit = self.pace.limit
         self.window = max(256, 8 * self.pace.ceiling)
+        self.refill = self.window * 3 // 4
         self.low = min(max(self.limit, self.window // 4), self.window - 1)
         self.todo: deque[Outcome[Any] | Part] = deque()
         self.done: deque[Outcome[Any]] = deque()
@@ -56,6 +65,7 @@ class Run:
         self.leased = 0
         self.left: SimpleQueue[None] = SimpleQueue()
         self.lease_lock = threading.Lock()
+        self.turns = Turns()
 
     # ------------------------------------------------------------------ in the workers
     def serve(self, worker: Worker) -> bool:
@@ -68,7 +78,9 @@ class Run:
                 try:
                     slot = pop()
                 except IndexError:
-                    if self.park():
+                    if self.turns:
+                        self.make_turns(worker)
+                    elif self.park():
                         break
                     continue
                 if slot.__class__ is Part:
@@ -80,6 +92,10 @@ class Run:
                     value = function(slot.item)  # type: ignore[union-attr]
                     if value.__class__ is Split:
                         self.spread(slot, value)  # type: ignore[arg-type]
+                        continue
+                    if value.__class__ is InTurn:
+                        if self.turns.add(slot, value.call):  # type: ignore[arg-type]
+                            self.make_turns(worker)
                         continue
                     slot.value = value  # type: ignore[union-attr]
                 except BaseException as error:  # noqa: BLE001 - it becomes the item's error
@@ -96,6 +112,16 @@ class Run:
             worker.slot = None
             self.left.put(None)
         return not self.abandoned
+
+    def make_turns(self, worker: Worker) -> None:
+        """Make the calls that wait for their turn, and deliver their outcomes."""
+        for slot in self.turns.make(worker):
+            slot.pending = False
+            self.done.append(slot)
+            if self.state == SLEEPING:
+                self.ring()
+            if self.stop:
+                break
 
     def park(self) -> bool:
         """Wait for work; True when there will be none any more."""
@@ -233,7 +259,7 @@ class Run:
 
     def hungry(self) -> bool:
         """Whether it is time to feed."""
-        return len(self.todo) <= self.low and not self.exhausted and self.in_flight < self.window
+        return len(self.todo) <= self.low and not self.exhausted and self.in_flight <= self.refill
 
     def drop_todo(self) -> None:
         """Forget what no worker has taken yet; a split whose last part this was is aborted."""

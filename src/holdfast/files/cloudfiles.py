@@ -235,6 +235,7 @@ class CloudFiles:
                 functools.partial(_remove, self.store),
                 batches(checked, max(1, self.store.remove_batch)),
                 threads=self.num_threads,
+                local=self.store.local,
             ):
                 count += outcome.value
                 bar.advance(outcome.value)
@@ -358,8 +359,9 @@ class CloudFiles:
     ) -> Iterator[engine.Outcome[Any]]:
         with self._bar(description, total, progress, items) as bar:
             yield from engine.default().run(
-                operation, items, threads=self.num_threads, ordered=ordered, progress=bar.advance
-            )
+                operation, items, threads=self.num_threads, ordered=ordered, progress=bar.advance,
+                local=self.store.local,
+            )  # fmt: skip
 
     def _bar(self, description: str, total: int | None, progress_wanted: bool | None, items: Any) -> progress.Bar:
         if total is None and hasattr(items, "__len__"):

@@ -46,7 +46,8 @@ def copy_objects(
     """
     copier = Copier(source, target, decode=decode, moved=None if bar is None else bar.moved)
     progress = None if bar is None else bar.advance
-    return engine.default().run(copier, pairs, threads=threads, on_error=on_error, progress=progress)
+    local = source.local and target.local
+    return engine.default().run(copier, pairs, threads=threads, on_error=on_error, progress=progress, local=local)
 
 
 class Copier:
@@ -78,8 +79,8 @@ class Copier:
         #: Whether the source was seen to cut ranges: some servers send the whole object for each.
         self.cuts = False
 
-    def __call__(self, pair: Pair) -> int | engine.Split:
-        """The number of bytes copied, or the Split that will copy them."""
+    def __call__(self, pair: Pair) -> int | engine.Split | engine.InTurn:
+        """The number of bytes copied, or what will copy them."""
         src, dst = pair
         if self.native:
             size = self.target._copy(self.source, src, dst).size or 0
@@ -92,7 +93,7 @@ class Copier:
             blob.close()
             raise
 
-    def transfer(self, blob: Blob, src: str, dst: str) -> int | engine.Split:
+    def transfer(self, blob: Blob, src: str, dst: str) -> int | engine.Split | engine.InTurn:
         """Write what the opened blob holds: whole, as a stream, or in parts to come."""
         size = blob.size
         encoding = blob.encoding
@@ -115,10 +116,17 @@ class Copier:
                 engine.reserve(size)
                 body = blob.bytes()
                 self.moved(size)
+                if self.to_file and size <= WHOLE_STAGED:
+                    return engine.InTurn(functools.partial(self.write, dst, body, options))
                 self.target._write(dst, body, options)
             else:
                 self.target._write(dst, self.watched(blob), options)
         return size or 0
+
+    def write(self, dst: str, body: bytes, options: WriteOptions) -> int:
+        """The size of the body, which is now written."""
+        self.target._write(dst, body, options)
+        return len(body)
 
     def watched(self, blob: Blob) -> Iterator[Buffer]:
         """The blob's chunks, each reported as it passes."""

@@ -215,6 +215,10 @@ class MemoryStore(Store):
         return _EVERYTHING
 
     @property
+    def local(self) -> bool:
+        return True
+
+    @property
     def remove_batch(self) -> int:
         """Enough to take the lock rarely, few enough to let others have it."""
         return 1000

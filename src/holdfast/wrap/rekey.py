@@ -63,6 +63,11 @@ class KeyTransform(Store):
         return replace(self.store.capabilities, sorted=False)
 
     @property
+    def local(self) -> bool:
+        """Whether the store inside is."""
+        return self.store.local
+
+    @property
     def remove_batch(self) -> int:
         """As many keys as the store inside takes."""
         return self.store.remove_batch

@@ -111,6 +111,10 @@ class SuffixStore(Store):
         return replace(inner, sorted=False, create=create, replace_if=False, delete_if=False, copy=False)
 
     @property
+    def local(self) -> bool:
+        return self.store.local
+
+    @property
     def remove_batch(self) -> int:
         return self.store.remove_batch
 

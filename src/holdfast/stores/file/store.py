@@ -115,6 +115,10 @@ class FileStore(Store):
         return _CAPABILITIES
 
     @property
+    def local(self) -> bool:
+        return True
+
+    @property
     def remove_batch(self) -> int:
         return 1000
 
