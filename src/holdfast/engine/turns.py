@@ -48,7 +48,7 @@ class Turns:
         """
         alone = self._average < SLOW and self._lock.acquire(timeout=PATIENCE)
         try:
-            while self._waiting:
+            for _ in range(len(self._waiting)):  # and not what is added meanwhile, or it might never end
                 yield self._make_one(worker)
         except IndexError:
             return  # another worker took the last one
