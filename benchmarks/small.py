@@ -9,6 +9,7 @@ from benchmarks.data import Tree, file_system, small_files
 from benchmarks.measure import Setting, alternate, repeat, worker
 from benchmarks.processes import ANYBODY, environment
 from benchmarks.results import Bound, Comparison, Row
+from holdfast import copy_objects, open_store
 from tests.servers import Nginx
 
 BUCKET = "bucket"
@@ -73,11 +74,16 @@ def layers(setting: Setting) -> Iterator[Row]:
 
 def local_read(setting: Setting) -> Iterator[Row]:
     """Reads of local files, beside the built-in open."""
-    tree = _tree(setting)
-    bench = _Bench(setting, "http://127.0.0.1", tree)
-    for subject, what, target in (
-        ("read-file-store", f"read {tree.items:,} local files of 4 KiB, file store, one by one", 1.0),
-        ("read-bulk", f"read {tree.items:,} local files of 4 KiB, CloudFiles.get of a list", None),
+    foreign = _tree(setting)
+    own = Tree(setting.directory / "own", foreign.keys, foreign.nbytes)
+    for _ in copy_objects(open_store(str(foreign.root)), open_store(str(own.root)), [(key, key) for key in own.keys]):
+        pass
+    own.verify(own.root)
+    for subject, tree, how, target in (
+        ("read-file-store", own, "written by Holdfast, file store, one by one", 1.0),
+        ("read-file-store", foreign, "written by others, file store, one by one", 1.0),
+        ("read-bulk", own, "written by Holdfast, CloudFiles.get of a list", None),
     ):
-        ours, theirs = bench.compare(subject, "read-open")
+        ours, theirs = _Bench(setting, "http://127.0.0.1", tree).compare(subject, "read-open")
+        what = f"read {tree.items:,} local files of 4 KiB {how}"
         yield Comparison(what, file_system(tree.root), "open(path, 'rb').read()", ours, theirs, "us", target)

@@ -103,5 +103,5 @@ def test_the_benchmarks_that_need_no_server_run_and_leave_nothing_behind(tmp_pat
     printed = capsys.readouterr().out
     assert "import holdfast" in printed
     assert "file store" in printed
-    assert "written" not in printed
+    assert "written to" not in printed
     assert list(Path(tmp_path).iterdir()) == []

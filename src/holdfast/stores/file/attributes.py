@@ -118,7 +118,7 @@ class Sidecars:
 
     def may_describe(self, status: os.stat_result) -> bool:
         """Whether the file with this status may have a sidecar; cheap, and exact where the answer is no."""
-        return status.st_mtime_ns % _MICROSECOND != BARE and self.exist()
+        return status.st_mtime_ns % _MICROSECOND != BARE and (self.seen or self.exist())
 
     def read(self, status: os.stat_result) -> Sidecar | None:
         """The sidecar of the file with this status, or None: it has none, or a stale one.

@@ -27,14 +27,15 @@ class FileBlob(Blob):
         self._sidecar = sidecar
         self._start = start
         self._end = end
-        self._info: ObjectInfo | None = None
 
     @property
     def info(self) -> ObjectInfo:
         """The whole object's info, as it was when the file was opened."""
-        if self._info is None:
-            self._info = describe(self._key, self._status, self._sidecar)
-        return self._info
+        try:
+            return self._info
+        except AttributeError:
+            self._info: ObjectInfo = describe(self._key, self._status, self._sidecar)
+            return self._info
 
     @info.setter
     def info(self, info: ObjectInfo) -> None:
@@ -87,8 +88,7 @@ class FileBlob(Blob):
         if fd >= 0:
             os.close(fd)
 
-    def __del__(self) -> None:
-        self.close()
+    __del__ = close
 
     def _pieces(self, position: int) -> Iterator[Buffer]:
         while position < self._end:
