@@ -19,11 +19,13 @@ from .url import URL
 from .wrap.rekey import PrefixStore
 
 _BUILT_IN: Mapping[str, str] = {
+    "az": "holdfast.stores.az:AzureStore",
     "file": "holdfast.stores.file:FileStore",
     "http": "holdfast.stores.http:HttpStore",
     "https": "holdfast.stores.http:HttpStore",
     "mem": "holdfast.stores.memory:MemoryStore",
     "s3": "holdfast.stores.s3:S3Store",
+    "AzureStore": "holdfast.stores.az:AzureStore",
     "FileStore": "holdfast.stores.file:FileStore",
     "HttpStore": "holdfast.stores.http:HttpStore",
     "MemoryStore": "holdfast.stores.memory:MemoryStore",

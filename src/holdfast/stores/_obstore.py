@@ -50,6 +50,8 @@ PIECE = 256 << 10
 
 # What the stores use of the engine, by their own names; its options are plain dicts here.
 S3Engine: Any = obstore.store.S3Store
+AzureEngine: Any = obstore.store.AzureStore
+GCSEngine: Any = obstore.store.GCSStore
 HTTPEngine: Any = obstore.store.HTTPStore
 interruptible: Callable[..., Any] = engine.interruptible
 get: Any = obstore.get

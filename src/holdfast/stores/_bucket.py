@@ -1,0 +1,305 @@
+"""What the stores of Google and Azure have in common: every verb over the engine, conditional writes included."""
+
+from __future__ import annotations
+
+import functools
+import re
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from ..blob import Blob, body_chunks, body_size
+from ..engine import reserve
+from ..errors import (
+    AlreadyExists,
+    AuthError,
+    BucketNotFound,
+    ConfigError,
+    Conflict,
+    HoldfastError,
+    Indeterminate,
+    InvalidKey,
+    NotFound,
+    StoreError,
+)
+from ..keys import printable
+from ..retry import Policy
+from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+from . import _listing, _obstore
+from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
+from .s3 import writing
+
+#: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
+NONCE = OWN_METADATA + "nonce"
+#: Bodies up to this size (bytes) are written under a condition: they go in one request, out of memory.
+LARGEST_CONDITIONAL = 256 << 20
+
+_ENGINE_NAMES = {field: name for name, field in ATTRIBUTE_FIELDS.items()}
+_TAKEN = frozenset(name.lower() for name in ATTRIBUTE_FIELDS)
+
+
+class BucketStore(Store):
+    """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
+
+    A subclass sets ``_name``, implements ``client`` and the class variables, and may replace ``_part`` (reads other
+    than of whole objects) and ``_mode`` (the condition of a write, as the engine wants it).
+    """
+
+    #: The longest key in bytes of UTF-8.
+    longest_key: ClassVar[int] = 1024
+    #: Whether the service lists in the order of UTF-8.
+    in_order: ClassVar[bool] = True
+    #: What metadata names come back as they were given, and how to say that.
+    metadata_names: ClassVar[re.Pattern[str]]
+    metadata_rule: ClassVar[str]
+
+    def __init__(self, name: str, connect_timeout: float, read_timeout: float, retry: Policy | None) -> None:
+        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self.retry = retry
+        self._name = name
+        self._client: Client | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    @property
+    def remove_batch(self) -> int:
+        return 256
+
+    def close(self) -> None:
+        self._client = None
+
+    @abstractmethod
+    def client(self) -> Client:
+        """The engine's client for this bucket and its credentials, shared with equal stores."""
+
+    def _check(self, key: str) -> None:
+        _obstore.check_key(key, self._name, longest=self.longest_key)
+        if "\ufffe" in key or "\uffff" in key:
+            problem = "it has a character that XML, and so a listing, cannot carry"
+            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+
+    def _missing(self, client: Client, error: NotFound) -> HoldfastError:
+        """The error for a miss, once it is known whether there is a bucket at all."""
+        if not client.bucket_exists:
+            first = _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1)
+            try:
+                client.call("list", None, next, first, None)
+            except BucketNotFound as missing:
+                return missing
+            except HoldfastError as other:
+                if other.retryable or not isinstance(other, AuthError | InvalidKey):
+                    raise
+            client.bucket_exists = True
+        return error
+
+    # ------------------------------------------------------------------ reading
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        client = self._client or self.client()
+        if key[0] == "/" or key[-1] == "/" or len(key) > self.longest_key // 4:
+            self._check(key)  # what the engine would alter in silence; the rest it refuses by itself
+        try:
+            if options is READ or options == READ:
+                return client.open(key, key)
+            return self._part(client, key, options)
+        except NotFound as error:
+            missing = error
+        raise self._missing(client, missing)
+
+    def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
+        return _obstore.read_part(client, key, key, options)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        """The objects whose keys start with the string ``prefix``.
+
+        The engine sees keys as paths: an empty object may be the marker of a folder ("photos/"), is looked for by a
+        HEAD, and left out if it is one. A lone "photos/" that is not empty shows as "photos". A key with "//", "." or
+        ".." that the listing comes to makes it raise InvalidKey. An answer that is no listing at all (a proxy's page
+        with status 200) reads as empty: never delete on the strength of that.
+        """
+        return _listing.scan(self.client(), options, in_order=self.in_order)
+
+    # ------------------------------------------------------------------ writing
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        client = self._client or self.client()
+        self._check(key)
+        named = self._attributes(options)
+        try:
+            if options.conditional:
+                return self._write_if(client, key, body, options, named)
+            return writing.write(client, key, body, options, named)
+        except NotFound as error:
+            missing = self._missing(client, error)
+        if isinstance(missing, NotFound):
+            raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
+        raise missing
+
+    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
+        """The attributes as the engine wants them, or None; ConfigError for what would not come back as it was."""
+        named: dict[str, str] = {}
+        for field, value in options.attributes().items():
+            if isinstance(value, str):
+                named[_ENGINE_NAMES[field]] = self._header(field, value)
+                continue
+            for name, text in value.items():
+                if not self.metadata_names.fullmatch(name) or name in _TAKEN or name.startswith(OWN_METADATA):
+                    raise ConfigError(
+                        f"{name!r} cannot be a metadata name here: {self.metadata_rule}, except the names of standard "
+                        f"headers and what starts with {OWN_METADATA!r}",
+                        store=self._name,
+                    )
+                named[name] = self._header(name, text)
+        return named or None
+
+    def _header(self, name: str, value: Any) -> str:
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ConfigError(
+                f"the value of {name!r} cannot travel in a header: printable ASCII without spaces at its ends comes "
+                "back as it is; encode the rest (percent-encoding, base64)",
+                store=self._name,
+            )
+        return value
+
+    def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
+        """What the engine calls the condition; may raise Conflict when it is known not to hold."""
+        return "create" if options.if_absent else {"e_tag": options.if_match}
+
+    def _write_if(
+        self, client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
+    ) -> ObjectInfo:
+        """The info of what was written under a condition: done, refused (nothing written), or Indeterminate.
+
+        Each write carries a random word. Where an answer was lost, the write is sent again, which cannot do it twice
+        (the condition no longer holds then); if that does not tell, the word of the object that is there does.
+        """
+        data = self._in_memory(key, body)
+        nonce = uuid.uuid4().hex
+        mode = self._mode(client, key, options)
+        attributes = {**(named or {}), NONCE: nonce}
+        send = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
+        attempt = functools.partial(client.attempt, "write", key, send, client.upload(len(data)), key, data)
+        try:
+            try:
+                etag = attempt()["e_tag"]
+            except HoldfastError as error:
+                if not error.retryable:
+                    raise
+                etag = self._resolved(client, key, nonce, attempt, error)
+        except Conflict as error:
+            if not options.if_absent:
+                raise
+            refused = error
+        else:
+            return ObjectInfo(key, size=len(data), etag=etag or None, **options.attributes())  # type: ignore[arg-type]
+        raise AlreadyExists(f"there is an object {printable(key)!r}", store=self._name, key=key, cause=refused.cause)
+
+    def _resolved(
+        self, client: Client, key: str, nonce: str, attempt: Callable[[], Any], failed: HoldfastError
+    ) -> str | None:
+        """The ETag of a write whose first answer was lost, if it was done; else Indeterminate."""
+        try:
+            etag: str | None = client.policy.again(attempt, failed)["e_tag"]
+        except HoldfastError as error:
+            failed = error
+        else:
+            return etag
+        try:
+            head, _ = _obstore.open_body(client, key, key, HEAD)
+        except HoldfastError as error:
+            failed = failed if isinstance(error, NotFound) else error
+        else:
+            if head.attributes.get(NONCE) == nonce:
+                return str(head.meta["e_tag"])
+        raise Indeterminate(
+            f"the answer to the conditional write of {printable(key)!r} was lost, and the object there does not tell: "
+            "read it, and write again if need be",
+            store=self._name,
+            key=key,
+            cause=failed,
+        )
+
+    def _in_memory(self, key: str, body: Body) -> bytes:
+        size = body_size(body)
+        pieces, total = [], 0
+        if size is None or size <= LARGEST_CONDITIONAL:
+            reserve(size or 0)
+            if type(body) is bytes:
+                return body
+            for chunk in body_chunks(body):
+                pieces.append(bytes(chunk))
+                total += len(chunk)
+                if total > LARGEST_CONDITIONAL:
+                    break
+            else:
+                return b"".join(pieces)
+        cure = f"{printable(key)!r} has more than {LARGEST_CONDITIONAL >> 20} MiB, and only one request is atomic"
+        raise self._unsupported("a write under a condition", cure=cure)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        there, here = source._locate(src), self._locate(dst)
+        if there is not None and there == here and not options.conditional and not options.attributes():
+            return source._read(src, HEAD).info
+        return stream_copy(source, src, self, dst, options)
+
+    # ------------------------------------------------------------------ removing
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        if options.if_match is not None:
+            raise self._unsupported("a delete", "if_match", "the engine has no conditional delete")
+        client = self.client()
+        removed: Removed = [self._refusal(key) for key in keys]
+        wanted = [index for index, error in enumerate(removed) if error is None]
+        failures = self._remove_wanted(client, [keys[index] for index in wanted], options)
+        for index, failure in zip(wanted, failures, strict=True):
+            removed[index] = failure
+        return removed
+
+    def _refusal(self, key: str) -> HoldfastError | None:
+        try:
+            self._check(key)
+        except HoldfastError as error:
+            return error
+        return None
+
+    def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:
+        if len(batch) > 1 and not options.must_exist:
+            together = functools.partial(client.attempt, "delete", None, _obstore.delete, client.plain, batch)
+            failed = _failure(together)
+            if failed is not None and failed.retryable:
+                failed = _failure(functools.partial(client.policy.again, together, failed))
+                told = not isinstance(failed, BucketNotFound)  # a key that the lost try has removed reads so
+            else:
+                told = failed is None or isinstance(failed, AuthError | ConfigError)
+            if told:
+                return [failed and _with_key(failed, key) for key in batch]
+        # What became of each key, where one of them was gone already or could not be removed, is asked one by one.
+        return [self._remove_single(client, key, options) for key in batch]
+
+    def _remove_single(self, client: Client, key: str, options: RemoveOptions) -> HoldfastError | None:
+        delete = functools.partial(client.attempt, "delete", key, _obstore.delete, client.plain, [key])
+        failed = _failure(delete)
+        if isinstance(failed, NotFound):
+            missing = self._missing(client, failed)
+            return None if isinstance(missing, NotFound) and not options.must_exist else missing
+        if failed is None or not failed.retryable:
+            return failed
+        failed = _failure(functools.partial(client.policy.again, delete, failed))
+        # Gone now: most likely by the try whose answer was lost.
+        return None if isinstance(failed, NotFound) else failed
+
+
+def _failure(operation: Callable[[], Any]) -> HoldfastError | None:
+    try:
+        operation()
+    except HoldfastError as error:
+        return error
+    return None
+
+
+def _with_key(error: HoldfastError, key: str) -> HoldfastError:
+    return type(error)(error.message, store=error.store, key=key, cause=error.cause, retryable=error.retryable)

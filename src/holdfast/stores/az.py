@@ -1,0 +1,213 @@
+"""AzureStore: objects ("blobs") in one container of Azure Blob Storage."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from .. import redact
+from ..blob import Blob, BytesBlob
+from ..errors import ConfigError, Conflict, InvalidKey
+from ..keys import printable
+from ..retry import Policy
+from ..store import HEAD, ObjectStore
+from ..types import Capabilities, Location, ReadOptions
+from . import _obstore
+from ._bucket import BucketStore
+from ._obstore import Client, object_info
+from .az_login import Login, find_login
+
+_CONTAINER = re.compile(r"\$root|\$web|\$logs|[a-z0-9](?:-?[a-z0-9]){2,62}")
+_ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)(/[^/?#@\s]+)?/?")
+
+
+class AzureStore(BucketStore):
+    """The objects of one container: on Azure, or where ``endpoint`` (``http(s)://host:port/account``) says.
+
+    The account is ``account``, or in the endpoint, or AZURE_STORAGE_ACCOUNT_NAME. Credentials are ``account_key``,
+    ``sas_token``, or ``credential`` (an object of azure-identity, or any other with its ``get_token``), or one of the
+    first two in a ``secrets`` mapping, or none with ``anonymous=True``; else AZURE_STORAGE_ACCOUNT_KEY,
+    AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_CONNECTION_STRING are read when the store is made. ``connect_timeout``
+    and ``read_timeout`` are seconds without progress; ``retry`` replaces the default policy of 7 tries.
+
+    Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates and
+    replacements under a condition are exact: done, refused or Indeterminate; conditional deletes are Unsupported.
+    Keys that the engine would alter ("/lead", "trail/", "a//b", "..", backslashes, control characters) are
+    InvalidKey. Listings
+    are not in the order of UTF-8, and one of a prefix reads the whole directory that the prefix is in. A pickle
+    carries no secrets.
+
+    >>> AzureStore("container", account="me", anonymous=True).name
+    'az://https://me.blob.core.windows.net/container'
+    """
+
+    in_order = False  # that of UTF-16, it seems, and another one in accounts with a hierarchical namespace
+    metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z_][a-z0-9_]*")
+    metadata_rule = "lower-case letters, digits and '_', no digit first, come back as they are"
+
+    def __init__(
+        self,
+        container: str,
+        *,
+        account: str | None = None,
+        endpoint: str | None = None,
+        account_key: str | None = None,
+        sas_token: str | None = None,
+        credential: Any = None,
+        anonymous: bool = False,
+        secrets: Mapping[str, str] | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        retry: Policy | None = None,
+    ) -> None:
+        if not _CONTAINER.fullmatch(container):
+            raise ConfigError(
+                f"{container!r} cannot be the name of a container: 3 to 63 of a-z, 0-9 and single hyphens inside"
+            )
+        given = {"account_key": account_key, "sas_token": sas_token, "credential": credential}
+        self._login, found = find_login(given, secrets, anonymous=anonymous)
+        self.container = container
+        self.anonymous = anonymous
+        self.account, self.endpoint = _address(account or found.account, endpoint or found.endpoint)
+        self._explicit = any(value is not None for value in (*given.values(), secrets))
+        self._dropped = False  # whether a pickle left explicit credentials behind
+        super().__init__(f"az://{self.endpoint}/{container}", connect_timeout, read_timeout, retry)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Azure does; ``ranges`` turns False when this server has answered one with a whole object."""
+        return Capabilities(
+            listing=True,
+            ranges=self._client is None or self._client.cuts,
+            metadata=True,
+            create=True,
+            replace_if=True,
+            atomic_write=True,
+            write=True,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        recipe = {
+            "container": self.container,
+            "account": self.account,
+            "endpoint": self.endpoint,
+            "anonymous": self.anonymous,
+            "connect_timeout": self.timeouts.connect,
+            "read_timeout": self.timeouts.read,
+        }
+        return (_from_recipe, (type(self), recipe, self._explicit or self._dropped))
+
+    def login(self) -> Login | None:
+        """The credentials to sign with, None for anonymous access; AuthError when there are none."""
+        if self._login is None and not self.anonymous:
+            raise Login.nothing_found(self._name, dropped=self._dropped)
+        return self._login
+
+    def client(self) -> Client:
+        """The engine's client for this container and these credentials, shared with equal stores."""
+        if self._client is None:
+            login, retry = self.login(), self.retry
+            identity = (
+                *("az", self._name, login.fingerprint() if login else None),
+                *(self.timeouts.connect, self.timeouts.read, id(retry) if retry else None),
+                _engine_environment(),
+            )
+            make = functools.partial(_make_engine, self.endpoint, self.account, self.container, login)
+            timeouts = self.timeouts
+            self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
+        return self._client
+
+    def _check(self, key: str) -> None:
+        super()._check(key)
+        if "\\" in key:
+            problem = "Azure may take a backslash for a slash"
+            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+
+    def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
+        try:
+            if _counts_back(options):
+                return self._from_the_end(client, key, options)
+            return super()._part(client, key, options)
+        except Conflict:
+            if options.if_match is not None:
+                _obstore.open_body(client, key, key, HEAD)  # NotFound, which some servers call a Conflict too
+            raise
+
+    def _from_the_end(self, client: Client, key: str, options: ReadOptions) -> Blob:
+        # Azure has no ranges that count from the end: the size is asked for first, and then that very version read.
+        for last in (False, False, False, True):
+            wanted = ReadOptions(head=True, if_match=options.if_match)
+            info = object_info(key, _obstore.open_body(client, key, key, wanted)[0])
+            start = max(0, (info.size or 0) + (options.start or 0))
+            if not info.size:
+                return BytesBlob(info)
+            try:
+                return super()._part(client, key, ReadOptions(start, info.size, if_match=info.etag))
+            except Conflict:
+                if last or options.if_match is not None:
+                    raise
+        raise AssertionError("the last turn returns or raises")
+
+    def _locate(self, key: str) -> Location | None:
+        login = self.login()
+        who = login.principal() if login else "anonymous"
+        return Location("az", f"{self.endpoint} as {who}", self.container, key)
+
+
+def _counts_back(options: ReadOptions) -> bool:
+    return not options.head and options.start is not None and options.start < 0
+
+
+def _from_recipe(kind: type[AzureStore], recipe: dict[str, Any], dropped: bool) -> ObjectStore:
+    store = kind(**recipe)
+    store._dropped = dropped
+    return store
+
+
+def _address(account: str | None, endpoint: str | None) -> tuple[str, str]:
+    """The account's name and the address of its blob service."""
+    environment = os.environ
+    if not endpoint and not account:
+        endpoint = environment.get("AZURE_STORAGE_ENDPOINT") or None
+    if endpoint is None:
+        account = account or environment.get("AZURE_STORAGE_ACCOUNT_NAME") or environment.get("AZURE_STORAGE_ACCOUNT")
+        if not account:
+            raise ConfigError(
+                "no storage account for this az:// location: pass account=, set AZURE_STORAGE_ACCOUNT_NAME, or write "
+                "az://https://ACCOUNT.blob.core.windows.net/CONTAINER"
+            )
+        endpoint = f"https://{account}.blob.core.windows.net"
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None:
+        raise ConfigError(
+            f"{redact.text(endpoint)!r} is not an Azure endpoint: write http(s)://host:port/account, no user, no query"
+        )
+    inside = match[3][1:] if match[3] else match[2].partition(".")[0]
+    return account or inside, endpoint.rstrip("/")
+
+
+def _engine_environment() -> tuple[tuple[str, str], ...]:
+    # The engine reads the environment by itself when a client is made (encryption, proxies).
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AZURE_")))
+
+
+def _make_engine(
+    endpoint: str, account: str, container: str, login: Login | None, options: dict[str, Any], tries: int
+) -> Any:
+    """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
+    config: dict[str, Any] = {"skip_signature": login is None}
+    if login is not None:
+        config["credential_provider"] = login.provide
+    return _obstore.AzureEngine(
+        container,
+        account_name=account,
+        endpoint=endpoint,
+        use_emulator=False,
+        use_fabric_endpoint=False,
+        client_options={**options, "allow_http": endpoint.startswith("http:")},
+        retry_config={"max_retries": tries - 1},
+        **config,
+    )
