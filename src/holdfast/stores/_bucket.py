@@ -29,6 +29,7 @@ from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _listing, _obstore
 from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
+from ._obstore_errors import Unclear
 from .s3 import writing
 
 #: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
@@ -188,7 +189,7 @@ class BucketStore(Store):
             try:
                 etag = attempt()["e_tag"]
             except HoldfastError as error:
-                if not error.retryable:
+                if not (error.retryable or isinstance(error, Unclear)):
                     raise
                 etag = self._resolved(client, key, nonce, attempt, error)
         except Conflict as error:

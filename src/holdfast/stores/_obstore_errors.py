@@ -44,6 +44,10 @@ class UploadGone(StoreError):
     """The service does not know the multipart upload (any more); never leaves the stores."""
 
 
+class Unclear(StoreError):
+    """The engine could not make sense of an answer: what was asked for may have been done."""
+
+
 class Forbidden(AuthError):
     """The service answered 403."""
 
@@ -240,7 +244,8 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
         return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
     if "contained non UTF-8" in answer.text:
         return StoreError, f"{what}: its metadata is not ASCII, which the engine cannot read; rewrite its metadata"
-    return StoreError, f"{what}: {answer.detail or type(error).__name__}"
+    unclear = not answer.status and not answer.interrupted
+    return Unclear if unclear else StoreError, f"{what}: {answer.detail or type(error).__name__}"
 
 
 def _auth_cure(answer: Answer) -> str:

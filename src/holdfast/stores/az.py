@@ -13,7 +13,7 @@ from ..blob import Blob, BytesBlob
 from ..errors import ConfigError, Conflict, InvalidKey
 from ..keys import printable
 from ..retry import Policy
-from ..store import HEAD, ObjectStore
+from ..store import HEAD, READ, ObjectStore
 from ..types import Capabilities, Location, ReadOptions
 from . import _obstore
 from ._bucket import BucketStore
@@ -125,6 +125,11 @@ class AzureStore(BucketStore):
         if "\\" in key:
             problem = "Azure may take a backslash for a slash"
             raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        if "\\" in key:
+            self._check(key)
+        return super()._read(key, options)
 
     def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
         try:
