@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Azurite, Ceph, Moto, Nginx, Rclone, Redis, Server, ServerFailed, ServerMissing
+from tests.servers import Azurite, Ceph, Gcs, Moto, Nginx, Rclone, Redis, Server, ServerFailed, ServerMissing
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 REQUIRE_SERVERS = os.environ.get("CI") == "true" or os.environ.get("HOLDFAST_REQUIRE_SERVERS") == "1"
@@ -38,9 +38,12 @@ settings.load_profile("soak" if SOAK else "test")
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the machine's credentials, proxies and home directory out of the tests."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_", "AZURE_", "RCLONE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "GOOGLE_", "STORAGE_EMULATOR_", "AZURE_", "RCLONE_")) or name.lower().endswith(
+            "_proxy"
+        ):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["NO_GCE_CHECK"] = "true"
     home = Path(tempfile.mkdtemp(prefix="holdfast-home-"))
     os.environ["HOME"] = str(home)
     config.stash[session_home] = home
@@ -125,6 +128,13 @@ def redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def azurite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """A running Azurite, where somebody installed it."""
     yield from _serve(request, tmp_path_factory, Azurite)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Gcs]:
+    """A running fake of Google Cloud Storage, in this process: no program is needed."""
+    with Gcs() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

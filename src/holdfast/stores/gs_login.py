@@ -1,0 +1,192 @@
+"""Where Google credentials come from: arguments, ``secrets``, the environment, gcloud's file, or the machine itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import AuthError, ConfigError, HoldfastError
+
+DEFAULT = "GOOGLE_APPLICATION_CREDENTIALS"
+#: Variables that name a service account's file, or hold its text.
+FILES = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", DEFAULT)
+TEXT = "GOOGLE_SERVICE_ACCOUNT_KEY"
+EMULATOR = "STORAGE_EMULATOR_HOST"
+
+#: What emulators are sent, which ask for no credentials but where the engine signs every write.
+NOBODY = "anonymous"
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+_METADATA_SECONDS = 3.0
+_TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - where tokens are
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One way to get bearer tokens; its repr shows nothing.
+
+    ``kind`` is "token" (``secret`` is one), "service_account" (the text of its file), "authorized_user" (the path of
+    gcloud's file), "credential" (an object of google-auth) or "metadata" (this machine's own account).
+
+    >>> Login("token", "ya29")
+    Login('token', ***)
+    """
+
+    kind: str
+    secret: Any = field(repr=False, default=None)
+
+    def __repr__(self) -> str:
+        return f"Login({self.kind!r}, ***)"
+
+    def engine_options(self) -> dict[str, Any]:
+        """What tells the engine to use this."""
+        if self.kind == "service_account":
+            return {"service_account_key": self.secret}
+        if self.kind == "authorized_user":
+            return {"application_credentials": self.secret}
+        return {"credential_provider": self.provide}
+
+    def provide(self) -> dict[str, Any]:
+        """A bearer token and when to ask again, as the engine takes them."""
+        if self.kind == "token":
+            return {"token": self.secret, "expires_at": None}
+        if self.kind == "metadata":
+            return _ask_metadata()
+        credential = self.secret if self.kind == "credential" else _google_credential(self.kind, self.secret)
+        if not credential.valid:
+            credential.refresh(_google_transport())
+        expiry = credential.expiry
+        return {"token": credential.token, "expires_at": expiry.replace(tzinfo=UTC) if expiry else None}
+
+    def fingerprint(self) -> str:
+        """What differs whenever the credential does, and reveals none: the key of client pools."""
+        text = self.secret if isinstance(self.secret, str) else f"object {id(self.secret)}"
+        return hashlib.sha256(f"{self.kind}\0{text}".encode()).hexdigest()
+
+    def principal(self) -> str:
+        """Who acts, as twelve hexadecimal digits."""
+        return self.fingerprint()[:12]
+
+
+def from_arguments(given: Mapping[str, Any], secrets: Mapping[str, Any] | None, *, anonymous: bool) -> Login | None:
+    """The credentials that a caller gave, or None; ConfigError where several are given or one cannot be used."""
+    given = {kind: value for kind, value in given.items() if value is not None}
+    if len(given) + anonymous + (secrets is not None) > 1:
+        raise ConfigError("give one of service_account=, token=, credential=, secrets= or anonymous=True, not several")
+    if secrets is not None:
+        return _of_file(json.dumps(dict(secrets)), None, "secrets=")
+    if not given:
+        return None
+    ((kind, value),) = given.items()
+    if kind == "service_account":
+        return from_file(os.fspath(value), "service_account=")
+    if kind == "credential":
+        if not hasattr(value, "refresh"):
+            raise ConfigError("credential= is an object of google-auth, with its refresh, valid and token")
+    elif not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
+        raise ConfigError("token= is not printable ASCII text: was it pasted with a line end?")
+    return Login(kind, value)
+
+
+def from_environment(store: str, *, dropped: bool = False) -> Login:
+    """The credentials of the environment, gcloud's file, or this machine; AuthError when there are none.
+
+    The machine's metadata service is asked last, answers within 3 s or counts as absent, and is not asked at all when
+    NO_GCE_CHECK is set.
+    """
+    environment = os.environ
+    for name in FILES:
+        if path := environment.get(name):
+            return from_file(path, name)
+    if text := environment.get(TEXT):
+        return _of_file(text, None, TEXT)
+    directory = environment.get("CLOUDSDK_CONFIG") or os.path.join(os.path.expanduser("~"), ".config", "gcloud")
+    path = os.path.join(directory, "application_default_credentials.json")
+    if os.path.exists(path):
+        return from_file(path, "gcloud's file")
+    tried = "this machine was not asked (NO_GCE_CHECK)"
+    if environment.get("NO_GCE_CHECK", "").lower() != "true":
+        try:
+            _ask_metadata()
+        except HoldfastError as error:
+            tried = str(error)
+        else:
+            return Login("metadata")
+    why = (
+        "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and there are none"
+        if dropped
+        else "no credentials in the arguments (service_account, token, credential, secrets) nor"
+    )
+    raise AuthError(
+        f"{why} in the environment ({', '.join((*FILES, TEXT))}) or in {path}, and {tried}. Run 'gcloud auth "
+        f"application-default login', set {DEFAULT}, or pass anonymous=True for a public bucket",
+        store=store,
+    )
+
+
+def from_file(path: str, where: str) -> Login:
+    """The credentials of a JSON file as Google hands them out."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where} names {path!r}, which cannot be read: {error}") from None
+    return _of_file(text, path, where)
+
+
+def _of_file(text: str, path: str | None, where: str) -> Login:
+    try:
+        parsed = json.loads(text)
+        kind = parsed.get("type", "service_account" if "private_key" in parsed else None)
+    except (ValueError, AttributeError):
+        raise ConfigError(f"what {where} holds is not the JSON of a Google credential") from None
+    if kind == "service_account":
+        if missing := [name for name in ("client_email", "private_key") if not parsed.get(name)]:
+            raise ConfigError(f"the service account in {where} has no {' and no '.join(missing)}")
+        return Login(kind, text)
+    if path is None:
+        raise ConfigError(f"what {where} holds is no service account: put it into a file and name that in {DEFAULT}")
+    if kind == "authorized_user":
+        return Login(kind, path)
+    return Login("credential", _google_credential("file", path))
+
+
+def _google_auth(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ConfigError("these Google credentials need google-auth: pip install 'holdfast[gcs]'") from None
+
+
+def _google_credential(kind: str, secret: str) -> Any:
+    if kind == "service_account":
+        service_accounts = _google_auth("google.oauth2.service_account")
+        return service_accounts.Credentials.from_service_account_info(json.loads(secret), scopes=[_SCOPE])
+    return _google_auth("google.auth").load_credentials_from_file(secret, scopes=[_SCOPE])[0]
+
+
+def _google_transport() -> Any:
+    import urllib3
+
+    return _google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager())
+
+
+def _ask_metadata() -> dict[str, Any]:
+    import urllib3
+
+    host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_METADATA_SECONDS) as pool:
+            answer = pool.request("GET", f"http://{host}{_TOKEN_PATH}", headers={"Metadata-Flavor": "Google"})
+            if answer.status != 200:
+                raise AuthError(f"this machine's metadata service says {answer.status}")
+            token = answer.json()
+            expires = datetime.now(UTC) + timedelta(seconds=float(token["expires_in"]))
+            return {"token": str(token["access_token"]), "expires_at": expires}
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise AuthError(f"this machine has no metadata service ({type(error).__name__})") from None
