@@ -63,6 +63,15 @@ class ObjectInfo:
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     is_prefix: bool = False
 
+    @property
+    def strong_etag(self) -> str | None:
+        """The ETag if it names exactly these bytes, so that parts may be read under it: not a weak one (``W/"x"``).
+
+        >>> ObjectInfo("a", etag='"x"').strong_etag, ObjectInfo("a", etag='W/"x"').strong_etag
+        ('"x"', None)
+        """
+        return None if self.etag is None or self.etag.startswith("W/") else self.etag
+
     def renamed(self, key: str) -> ObjectInfo:
         """The same info under another key; half the price of ``dataclasses.replace``."""
         return ObjectInfo(

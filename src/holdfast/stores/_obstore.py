@@ -318,6 +318,12 @@ def short(client: Client, key: str, promised: int, received: int) -> IntegrityEr
     return IntegrityError(message, store=client.store, key=key)
 
 
+def other_version(key: str, store: str) -> Conflict:
+    """The error for a read under an ETag that the object does not have."""
+    message = f"could not read {printable(key)!r}: it is not, or no longer, the version that was named; read it again"
+    return Conflict(message, store=store, key=key)
+
+
 class FetchedBlob(Blob):
     """A small object that is here already, whole and checked."""
 
@@ -440,7 +446,7 @@ class RemoteBlob(Blob):
                 if not (error.retryable and resume):
                     raise
                 failed = error
-                if wanted > self._start and not self._result.meta["e_tag"]:
+                if wanted > self._start and not self.info.strong_etag:
                     raise self._broken_for_good(wanted) from error
                 at, stream, chunk = self._client.policy.again(functools.partial(self._resume, wanted), failed)
             # A server that cannot cut sends more than was asked for: the part before and after is dropped.
@@ -500,7 +506,8 @@ def open_body(
     """
     start, end = options.start or 0, options.end
     wanted: dict[str, Any] = {}
-    if options.if_match is not None:
+    weak = options.if_match is not None and options.if_match.startswith("W/")
+    if options.if_match is not None and not weak:
         wanted["if_match"] = options.if_match
     call = client.call if tries is None else client.attempt
     if options.head:
@@ -511,12 +518,17 @@ def open_body(
         wanted["range"] = (start, end)
     elif start:
         wanted["range"] = {"offset": start}
+    exact = True
     try:
-        return call("read", key, functools.partial(get, client.plain, path, options=wanted)), True
+        result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
     except RangeIgnored:
-        client.cuts = False
+        exact = client.cuts = False
         del wanted["range"]
-    return call("read", key, functools.partial(get, client.plain, path, options=wanted)), False
+        result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
+    # If-Match never holds for a weak ETag, by the rules of HTTP: that one is compared here.
+    if weak and result.meta["e_tag"] != options.if_match:
+        raise other_version(key, client.store)
+    return result, exact
 
 
 def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob:

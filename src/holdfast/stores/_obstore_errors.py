@@ -48,6 +48,10 @@ class Unclear(StoreError):
     """The engine could not make sense of an answer: what was asked for may have been done."""
 
 
+class NoLength(Unsupported):
+    """The server does not say how long the body is."""
+
+
 class Forbidden(AuthError):
     """The service answered 403."""
 
@@ -236,7 +240,7 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if answer.timed_out:
         return Timeout, f"{what}: no progress within the read or connect timeout"
     if answer.no_length:
-        return Unsupported, f"{what}: the server does not say how long the object is (no Content-Length)"
+        return NoLength, f"{what}: the server does not say how long the object is (no Content-Length)"
     if any(word in answer.text for word in _TLS):
         return ConfigError, f"{what}: the server's TLS certificate is not trusted ({answer.detail})"
     unencodable = isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "parse path" in said)

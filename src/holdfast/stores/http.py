@@ -7,7 +7,7 @@ import functools
 import hashlib
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from .. import redact
@@ -17,9 +17,10 @@ from ..keys import printable
 from ..retry import Policy
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _obstore
+from . import _chunked, _obstore
 from ._obstore import Client, Timeouts
-from ._obstore_errors import Forbidden
+from ._obstore_errors import Forbidden, NoLength
+from ._transport import Request, Transport
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
 #: Web servers take request lines of some 8 KB, and a byte of a key may become three ("%20") on the way.
@@ -33,13 +34,15 @@ class HttpStore(Store):
 
     ``base_url`` is ``http(s)://[user:password@]host[:port][/path]``; its path is taken as it stands, as keys are
     (spaces, "%", "#", "?" and unicode are encoded on the way). User and password go into the Authorization header,
-    which a redirect to another host loses, and are shown nowhere. ``forbidden`` says what a 403 means: that the
+    which a redirect to another host loses, and are shown nowhere; a redirect from https down to http is a ConfigError.
+    ``forbidden`` says what a 403 means: that the
     object is ``"missing"``, as on most public servers, or an AuthError (``"raise"``). The timeouts are seconds
     without progress.
 
-    Reads are checked for length, and a broken one is resumed when the server names an ETag. A server that ignores
-    ranges is read whole and cut; one that does not tell the length of an object cannot be read (Unsupported). A
-    page of HTML with status 200 in place of an object cannot be told from the object.
+    Reads are checked for length, and a broken one is resumed when the server names an ETag that is not weak. A server
+    that ignores ranges is read whole and cut. A body of unknown length is read if it comes in chunks, for then its end
+    is told; its ``info.size`` is None, and one that breaks is read again from its start or fails. A page of HTML with
+    status 200 in place of an object cannot be told from the object.
 
     >>> HttpStore("https://me:secret@data.example/public/").name
     'https://data.example/public'
@@ -72,6 +75,7 @@ class HttpStore(Store):
         self._authorization = _basic(userinfo)
         self._dropped = False
         self._client: Client | None = None
+        self._transport = Transport(self._name, self.timeouts)
         if self._prefix:
             _obstore.check_key(self._prefix, self._name)
             self._prefix += "/"
@@ -124,11 +128,8 @@ class HttpStore(Store):
         client = self._client or self.client()
         if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
             _obstore.check_key(key, self._name, longest=LONGEST_KEY)
-        path = self._prefix + key
         try:
-            if options is READ or options == READ:
-                return client.open(key, path)
-            return _obstore.read_part(client, key, path, options)
+            return self._open(client, key, options)
         except Forbidden as error:
             if self.forbidden == "raise":
                 raise
@@ -137,6 +138,22 @@ class HttpStore(Store):
             f"no object {printable(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
         )
         raise NotFound(message, store=self._name, key=key, cause=cause)
+
+    def _open(self, client: Client, key: str, options: ReadOptions) -> Blob:
+        path = self._prefix + key
+        try:
+            if options is READ or options == READ:
+                return client.open(key, path)
+            return _obstore.read_part(client, key, path, options)
+        except NoLength:
+            prepare = functools.partial(self._request, key)
+        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
+
+    def _request(self, key: str, method: str, headers: Mapping[str, str]) -> Request:
+        url = f"{self._origin}/{urllib.parse.quote(self._prefix + key)}"
+        if self._authorization is not None:
+            headers = {**headers, "Authorization": self._authorization}
+        return Request("read", method, url, key, headers, follow=True)
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         raise self._unsupported("a write", cure="web servers are read")

@@ -1,0 +1,207 @@
+"""Reads without the engine, of bodies whose length nobody told: chunked ones, which say themselves where they end.
+
+This is the rare way: the engine, which needs a Content-Length, was asked first. A body that breaks is read again from
+its start as long as nobody has seen a part of it; it is not resumed.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from ..blob import Blob, BytesBlob
+from ..errors import HoldfastError, IntegrityError, Unsupported
+from ..keys import printable
+from ..types import NO_METADATA, ObjectInfo, ReadOptions
+from ._obstore import OWN_METADATA, PIECE, Client, content_encoding, other_version, short
+from ._obstore_errors import OutOfRange
+from ._transport import Request, Transport
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+Data = bytes  # where a method called bytes() hides the type
+
+_METADATA = "x-goog-meta-"
+_STORED_LENGTH = "x-goog-stored-content-length"
+_STORED_ENCODING = "x-goog-stored-content-encoding"
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One object and what is wanted of it; ``prepare(method, headers)`` signs each request anew."""
+
+    client: Client
+    transport: Transport
+    prepare: Callable[[str, Mapping[str, str]], Request]
+    key: str
+    options: ReadOptions
+
+    def open(self, method: str) -> BaseHTTPResponse:
+        """The successful answer to one request; Ctrl-C leaves it."""
+        return self.client.attempt("read", self.key, self._open, method)
+
+    def _open(self, method: str) -> BaseHTTPResponse:
+        answer = self.transport.open(self.prepare(method, self._wanted(method)))
+        etag = self.options.if_match
+        if etag is not None and answer.headers.get("etag", etag) != etag:
+            answer.close()
+            raise other_version(self.key, self.transport.store)
+        return answer
+
+    def _wanted(self, method: str) -> dict[str, str]:
+        start, end, etag = self.options.start or 0, self.options.end, self.options.if_match
+        wanted = {"If-Match": etag} if etag is not None and not etag.startswith("W/") else {}
+        if method == "GET" and self.options.ranged:
+            last = "" if end is None else end - 1
+            wanted["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{last}"
+        return wanted
+
+
+def read(source: Source) -> Blob:
+    """The blob of an object, a range of it or its head; Unsupported where a body's end could not be told."""
+    start, end, policy = source.options.start or 0, source.options.end, source.client.policy
+    if not source.options.head and (end is None or end > start):
+        try:
+            return ChunkedBlob(source, policy.call(functools.partial(source.open, "GET")))
+        except OutOfRange:
+            pass  # nothing of the object is in that range
+    answer = policy.call(functools.partial(source.open, "HEAD"))
+    answer.close()
+    return BytesBlob(_info(source.key, answer))
+
+
+class ChunkedBlob(Blob):
+    """The opened answer to a GET; how long the body is shows when it has been read."""
+
+    __slots__ = ("_answer", "_source", "info")
+
+    def __init__(self, source: Source, answer: BaseHTTPResponse) -> None:
+        if "content-length" not in answer.headers and not answer.chunked:
+            answer.close()
+            raise Unsupported(
+                f"could not read {printable(source.key)!r}: the server tells neither its length nor its end, so that a "
+                "broken connection would look like a whole object",
+                store=source.client.store,
+                key=source.key,
+            )
+        self._source = source
+        self._answer = answer
+        self.info = _info(source.key, answer)
+
+    def close(self) -> None:
+        self._answer.close()
+
+    def bytes(self) -> Data:
+        try:
+            return b"".join(self.chunks())
+        except HoldfastError as error:
+            failed = error
+        # Nothing was handed out yet, so the whole of it may be read again.
+        return self._source.client.policy.again(self._bytes_again, failed)
+
+    def _bytes_again(self) -> Data:
+        self.close()
+        self._answer = self._source.open("GET")
+        self.info = _info(self._source.key, self._answer)
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[Data]:
+        options, pieces = self._source.options, self._pieces()
+        if not options.ranged or self._answer.status == 206:
+            return pieces
+        self._source.client.cuts = False  # it has sent the whole object
+        if options.start is not None and options.start < 0:
+            return _last(pieces, -options.start)
+        return _between(pieces, options.start or 0, options.end)
+
+    def _pieces(self) -> Iterator[Data]:
+        client, key, promised = self._source.client, self._source.key, self._promised()
+        received = 0
+        while piece := client.attempt("read", key, self._piece):
+            received += len(piece)
+            yield piece
+        self.close()
+        if promised is not None and promised != received:
+            raise short(client, key, promised, received)
+
+    def _piece(self) -> Data:
+        import urllib3
+
+        try:
+            return self._answer.read(PIECE)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            caught = error
+        raise self._source.transport.broken("read", self._source.key, caught)
+
+    def _promised(self) -> int | None:
+        """How many bytes the answer must have, as far as it tells; IntegrityError if it is another range."""
+        headers = self._answer.headers
+        if self._answer.status != 206:
+            stored = "" if _transcoded(headers) else headers.get(_STORED_LENGTH, "")
+            return int(stored) if stored.isdigit() else None
+        match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        wanted = self._source.options.start or 0
+        if match is None or (wanted >= 0 and int(match[1]) != wanted):
+            raise IntegrityError(
+                f"could not read {printable(self._source.key)!r}: the server answers another range than was asked for",
+                store=self._source.client.store,
+                key=self._source.key,
+            )
+        return int(match[2]) - int(match[1]) + 1
+
+
+def _info(key: str, answer: BaseHTTPResponse) -> ObjectInfo:
+    """What the answer tells about the object; the size where it is told at all."""
+    headers = answer.headers
+    names = [name.lower() for name in headers if name.lower().startswith(_METADATA)]
+    metadata = {name.removeprefix(_METADATA): headers[name] for name in names}
+    modified = headers.get("last-modified")
+    return ObjectInfo(
+        key,
+        size=_size(answer),
+        etag=headers.get("etag"),
+        last_modified=parsedate_to_datetime(modified) if modified else None,
+        content_type=headers.get("content-type"),
+        content_encoding=content_encoding(headers.get("content-encoding")),
+        cache_control=headers.get("cache-control"),
+        content_disposition=headers.get("content-disposition"),
+        content_language=headers.get("content-language"),
+        storage_class=headers.get("x-goog-storage-class"),
+        metadata={n: v for n, v in metadata.items() if not n.startswith(OWN_METADATA)} or NO_METADATA,
+    )
+
+
+def _size(answer: BaseHTTPResponse) -> int | None:
+    headers = answer.headers
+    size = headers.get("content-range", "").rpartition("/")[2]
+    if not size and answer.status == 200 and not _transcoded(headers):
+        size = headers.get(_STORED_LENGTH) or headers.get("content-length", "")
+    return int(size) if size.isdigit() else None
+
+
+def _transcoded(headers: Mapping[str, str]) -> bool:
+    """Whether Google decompressed on the way what it has stored (a proxy took our Accept-Encoding off)."""
+    return headers.get(_STORED_ENCODING, "identity") != "identity" and "content-encoding" not in headers
+
+
+def _between(pieces: Iterator[Data], start: int, end: int | None) -> Iterator[Data]:
+    at = 0
+    for piece in pieces:  # to its end, so that a broken body is noticed
+        part = piece[max(0, start - at) : None if end is None else max(0, end - at)]
+        at += len(piece)
+        if part:
+            yield part
+
+
+def _last(pieces: Iterator[Data], count: int) -> Iterator[Data]:
+    tail = b""
+    for piece in pieces:
+        tail = (tail + piece)[-count:]
+    if tail:
+        yield tail
