@@ -10,6 +10,7 @@ import itertools
 import os
 import urllib.parse
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from xml.etree import ElementTree as ET
 
@@ -56,6 +57,15 @@ class Azurite(Server):
         name = f"container-{os.getpid()}-{next(self._serial)}"
         self.request("PUT", name, {"restype": "container"}, {"x-ms-blob-public-access": "container"} if public else {})
         return name
+
+    def sas(self, container: str) -> str:
+        """A SAS token that may do everything in one container for an hour, signed by hand."""
+        ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        values = {"sp": "racwdl", "se": ends, "sv": "2021-08-06", "sr": "c"}
+        resource = f"/blob/{self.account}/{container}"
+        fields = (values["sp"], "", ends, resource, "", "", "", values["sv"], "c", *[""] * 7)
+        digest = hmac.new(base64.b64decode(self.account_key), "\n".join(fields).encode(), hashlib.sha256).digest()
+        return urllib.parse.urlencode({**values, "sig": base64.b64encode(digest).decode()})
 
     def objects(self, container: str) -> dict[str, bytes]:
         """What the container holds, read around Holdfast."""

@@ -20,7 +20,6 @@ from holdfast.errors import (
     NotFound,
     StoreError,
     Throttled,
-    Unsupported,
 )
 from holdfast.stores.az import AzureStore
 from holdfast.types import WriteOptions
@@ -230,11 +229,28 @@ def test_what_a_conditional_write_keeps_for_itself_is_not_shown(store):
     assert dict(store.head("key").metadata) == {"owner": "ann"}
 
 
-def test_a_conditional_delete_is_refused(store):
-    store.put("key", b"x")
-    with pytest.raises(Unsupported):
-        store.delete_if("key", store.head("key").etag)
-    assert store.get("key") == b"x"
+@pytest.mark.parametrize("key", ["key", "a b/%20+?#&=ü~'(x)", "\U0001f600", "x" * 1024])
+def test_a_conditional_delete_takes_any_key_and_any_login(azurite, container, store, key):
+    sas = azurite.sas(container)
+    for other in (store, AzureStore(container, endpoint=azurite.endpoint, sas_token=sas, retry=quick())):
+        old = store.put(key, b"x").etag
+        new = store.put(key, b"y").etag
+        with pytest.raises(Conflict):
+            other.delete_if(key, old)
+        assert azurite.objects(container) == {key: b"y"}
+        other.delete_if(key, new)
+        assert azurite.objects(container) == {}
+        with pytest.raises(NotFound):
+            other.delete_if(key, new)
+
+
+def test_a_conditional_delete_carries_an_identity():
+    answer = SimpleNamespace(token="t0ken", expires_on=4_000_000_000)
+    identity = SimpleNamespace(get_token=lambda scope: answer)
+    with Scripted(lambda request: Answer(202)) as server:
+        AzureStore("container", endpoint=f"{server.endpoint}/me", credential=identity).delete_if("key", '"1"')
+    assert server.requests[0].headers["authorization"] == "Bearer t0ken"
+    assert server.requests[0].headers["if-match"] == '"1"'
 
 
 # ---------------------------------------------------------------------- lost answers
@@ -255,6 +271,8 @@ class Lossy:
         self.after = after  # called after the first lost write
 
     def __call__(self, request):
+        if request.method == "DELETE":
+            return self.delete(request)
         if request.method == "PUT":
             allowed = request.headers.get("if-none-match") != "*" or self.value is None
             if "if-match" in request.headers:
@@ -277,6 +295,18 @@ class Lossy:
         if self.value is None:
             return Answer(404)
         return Answer(200, self.value, {"ETag": self.etag, **self.headers})
+
+    def delete(self, request):
+        fault = self.lost.pop(0) if self.lost else None
+        if fault == "not done":
+            return Answer(500)
+        answer = Answer(404) if self.value is None else Answer(412)
+        if self.value is not None and request.headers["if-match"] == self.etag:
+            self.value = None
+            answer = Answer(202)
+        if fault and self.after:
+            self.after(self)
+        return {None: answer, "status": Answer(500), "close": Nothing(cut=0)}[fault]
 
     @property
     def etag(self):
@@ -325,6 +355,29 @@ def test_a_service_that_never_answers_leaves_a_conditional_write_indeterminate()
         with pytest.raises(Indeterminate) as caught:
             scripted(server).create("key", b"new")
         assert isinstance(caught.value.cause, Throttled)
+
+
+@pytest.mark.parametrize("lost", [["not done"], ["not done", "not done"]])
+def test_a_conditional_delete_that_was_not_done_is_done(lost):
+    item = Lossy(*lost, value=b"old")
+    with Scripted(item) as server:
+        scripted(server).delete_if("key", '"1"')
+    assert item.value is None
+
+
+@pytest.mark.parametrize("lost", [["status"], ["close"], ["not done", "close"], ["not done"] * 7])
+@pytest.mark.parametrize("after", [None, lambda item: item.store(b"somebody else's", {})])
+def test_a_lost_answer_to_a_conditional_delete_is_indeterminate(lost, after):
+    item = Lossy(*lost, value=b"old", after=after)
+    with Scripted(item) as server, pytest.raises(Indeterminate) as caught:
+        scripted(server).delete_if("key", '"1"')
+    assert caught.value.key == "key"
+    assert item.value != b"old" or len(lost) == 7
+
+
+def test_a_first_refusal_of_a_conditional_delete_is_definite():
+    with Scripted(Lossy(value=b"old")) as server, pytest.raises(Conflict):
+        scripted(server).delete_if("key", '"7"')
 
 
 def test_a_delete_whose_answer_was_lost_counts_as_done():

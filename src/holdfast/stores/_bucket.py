@@ -6,7 +6,7 @@ import functools
 import re
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..blob import Blob, body_chunks, body_size
@@ -27,9 +27,10 @@ from ..keys import printable
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _listing, _obstore
+from . import _chunked, _listing, _obstore
 from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
-from ._obstore_errors import Unclear
+from ._obstore_errors import NoLength, Unclear
+from ._transport import Request, Transport
 from .s3 import writing
 
 #: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
@@ -44,8 +45,8 @@ _TAKEN = frozenset(name.lower() for name in ATTRIBUTE_FIELDS)
 class BucketStore(Store):
     """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
 
-    A subclass sets ``_name``, implements ``client`` and the class variables, and may replace ``_part`` (reads other
-    than of whole objects) and ``_mode`` (the condition of a write, as the engine wants it).
+    A subclass implements ``client``, ``_request``, ``_delete_condition`` and the class variables, and may replace
+    ``_part`` (reads other than of whole objects) and ``_mode`` (the condition of a write, as the engine wants it).
     """
 
     #: The longest key in bytes of UTF-8.
@@ -61,6 +62,7 @@ class BucketStore(Store):
         self.retry = retry
         self._name = name
         self._client: Client | None = None
+        self._transport = Transport(name, self.timeouts)
 
     @property
     def name(self) -> str:
@@ -79,6 +81,14 @@ class BucketStore(Store):
     @abstractmethod
     def client(self) -> Client:
         """The engine's client for this bucket and its credentials, shared with equal stores."""
+
+    @abstractmethod
+    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
+        """A signed request of our own, for what the engine cannot say."""
+
+    @abstractmethod
+    def _delete_condition(self, client: Client, key: str, etag: str) -> Mapping[str, str]:
+        """The headers of a delete of that version only; may raise Conflict or NotFound when it is gone."""
 
     def _check(self, key: str) -> None:
         _obstore.check_key(key, self._name, longest=self.longest_key)
@@ -109,9 +119,11 @@ class BucketStore(Store):
             if options is READ or options == READ:
                 return client.open(key, key)
             return self._part(client, key, options)
+        except NoLength:
+            prepare = functools.partial(self._request, "read", key)
         except NotFound as error:
-            missing = error
-        raise self._missing(client, missing)
+            raise self._missing(client, error) from None
+        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
 
     def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
         return _obstore.read_part(client, key, key, options)
@@ -250,9 +262,10 @@ class BucketStore(Store):
 
     # ------------------------------------------------------------------ removing
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        if options.if_match is not None:
-            raise self._unsupported("a delete", "if_match", "the engine has no conditional delete")
         client = self.client()
+        if options.if_match is not None:
+            (key,) = keys
+            return [_failure(functools.partial(self._remove_if, client, key, options.if_match))]
         removed: Removed = [self._refusal(key) for key in keys]
         wanted = [index for index, error in enumerate(removed) if error is None]
         failures = self._remove_wanted(client, [keys[index] for index in wanted], options)
@@ -266,6 +279,41 @@ class BucketStore(Store):
         except HoldfastError as error:
             return error
         return None
+
+    def _remove_if(self, client: Client, key: str, etag: str) -> None:
+        """Delete that version: done, refused (Conflict, NotFound: nothing was deleted), or Indeterminate."""
+        self._check(key)
+        try:
+            condition = self._delete_condition(client, key, etag)
+        except NotFound as error:
+            raise self._missing(client, error) from None
+        delete = functools.partial(client.attempt, "delete", key, self._send_delete, key, condition)
+        try:
+            delete()
+            return
+        except NotFound as error:
+            raise self._missing(client, error) from None
+        except Conflict:
+            _obstore.open_body(client, key, key, HEAD)  # NotFound, which some servers call a Conflict too
+            raise
+        except HoldfastError as error:
+            if not error.retryable:
+                raise
+            failed = error
+        try:
+            client.policy.again(delete, failed)
+        except HoldfastError as error:
+            # Refused now: the try whose answer was lost has deleted it, or somebody else did something.
+            raise Indeterminate(
+                f"the answer to the conditional delete of {printable(key)!r} was lost, and what is there now does not "
+                "tell: read it, and delete again if need be",
+                store=self._name,
+                key=key,
+                cause=error,
+            ) from None
+
+    def _send_delete(self, key: str, condition: Mapping[str, str]) -> None:
+        self._transport.open(self._request("delete", key, "DELETE", condition)).close()
 
     def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:
         if len(batch) > 1 and not options.must_exist:

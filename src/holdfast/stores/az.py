@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,7 +19,9 @@ from ..types import Capabilities, Location, ReadOptions
 from . import _obstore
 from ._bucket import BucketStore
 from ._obstore import Client, object_info
+from ._transport import Request
 from .az_login import Login, find_login
+from .az_signing import signed
 
 _CONTAINER = re.compile(r"\$root|\$web|\$logs|[a-z0-9](?:-?[a-z0-9]){2,62}")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)(/[^/?#@\s]+)?/?")
@@ -33,12 +36,10 @@ class AzureStore(BucketStore):
     AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_CONNECTION_STRING are read when the store is made. ``connect_timeout``
     and ``read_timeout`` are seconds without progress; ``retry`` replaces the default policy of 7 tries.
 
-    Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates and
-    replacements under a condition are exact: done, refused or Indeterminate; conditional deletes are Unsupported.
-    Keys that the engine would alter ("/lead", "trail/", "a//b", "..", backslashes, control characters) are
-    InvalidKey. Listings
-    are not in the order of UTF-8, and one of a prefix reads the whole directory that the prefix is in. A pickle
-    carries no secrets.
+    Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates, replacements
+    and deletes under a condition are exact: done, refused or Indeterminate. Keys that the engine would alter ("/lead",
+    "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are not in the order of UTF-8, and
+    one of a prefix reads the whole directory that the prefix is in. A pickle carries no secrets.
 
     >>> AzureStore("container", account="me", anonymous=True).name
     'az://https://me.blob.core.windows.net/container'
@@ -85,6 +86,7 @@ class AzureStore(BucketStore):
             metadata=True,
             create=True,
             replace_if=True,
+            delete_if=True,
             atomic_write=True,
             write=True,
         )
@@ -155,6 +157,14 @@ class AzureStore(BucketStore):
                 if last or options.if_match is not None:
                     raise
         raise AssertionError("the last turn returns or raises")
+
+    def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
+        return {"if-match": etag}
+
+    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
+        url = f"{self.endpoint}/{self.container}/{urllib.parse.quote(key)}"
+        url, headers = signed(method, url, headers, self.account, self.login())
+        return Request(doing, method, url, key, headers)
 
     def _locate(self, key: str) -> Location | None:
         login = self.login()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,9 +18,12 @@ from ..types import Capabilities, Location, ObjectInfo, WriteOptions
 from . import _obstore, gs_login
 from ._bucket import BucketStore
 from ._obstore import Client
+from ._transport import Request
 from .gs_login import Login
 
 GOOGLE = "https://storage.googleapis.com"
+#: Else Google decompresses what is stored with gzip, and the answer has neither length nor ETag.
+ALWAYS = {"accept-encoding": "gzip"}
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
@@ -30,16 +34,17 @@ class GoogleStore(BucketStore):
 
     Credentials are ``service_account`` (the path of its JSON file), ``token`` (a bearer token), ``credential`` (an
     object of google-auth), the content of a service account's file as a ``secrets`` mapping, or none with
-    ``anonymous=True``, for reading. Else they are looked for at the first use: GOOGLE_APPLICATION_CREDENTIALS and its like, the
-    file of ``gcloud auth application-default login``, this machine's own account. STORAGE_EMULATOR_HOST is an endpoint
-    without credentials. ``connect_timeout`` and ``read_timeout`` are seconds without progress; ``retry`` replaces the
-    default policy of 7 tries.
+    ``anonymous=True``, for reading. Else they are looked for at the first use: GOOGLE_APPLICATION_CREDENTIALS and its
+    like, the file of ``gcloud auth application-default login``, this machine's own account; tokens are renewed before
+    they end. STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
+    seconds without progress; ``retry`` replaces the default policy of 7 tries.
 
     Objects stored with gzip are read as they are stored, in ranges too. Reads are checked for length and resumed when
-    they break. Writes appear whole or not at all. Creates and replacements under a condition are exact (done, refused
-    or Indeterminate) by generations; an ETag is an MD5 for most objects, so the same bytes written again have the
-    same. Conditional deletes are Unsupported. Keys that the engine would alter ("/lead", "trail/", "a//b", "..",
-    control characters) are InvalidKey. A pickle carries no secrets.
+    they break; a large one that comes without its length is checked against the length that is stored. Writes appear
+    whole or not at all. Creates, replacements and deletes under a condition are exact (done, refused or Indeterminate)
+    by generations; an ETag is an MD5 for most objects, so the same bytes written again have the same. Those deletes,
+    and reads without a length, need google-auth where the credential is a service account. Keys that the engine would
+    alter ("/lead", "trail/", "a//b", "..", control characters) are InvalidKey. A pickle carries no secrets.
 
     >>> GoogleStore("bucket", anonymous=True).name
     'gs://bucket'
@@ -85,6 +90,7 @@ class GoogleStore(BucketStore):
             metadata=True,
             create=True,
             replace_if=True,
+            delete_if=True,
             copy=True,
             atomic_write=True,
             write=True,
@@ -127,17 +133,33 @@ class GoogleStore(BucketStore):
     def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
         if options.if_absent:
             return "create"
-        # Google's conditions are generations: the one that has this ETag now is replaced, and no other.
         try:
-            meta = _obstore.open_body(client, key, key, HEAD)[0].meta
+            return {"version": self._generation(client, "write", key, options.if_match)}
         except NotFound as error:
-            if self._missing(client, error) is not error:
-                raise self._missing(client, error) from None
-        else:
-            if meta["e_tag"] == options.if_match:
-                return {"version": meta["version"]}
-        message = f"could not write {printable(key)!r}: it is not the version that was named; read it again"
-        raise Conflict(message, store=self._name, key=key)
+            missing = self._missing(client, error)
+        if isinstance(missing, NotFound):
+            raise self._other_version("write", key)
+        raise missing
+
+    def _generation(self, client: Client, doing: str, key: str, etag: str | None) -> str:
+        """The generation that has this ETag now: Google's conditions are generations. Conflict if none has."""
+        meta = _obstore.open_body(client, key, key, HEAD)[0].meta
+        if meta["e_tag"] != etag:
+            raise self._other_version(doing, key)
+        return str(meta["version"])
+
+    def _other_version(self, doing: str, key: str) -> Conflict:
+        message = f"could not {doing} {printable(key)!r}: it is not the version that was named; read it again"
+        return Conflict(message, store=self._name, key=key)
+
+    def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
+        return {"x-goog-if-generation-match": self._generation(client, "delete", key, etag)}
+
+    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
+        url = f"{self.endpoint or GOOGLE}/{self.bucket}/{urllib.parse.quote(key)}"
+        login = self.login()
+        signed = {} if login is None else {"Authorization": f"Bearer {login.provide()['token']}"}
+        return Request(doing, method, url, key, {**headers, **ALWAYS, **signed})
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
@@ -189,8 +211,7 @@ def _make_engine(endpoint: str, bucket: str, login: Login | None, options: dict[
         client_options={
             **options,
             "allow_http": endpoint.startswith("http:"),
-            # Else Google decompresses what is stored with gzip, and the answer has neither length nor ETag.
-            "default_headers": {"accept-encoding": "gzip"},
+            "default_headers": ALWAYS,
         },
         retry_config={"max_retries": tries - 1},
         **signing,

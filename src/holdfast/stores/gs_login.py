@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import AuthError, ConfigError, HoldfastError
+from ..errors import AuthError, ConfigError
+from . import gs_tokens
 
 DEFAULT = "GOOGLE_APPLICATION_CREDENTIALS"
 #: Variables that name a service account's file, or hold its text.
@@ -21,17 +20,14 @@ EMULATOR = "STORAGE_EMULATOR_HOST"
 
 #: What emulators are sent, which ask for no credentials but where the engine signs every write.
 NOBODY = "anonymous"
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-_METADATA_SECONDS = 3.0
-_TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - where tokens are
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
     """One way to get bearer tokens; its repr shows nothing.
 
-    ``kind`` is "token" (``secret`` is one), "service_account" (the text of its file), "authorized_user" (the path of
-    gcloud's file), "credential" (an object of google-auth) or "metadata" (this machine's own account).
+    ``kind`` is "token" (``secret`` is one), "service_account" or "authorized_user" (the text of its file), "credential"
+    (an object of google-auth) or "metadata" (this machine's own account; the host that tells).
 
     >>> Login("token", "ya29")
     Login('token', ***)
@@ -47,21 +43,11 @@ class Login:
         """What tells the engine to use this."""
         if self.kind == "service_account":
             return {"service_account_key": self.secret}
-        if self.kind == "authorized_user":
-            return {"application_credentials": self.secret}
         return {"credential_provider": self.provide}
 
-    def provide(self) -> dict[str, Any]:
-        """A bearer token and when to ask again, as the engine takes them."""
-        if self.kind == "token":
-            return {"token": self.secret, "expires_at": None}
-        if self.kind == "metadata":
-            return _ask_metadata()
-        credential = self.secret if self.kind == "credential" else _google_credential(self.kind, self.secret)
-        if not credential.valid:
-            credential.refresh(_google_transport())
-        expiry = credential.expiry
-        return {"token": credential.token, "expires_at": expiry.replace(tzinfo=UTC) if expiry else None}
+    def provide(self) -> gs_tokens.Token:
+        """A bearer token and when it ends, as the engine takes them; raises AuthError when it is refused."""
+        return gs_tokens.bearer(self.kind, self.secret)()
 
     def fingerprint(self) -> str:
         """What differs whenever the credential does, and reveals none: the key of client pools."""
@@ -112,11 +98,12 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
     tried = "this machine was not asked (NO_GCE_CHECK)"
     if environment.get("NO_GCE_CHECK", "").lower() != "true":
         try:
-            _ask_metadata()
-        except HoldfastError as error:
+            login = Login("metadata", gs_tokens.metadata_host())
+            login.provide()
+        except AuthError as error:
             tried = str(error)
         else:
-            return Login("metadata")
+            return login
     why = (
         "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and there are none"
         if dropped
@@ -152,41 +139,8 @@ def _of_file(text: str, path: str | None, where: str) -> Login:
     if path is None:
         raise ConfigError(f"what {where} holds is no service account: put it into a file and name that in {DEFAULT}")
     if kind == "authorized_user":
-        return Login(kind, path)
-    return Login("credential", _google_credential("file", path))
-
-
-def _google_auth(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ConfigError("these Google credentials need google-auth: pip install 'holdfast[gcs]'") from None
-
-
-def _google_credential(kind: str, secret: str) -> Any:
-    if kind == "service_account":
-        service_accounts = _google_auth("google.oauth2.service_account")
-        return service_accounts.Credentials.from_service_account_info(json.loads(secret), scopes=[_SCOPE])
-    return _google_auth("google.auth").load_credentials_from_file(secret, scopes=[_SCOPE])[0]
-
-
-def _google_transport() -> Any:
-    import urllib3
-
-    return _google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager())
-
-
-def _ask_metadata() -> dict[str, Any]:
-    import urllib3
-
-    host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
-    try:
-        with urllib3.PoolManager(retries=False, timeout=_METADATA_SECONDS) as pool:
-            answer = pool.request("GET", f"http://{host}{_TOKEN_PATH}", headers={"Metadata-Flavor": "Google"})
-            if answer.status != 200:
-                raise AuthError(f"this machine's metadata service says {answer.status}")
-            token = answer.json()
-            expires = datetime.now(UTC) + timedelta(seconds=float(token["expires_in"]))
-            return {"token": str(token["access_token"]), "expires_at": expires}
-    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise AuthError(f"this machine has no metadata service ({type(error).__name__})") from None
+        if missing := [name for name in ("client_id", "client_secret", "refresh_token") if not parsed.get(name)]:
+            raise ConfigError(f"the credentials in {where} have no {' and no '.join(missing)}")
+        return Login(kind, text)
+    load = gs_tokens.google_auth("google.auth").load_credentials_from_file
+    return Login("credential", load(path, scopes=[gs_tokens.SCOPE])[0])

@@ -1,0 +1,139 @@
+"""Bearer tokens for Google: how each kind of credential gets one, and the process's memory of those that still hold."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import AuthError, ConfigError, StoreError
+
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+TOKEN_ADDRESS = "https://oauth2.googleapis.com/token"  # noqa: S105 - where tokens are
+#: A token is renewed this long before it ends, for requests that are still on their way then.
+MARGIN = timedelta(seconds=60)
+#: One that lives for less than the margin is still taken for this long, so that no service is asked per request.
+SHORTEST = timedelta(seconds=1)
+
+_SECONDS = 10.0
+_METADATA_SECONDS = 3.0
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+
+#: What the engine takes from a provider: ``token``, and ``expires_at`` (None: never).
+Token = dict[str, Any]
+
+
+class Bearer:
+    """The token of one credential, which ``ask`` gets anew before it ends: one thread asks, the others wait for it.
+
+    >>> Bearer(lambda: {"token": "ya29", "expires_at": None})()["token"]
+    'ya29'
+    """
+
+    def __init__(self, ask: Callable[[], Token]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._renew_at: datetime | None = None
+
+    def __call__(self) -> Token:
+        """A token that holds for some time; raises what ``ask`` raises."""
+        with self._lock:
+            now = datetime.now(UTC)
+            if self._token is None or (self._renew_at is not None and now >= self._renew_at):
+                self._token = self._ask()
+                ends = self._token["expires_at"]
+                self._renew_at = None if ends is None else max(ends - MARGIN, min(ends, now + SHORTEST))
+            return self._token
+
+
+@functools.lru_cache(maxsize=64)
+def bearer(kind: str, secret: Any) -> Bearer:
+    """The tokens of a login (see gs_login.Login for the kinds), the same for everyone in this process."""
+    if kind == "token":
+        return Bearer(lambda: {"token": secret, "expires_at": None})
+    if kind == "metadata":
+        return Bearer(functools.partial(ask_metadata, secret))
+    if kind == "authorized_user":
+        return Bearer(functools.partial(_exchange, json.loads(secret)))
+    credential = _service_account(secret) if kind == "service_account" else secret
+    return Bearer(functools.partial(_refresh, credential))
+
+
+def metadata_host() -> str:
+    """Where this machine's metadata service is, if it has one."""
+    return os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
+
+
+def ask_metadata(host: str) -> Token:
+    """A token of this machine's own account; AuthError when no metadata service gives one within 3 s."""
+    import urllib3
+
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_METADATA_SECONDS) as pool:
+            answer = pool.request("GET", f"http://{host}{_METADATA_PATH}", headers={"Metadata-Flavor": "Google"})
+            if answer.status != 200:
+                raise AuthError(f"this machine's metadata service says {answer.status}")
+            return _token(answer.json())
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise AuthError(f"this machine has no metadata service ({type(error).__name__})") from None
+
+
+def _exchange(user: dict[str, str]) -> Token:
+    """A token for the refresh token that ``gcloud auth application-default login`` keeps."""
+    import urllib3
+
+    wanted = {name: user[name] for name in ("client_id", "client_secret", "refresh_token")}
+    address = user.get("token_uri") or TOKEN_ADDRESS
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_SECONDS) as pool:
+            fields = {**wanted, "grant_type": "refresh_token"}
+            answer = pool.request("POST", address, fields=fields, encode_multipart=False, redirect=False)
+            if answer.status == 200:
+                return _token(answer.json())
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"Google's token service gave no answer ({type(error).__name__})", retryable=True) from None
+    if answer.status >= 500 or answer.status == 429:
+        raise StoreError(f"Google's token service says {answer.status}", retryable=True)
+    said = ""
+    with contextlib.suppress(ValueError, AttributeError):
+        said = str(answer.json().get("error", ""))[:80]
+    raise AuthError(
+        f"Google's token service refuses the login of the credentials file ({answer.status} {said}): run 'gcloud auth "
+        "application-default login' again"
+    )
+
+
+def _token(answer: Any) -> Token:
+    expires = datetime.now(UTC) + timedelta(seconds=float(answer["expires_in"]))
+    return {"token": str(answer["access_token"]), "expires_at": expires}
+
+
+def _refresh(credential: Any) -> Token:
+    """A token of an object of google-auth."""
+    if not credential.valid:
+        import urllib3
+
+        credential.refresh(google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager()))
+    expiry = credential.expiry
+    return {"token": credential.token, "expires_at": expiry.replace(tzinfo=UTC) if expiry else None}
+
+
+def _service_account(text: str) -> Any:
+    # Signed here, without asking anybody, as the engine does it.
+    kind = google_auth("google.oauth2.service_account").Credentials
+    return kind.from_service_account_info(json.loads(text), scopes=[SCOPE]).with_always_use_jwt_access(True)
+
+
+def google_auth(module: str) -> Any:
+    """A module of google-auth; ConfigError with the line to type where it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ConfigError("these Google credentials need google-auth: pip install 'holdfast[gcs]'") from None
