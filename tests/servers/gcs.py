@@ -73,7 +73,7 @@ class Bucket:
 
 @dataclass
 class Reply:
-    """What goes back; ``chunked`` bodies come without a Content-Length."""
+    """What goes back; ``chunked`` bodies come without a Content-Length, and for status 0 the connection is closed."""
 
     status: int = 200
     body: bytes = b""
@@ -90,8 +90,11 @@ def refusal(status: int, code: str) -> Reply:
 class Gcs:
     """The fake as a context manager; ``buckets`` is its state and ``requests`` the (method, target, headers) that came.
 
-    ``chunked`` makes it send bodies without their length, as Google does with some large ones. ``accepts(token)``
-    says whether a bearer token is good; that is ``token`` unless a test knows better.
+    ``chunked`` makes it send bodies without their length, as Google does with some large ones; ``transcodes`` makes it
+    decompress whatever the client accepts, as when a proxy takes that header off. ``accepts(token)`` says whether a
+    bearer token is good; that is ``token`` unless a test knows better. ``lost`` has one word for each of the next
+    writes and deletes under a condition: "" (answered), "not done" (500, nothing happened), "status" (done, 500) or
+    "close" (done, no answer).
     """
 
     token = "fake-token"
@@ -100,7 +103,8 @@ class Gcs:
     def __init__(self) -> None:
         self.buckets: dict[str, Bucket] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.chunked = False
+        self.chunked = self.transcodes = False
+        self.lost: list[str] = []
         self.accepts: Callable[[str], bool] = lambda token: token == self.token
         self._generations = itertools.count(1_700_000_000_000_001)
         self._names = itertools.count(1)
@@ -158,8 +162,13 @@ class Gcs:
             if "uploads" in query or "uploadId" in query:
                 return self._multipart(method, bucket, key, query, headers, body)
             verbs = {"GET": self._get, "HEAD": self._get, "PUT": self._put, "DELETE": self._delete}
-            verb = verbs.get(method)
-            return verb(bucket, key, headers, body) if verb else refusal(501, "Unknown")
+            if method not in verbs:
+                return refusal(501, "Unknown")
+            lost = self.lost.pop(0) if self.lost and "x-goog-if-generation-match" in headers else ""
+            if lost == "not done":
+                return refusal(500, "InternalError")
+            reply = verbs[method](bucket, key, headers, body)
+            return {"": reply, "status": refusal(500, "InternalError"), "close": Reply(0)}[lost]
 
     def _denied(self, method: str, bucket: Bucket | None, headers: Mapping[str, str]) -> Reply | None:
         token = headers.get("authorization", "").removeprefix("Bearer ")
@@ -177,7 +186,7 @@ class Gcs:
         described, data = stored.describe(), stored.data
         encoded = stored.headers.get("content-encoding") == "gzip"
         fixed = "no-transform" in stored.headers.get("cache-control", "")
-        if encoded and not fixed and "gzip" not in headers.get("accept-encoding", ""):
+        if encoded and not fixed and (self.transcodes or "gzip" not in headers.get("accept-encoding", "")):
             # Decompressive transcoding: another length, which is not told, no ETag, and ranges are ignored.
             for name in ("content-encoding", "ETag"):
                 del described[name]
@@ -302,6 +311,9 @@ def _handler(fake: Gcs) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
             reply = fake.answer(self.command, self.path, headers, body)
+            if not reply.status:
+                self.close_connection = True
+                return
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

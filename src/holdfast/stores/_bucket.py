@@ -29,7 +29,7 @@ from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _listing, _obstore
 from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
-from ._obstore_errors import NoLength, Unclear
+from ._obstore_errors import MissingHeader, Unclear
 from ._transport import Request, Transport
 from .s3 import writing
 
@@ -119,7 +119,7 @@ class BucketStore(Store):
             if options is READ or options == READ:
                 return client.open(key, key)
             return self._part(client, key, options)
-        except NoLength:
+        except MissingHeader:
             prepare = functools.partial(self._request, "read", key)
         except NotFound as error:
             raise self._missing(client, error) from None

@@ -48,8 +48,8 @@ class Unclear(StoreError):
     """The engine could not make sense of an answer: what was asked for may have been done."""
 
 
-class NoLength(Unsupported):
-    """The server does not say how long the body is."""
+class MissingHeader(Unsupported):
+    """The answer lacks what the engine needs to read an object: its length, or (Google, Azure) its ETag."""
 
 
 class Forbidden(AuthError):
@@ -167,6 +167,11 @@ class Answer:
         return "MissingContentLength" in self.text or "Content-Length Header missing" in self.text
 
     @property
+    def no_etag(self) -> bool:
+        """Whether the ETag is missing without which the engine takes no answer from Google or Azure."""
+        return "ETag Header missing" in self.text
+
+    @property
     def whole(self) -> bool:
         """Whether a range was asked for and the server has answered with the whole object."""
         return "RangeNotSupported" in self.text or "Received non-partial response" in self.text
@@ -240,7 +245,9 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if answer.timed_out:
         return Timeout, f"{what}: no progress within the read or connect timeout"
     if answer.no_length:
-        return NoLength, f"{what}: the server does not say how long the object is (no Content-Length)"
+        return MissingHeader, f"{what}: the server does not say how long the object is (no Content-Length)"
+    if answer.no_etag and doing == "read":  # without one, a write may have been done
+        return MissingHeader, f"{what}: the server names no ETag"
     if any(word in answer.text for word in _TLS):
         return ConfigError, f"{what}: the server's TLS certificate is not trusted ({answer.detail})"
     unencodable = isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "parse path" in said)

@@ -18,6 +18,7 @@ from ..types import Capabilities, Location, ObjectInfo, WriteOptions
 from . import _obstore, gs_login
 from ._bucket import BucketStore
 from ._obstore import Client
+from ._obstore_errors import MissingHeader
 from ._transport import Request
 from .gs_login import Login
 
@@ -143,10 +144,17 @@ class GoogleStore(BucketStore):
 
     def _generation(self, client: Client, doing: str, key: str, etag: str | None) -> str:
         """The generation that has this ETag now: Google's conditions are generations. Conflict if none has."""
-        meta = _obstore.open_body(client, key, key, HEAD)[0].meta
-        if meta["e_tag"] != etag:
+        try:
+            meta = _obstore.open_body(client, key, key, HEAD)[0].meta
+            found, generation = meta["e_tag"], meta["version"]
+        except MissingHeader:
+            ask = functools.partial(self._transport.open, self._request("read", key, "HEAD", {}))
+            answer = client.call("read", key, ask)
+            answer.close()
+            found, generation = answer.headers.get("etag"), answer.headers.get("x-goog-generation", "")
+        if found != etag:
             raise self._other_version(doing, key)
-        return str(meta["version"])
+        return str(generation)
 
     def _other_version(self, doing: str, key: str) -> Conflict:
         message = f"could not {doing} {printable(key)!r}: it is not the version that was named; read it again"

@@ -19,7 +19,7 @@ from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _obstore
 from ._obstore import Client, Timeouts
-from ._obstore_errors import Forbidden, NoLength
+from ._obstore_errors import Forbidden, MissingHeader
 from ._transport import Request, Transport
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
@@ -145,7 +145,7 @@ class HttpStore(Store):
             if options is READ or options == READ:
                 return client.open(key, path)
             return _obstore.read_part(client, key, path, options)
-        except NoLength:
+        except MissingHeader:
             prepare = functools.partial(self._request, key)
         return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
 
