@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -121,6 +122,40 @@ def test_a_sas_token_goes_into_the_query_and_an_identity_into_the_header():
         AzureStore("container", endpoint=f"{server.endpoint}/me", credential=identity).get("key")
         assert server.requests[-1].headers["authorization"] == "Bearer t0ken"
         assert asked == ["https://storage.azure.com/.default"]
+
+
+def test_an_identity_is_asked_again_before_its_token_ends():
+    given = {}
+
+    def get_token(scope):
+        given[f"token-{len(given) + 1}"] = time.monotonic() + 2
+        return SimpleNamespace(token=f"token-{len(given)}", expires_on=time.time() + 2)
+
+    def answer(request):
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        return Answer(200, b"data", {"ETag": '"1"'}) if time.monotonic() < given[token] else Answer(401)
+
+    with Scripted(answer) as server:
+        identity = SimpleNamespace(get_token=get_token)
+        store = AzureStore("container", endpoint=f"{server.endpoint}/me", credential=identity)
+        started = time.monotonic()
+        while time.monotonic() - started < 3:
+            assert store.get("key") == b"data"
+            time.sleep(0.05)
+    assert len(given) > 1
+
+
+def test_an_identity_that_gives_no_token_is_an_auth_error():
+    def get_token(scope):
+        raise RuntimeError("no login, please type az login")
+
+    with Scripted(lambda request: Answer()) as server:
+        identity = SimpleNamespace(get_token=get_token)
+        store = AzureStore("container", endpoint=f"{server.endpoint}/me", credential=identity)
+        for call in (lambda: store.get("key"), lambda: store.delete_if("key", '"1"')):
+            with pytest.raises(AuthError, match="az login"):
+                call()
+        assert not server.requests
 
 
 def test_what_the_engine_would_read_from_the_environment_does_not_matter(monkeypatch):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import AuthError, ConfigError
+from ._obstore_errors import no_token
 
 ACCOUNT_KEY = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_KEY")
 SAS_TOKEN = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY")
@@ -41,7 +42,10 @@ class Login:
             return {"access_key": self.secret, "expires_at": None}
         if self.kind == "sas_token":
             return {"sas_token": self.secret, "expires_at": None}
-        token = self.secret.get_token(_SCOPE)
+        try:
+            token = self.secret.get_token(_SCOPE)
+        except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+            raise no_token(error) from None
         return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
     def fingerprint(self) -> str:

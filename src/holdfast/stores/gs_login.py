@@ -13,8 +13,8 @@ from ..errors import AuthError, ConfigError
 from . import gs_tokens
 
 DEFAULT = "GOOGLE_APPLICATION_CREDENTIALS"
-#: Variables that name a service account's file, or hold its text.
-FILES = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", DEFAULT)
+#: Variables that name a service account's file (the engine reads them, too), or hold its text.
+PATHS = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH")
 TEXT = "GOOGLE_SERVICE_ACCOUNT_KEY"
 EMULATOR = "STORAGE_EMULATOR_HOST"
 
@@ -41,7 +41,9 @@ class Login:
 
     def engine_options(self) -> dict[str, Any]:
         """What tells the engine to use this."""
-        if self.kind == "service_account":
+        # The engine signs for service accounts by itself, without google-auth. But it reads the variables, too, and
+        # takes no key beside the path in one of them.
+        if self.kind == "service_account" and not any(map(os.environ.get, PATHS)):
             return {"service_account_key": self.secret}
         return {"credential_provider": self.provide}
 
@@ -65,7 +67,7 @@ def from_arguments(given: Mapping[str, Any], secrets: Mapping[str, Any] | None, 
     if len(given) + anonymous + (secrets is not None) > 1:
         raise ConfigError("give one of service_account=, token=, credential=, secrets= or anonymous=True, not several")
     if secrets is not None:
-        return _of_file(json.dumps(dict(secrets)), None, "secrets=")
+        return _of_text(json.dumps(dict(secrets)), "secrets=")
     if not given:
         return None
     ((kind, value),) = given.items()
@@ -86,11 +88,13 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
     NO_GCE_CHECK is set.
     """
     environment = os.environ
-    for name in FILES:
+    for name in PATHS:
         if path := environment.get(name):
-            return from_file(path, name)
+            return _service_account_of(from_file(path, name), name)
+    if path := environment.get(DEFAULT):
+        return from_file(path, DEFAULT)
     if text := environment.get(TEXT):
-        return _of_file(text, None, TEXT)
+        return _service_account_of(_of_text(text, TEXT), TEXT)
     directory = environment.get("CLOUDSDK_CONFIG") or os.path.join(os.path.expanduser("~"), ".config", "gcloud")
     path = os.path.join(directory, "application_default_credentials.json")
     if os.path.exists(path):
@@ -110,7 +114,7 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
         else "no credentials in the arguments (service_account, token, credential, secrets) nor"
     )
     raise AuthError(
-        f"{why} in the environment ({', '.join((*FILES, TEXT))}) or in {path}, and {tried}. Run 'gcloud auth "
+        f"{why} in the environment ({', '.join((*PATHS, DEFAULT, TEXT))}) or in {path}, and {tried}. Run 'gcloud auth "
         f"application-default login', set {DEFAULT}, or pass anonymous=True for a public bucket",
         store=store,
     )
@@ -123,10 +127,16 @@ def from_file(path: str, where: str) -> Login:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where} names {path!r}, which cannot be read: {error}") from None
-    return _of_file(text, path, where)
+    return _of_text(text, where)
 
 
-def _of_file(text: str, path: str | None, where: str) -> Login:
+def _service_account_of(login: Login, where: str) -> Login:
+    if login.kind != "service_account":
+        raise ConfigError(f"what {where} holds is no service account: name a file of another kind in {DEFAULT}")
+    return login
+
+
+def _of_text(text: str, where: str) -> Login:
     try:
         parsed = json.loads(text)
         kind = parsed.get("type", "service_account" if "private_key" in parsed else None)
@@ -136,11 +146,13 @@ def _of_file(text: str, path: str | None, where: str) -> Login:
         if missing := [name for name in ("client_email", "private_key") if not parsed.get(name)]:
             raise ConfigError(f"the service account in {where} has no {' and no '.join(missing)}")
         return Login(kind, text)
-    if path is None:
-        raise ConfigError(f"what {where} holds is no service account: put it into a file and name that in {DEFAULT}")
     if kind == "authorized_user":
         if missing := [name for name in ("client_id", "client_secret", "refresh_token") if not parsed.get(name)]:
             raise ConfigError(f"the credentials in {where} have no {' and no '.join(missing)}")
         return Login(kind, text)
-    load = gs_tokens.google_auth("google.auth").load_credentials_from_file
-    return Login("credential", load(path, scopes=[gs_tokens.SCOPE])[0])
+    if kind == "external_account" and "executable" not in parsed.get("credential_source", {}):
+        return Login("credential", gs_tokens.federated(parsed))
+    raise ConfigError(
+        f"{where} holds a credential of the kind {str(kind)[:80]!r}, which must be opened by google-auth: pass "
+        "credential=google.auth.default()[0]"
+    )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..errors import AuthError, ConfigError, StoreError
+from ._obstore_errors import no_token
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 TOKEN_ADDRESS = "https://oauth2.googleapis.com/token"  # noqa: S105 - where tokens are
@@ -105,8 +106,7 @@ def _exchange(user: dict[str, str]) -> Token:
     with contextlib.suppress(ValueError, AttributeError):
         said = str(answer.json().get("error", ""))[:80]
     raise AuthError(
-        f"Google's token service refuses the login of the credentials file ({answer.status} {said}): run 'gcloud auth "
-        "application-default login' again"
+        f"Google refuses the login in the file ({answer.status} {said}): run 'gcloud auth application-default login'"
     )
 
 
@@ -120,7 +120,11 @@ def _refresh(credential: Any) -> Token:
     if not credential.valid:
         import urllib3
 
-        credential.refresh(google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager()))
+        transport = google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager())
+        try:
+            credential.refresh(transport)
+        except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+            raise no_token(error) from None
     expiry = credential.expiry
     return {"token": credential.token, "expires_at": expiry.replace(tzinfo=UTC) if expiry else None}
 
@@ -129,6 +133,16 @@ def _service_account(text: str) -> Any:
     # Signed here, without asking anybody, as the engine does it.
     kind = google_auth("google.oauth2.service_account").Credentials
     return kind.from_service_account_info(json.loads(text), scopes=[SCOPE]).with_always_use_jwt_access(True)
+
+
+def federated(account: dict[str, Any]) -> Any:
+    """An object of google-auth for a workload of another cloud or identity provider, from its file's content."""
+    of_amazon = str(account.get("subject_token_type", "")).startswith("urn:ietf:params:aws:")
+    module = google_auth("google.auth.aws" if of_amazon else "google.auth.identity_pool")
+    try:
+        return module.Credentials.from_info(account, scopes=[SCOPE])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"the external account cannot be used: {error}") from None
 
 
 def google_auth(module: str) -> Any:
