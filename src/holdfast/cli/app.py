@@ -66,16 +66,30 @@ holdfast rm -r s3://bucket/run1
 """
 
 
-@click.group(cls=Commands, epilog=EXAMPLES, invoke_without_command=True)
+HELP = """
+Objects in any cloud and on the local machine: list, copy, show, remove, measure and compare them.
+
+A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
+run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
+
+\b
+Locations:
+  results, ./results, file:///tmp/results   local files
+  s3://bucket/run1                          Amazon S3
+  s3://https://host:port/bucket/run1        S3 at an address of one's own
+  gs://bucket/run1                          Google Cloud Storage
+  az://container/run1                       Azure Blob, in AZURE_STORAGE_ACCOUNT_NAME
+  az://https://ACCOUNT.blob.core.windows.net/container/run1
+  https://host/path                         a web server, for reading
+"""
+
+
+@click.group(cls=Commands, help=HELP, epilog=EXAMPLES, invoke_without_command=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
               help="Show the version and exit.")  # fmt: skip
 @click.pass_context
 def commands(context: click.Context) -> int:
-    """Objects in any cloud and on the local machine: list, copy, show, remove, measure and compare them.
-
-    A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
-    run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
-    """
+    """What is done without a command: the help, on standard error."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         return USAGE
