@@ -273,6 +273,7 @@ def test_threads_are_kept_between_runs_and_ended_by_close():
     assert not set(threading.enumerate()) - before
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_abandoned_after_a_second_and_never_reused(engine):
     release = threading.Event()
 
@@ -322,12 +323,14 @@ def test_quick_calls_in_turn_are_made_one_at_a_time(engine, monkeypatch):
     assert max(most) == 1
 
 
+@pytest.mark.slow
 def test_slow_calls_in_turn_are_made_side_by_side(engine):
     started = time.monotonic()
     assert len(list(engine.run(in_turn(lambda _: time.sleep(0.02)), range(400), threads=16))) == 400
     assert time.monotonic() - started < 4, "one by one it takes eight seconds"
 
 
+@pytest.mark.slow
 def test_a_call_in_turn_that_hangs_holds_up_no_other(engine):
     release = threading.Event()
     run = engine.run(in_turn(lambda item: release.wait(20) if item == 0 else None), range(1000), threads=4)
@@ -359,6 +362,7 @@ def test_calls_in_turn_may_reserve_bytes():
         assert len(list(small.run(in_turn(call), range(200), threads=8))) == 200
 
 
+@pytest.mark.slow
 def test_progress_is_told_that_nothing_came_while_the_caller_waits(engine):
     told = []
     assert len(list(engine.run(lambda _: time.sleep(0.5), [1], progress=told.append))) == 1
@@ -412,6 +416,7 @@ def test_threads_are_bounded_by_the_descriptor_limit():
     assert count == 400
 
 
+@pytest.mark.slow
 def test_random_runs_lose_double_and_reorder_nothing(engine):
     rng = random.Random(20261121)
     deadline = time.monotonic() + (60 if SOAK else 4)

@@ -43,6 +43,11 @@ class Blob:
         """How many bytes the body has (of a range: the range's), or None where that is not known yet."""
         return None
 
+    @property
+    def emulated(self) -> bool:
+        """Whether this range is cut out of a read of the whole object, because the server sent no less."""
+        return False
+
     def rename(self, key: str) -> Self:
         """This blob, whose info now carries another key (for wrappers that map keys)."""
         self.info = self.info.renamed(key)  # type: ignore[misc]  # every blob has it, as a slot or a property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ STEMS = ["a", "a-b", "a.", "a.gz", "a.b", "a/b", "a b", "a.gz.br", "a.bz", "b"]
 PATHS = [stem + ending for stem in STEMS for ending in ("", *codecs.SUFFIXES.values())]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     paths=st.dictionaries(st.sampled_from(PATHS), st.sampled_from([None, None, "identity", "gzip", "gzip, br"])),

@@ -94,6 +94,10 @@ class ChunkedBlob(Blob):
         self._answer = answer
         self.info = _info(source.key, answer)
 
+    @property
+    def emulated(self) -> bool:
+        return self._source.options.ranged and self._answer.status != 206
+
     def close(self) -> None:
         self._answer.close()
 
@@ -113,9 +117,8 @@ class ChunkedBlob(Blob):
 
     def chunks(self) -> Iterator[Data]:
         options, pieces = self._source.options, self._pieces()
-        if not options.ranged or self._answer.status == 206:
+        if not self.emulated:
             return pieces
-        self._source.client.cuts = False  # it has sent the whole object
         if options.start is not None and options.start < 0:
             return _last(pieces, -options.start)
         return _between(pieces, options.start or 0, options.end)

@@ -102,7 +102,7 @@ class Client:
     the place.
     """
 
-    __slots__ = ("_locked", "_make", "_variants", "bucket_exists", "cuts", "plain", "policy", "store", "timeouts")
+    __slots__ = ("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts")
 
     def __init__(
         self,
@@ -116,7 +116,6 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self.policy = policy or Policy()
         self.bucket_exists = False
-        self.cuts = True  # until a whole object comes where a range was asked for
         self._make = make
         self._variants: dict[Hashable, Any] = {}
         self._locked = threading.Lock()
@@ -368,7 +367,7 @@ class RemoteBlob(Blob):
     ``path`` is what the engine calls the key.
     """
 
-    __slots__ = ("_client", "_info", "_key", "_path", "_result", "_start", "_stop", "_whole")
+    __slots__ = ("_client", "_emulated", "_info", "_key", "_path", "_result", "_start", "_stop", "_whole")
 
     def __init__(self, client: Client, key: str, path: str, result: Any) -> None:
         self._client = client
@@ -378,13 +377,19 @@ class RemoteBlob(Blob):
         self._info: ObjectInfo | None = None
         self._start, self._stop = result.range
         self._whole = self._stop - self._start <= WHOLE
+        self._emulated = False
 
     def narrow(self, options: ReadOptions) -> RemoteBlob:
         """This blob of a whole object, cut to a range that the server could not cut."""
         self._start, self._stop, _ = slice(options.start, options.end).indices(self._stop)
         self._stop = max(self._start, self._stop)
         self._whole = False
+        self._emulated = True
         return self
+
+    @property
+    def emulated(self) -> bool:
+        return self._emulated
 
     @property
     def info(self) -> ObjectInfo:
@@ -522,7 +527,7 @@ def open_body(
     try:
         result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
     except RangeIgnored:
-        exact = client.cuts = False
+        exact = False
         del wanted["range"]
         result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
     # If-Match never holds for a weak ETag, by the rules of HTTP: that one is compared here.

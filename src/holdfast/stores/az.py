@@ -79,10 +79,9 @@ class AzureStore(BucketStore):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What Azure does; ``ranges`` turns False when this server has answered one with a whole object."""
         return Capabilities(
             listing=True,
-            ranges=self._client is None or self._client.cuts,
+            ranges=True,
             metadata=True,
             create=True,
             replace_if=True,

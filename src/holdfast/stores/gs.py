@@ -83,11 +83,10 @@ class GoogleStore(BucketStore):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What Google does; ``ranges`` turns False when this server has answered one with a whole object."""
         return Capabilities(
             listing=True,
             sorted=True,
-            ranges=self._client is None or self._client.cuts,
+            ranges=True,
             metadata=True,
             create=True,
             replace_if=True,

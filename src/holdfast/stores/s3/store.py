@@ -99,11 +99,10 @@ class S3Store(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What S3 does; ``ranges`` turns False when this server has answered one with a whole object."""
         return Capabilities(
             listing=True,
             sorted=True,
-            ranges=self._client is None or self._client.cuts,
+            ranges=True,
             metadata=True,
             copy=True,
             atomic_write=True,
