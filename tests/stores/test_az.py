@@ -242,6 +242,19 @@ def test_markers_of_folders_are_left_out(azurite, container, store):
         list(store.list())
 
 
+def test_awkward_keys_are_kept_exactly(azurite, container, store):
+    keys = ("a b", " a", "a%20b", "a%b", "a#b", "a?b", "a*b", "a[b]", "a~b", "a|b", "a^b`{}", "a+b", "a&b=c;d", "...x",
+            "a\"b<c>'", "ü/é", "e\u0301", "\U0001f600", "a:b", "a@b", "-x")  # fmt: skip
+    for key in keys:
+        store.put(key, key.encode())
+    assert azurite.objects(container) == {key: key.encode() for key in keys}
+    assert sorted(row.key for row in store.list()) == sorted(keys)
+    for key in keys:
+        assert store.get(key) == key.encode()
+        store.delete_if(key, store.head(key).etag)
+    assert azurite.objects(container) == {}
+
+
 @pytest.mark.parametrize("key", ["a\\b", "/a", "a/", "a//b", "../a", "a\nb", "x" * 1025, "a\uffff"])
 def test_keys_that_would_be_altered_are_refused(store, key):
     for call in (store.get, store.head, lambda key: store.put(key, b""), lambda key: store.create(key, b"")):
@@ -431,7 +444,7 @@ def multipart(body):
 
 
 # ---------------------------------------------------------------------- processes
-@pytest.mark.parametrize("call", ["store.get('key')", "list(store.list())"])
+@pytest.mark.parametrize("call", ["store.get('key')", "list(store.list())", "store.delete_if('key', 'x')"])
 def test_ctrl_c_ends_a_stalled_call(call):
     assert_ctrl_c_ends(OPENING, call)
 

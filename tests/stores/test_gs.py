@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -213,6 +215,30 @@ def test_a_lost_answer_to_a_conditional_delete_is_done_or_indeterminate(server, 
             store.delete_if("key", etag)
         assert caught.value.key == "key"
     assert server.objects(bucket) == {}
+
+
+def test_a_counter_is_exact_while_every_fifth_answer_is_lost(server, bucket, store):
+    store.put("counter", b"0")
+    server.lost = random.Random(3).choices(["", "not done", "status", "close"], [80, 6, 7, 7], k=50_000)
+
+    def count(_):
+        done = unknown = 0
+        while done + unknown < 25:
+            blob = store.read("counter")
+            try:
+                store.replace_if("counter", b"%d" % (int(blob.bytes()) + 1), blob.info.etag)
+            except Conflict:
+                continue
+            except Indeterminate:
+                unknown += 1
+            else:
+                done += 1
+        return done, unknown
+
+    with ThreadPoolExecutor(6) as pool:
+        done, unknown = (sum(numbers) for numbers in zip(*pool.map(count, range(6)), strict=True))
+    assert done <= int(store.get("counter")) <= done + unknown
+    assert done > 60, "most are told apart"
 
 
 def test_a_service_that_never_answers_leaves_everything_indeterminate(server, bucket, store):

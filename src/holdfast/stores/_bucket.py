@@ -313,7 +313,7 @@ class BucketStore(Store):
             ) from None
 
     def _send_delete(self, key: str, condition: Mapping[str, str]) -> None:
-        self._transport.open(self._request("delete", key, "DELETE", condition)).close()
+        self._transport.open(self._request("delete", key, "DELETE", condition)).drain_conn()
 
     def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:
         if len(batch) > 1 and not options.must_exist:

@@ -72,7 +72,7 @@ def read(source: Source) -> Blob:
         except OutOfRange:
             pass  # nothing of the object is in that range
     answer = policy.call(functools.partial(source.open, "HEAD"))
-    answer.close()
+    answer.drain_conn()
     return BytesBlob(_info(source.key, answer))
 
 

@@ -149,7 +149,7 @@ class GoogleStore(BucketStore):
         except MissingHeader:
             ask = functools.partial(self._transport.open, self._request("read", key, "HEAD", {}))
             answer = client.call("read", key, ask)
-            answer.close()
+            answer.drain_conn()
             found, generation = answer.headers.get("etag"), answer.headers.get("x-goog-generation", "")
         if found != etag:
             raise self._other_version(doing, key)
