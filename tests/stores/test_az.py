@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import pickle
 import time
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from holdfast.errors import (
     BucketNotFound,
     ConfigError,
     Conflict,
+    HoldfastError,
     Indeterminate,
     InvalidKey,
     NotFound,
@@ -210,6 +212,27 @@ def test_secrets_are_shown_and_pickled_nowhere(azurite, container):
     again = pickle.loads(pickle.dumps(pickle.loads(pickled)))
     with pytest.raises(AuthError, match="stayed behind"):
         again.get("key")
+
+
+@pytest.mark.parametrize("login", [{"sas_token": "sv=2021&sig=c4nary"}, {"account_key": "c4nary=="}, "identity"])
+@pytest.mark.parametrize("answer", [Answer(202), Answer(403), Answer(302, headers={"Location": "/x"}), "none"])
+def test_requests_of_our_own_show_no_secrets(login, answer, caplog):
+    caplog.set_level("DEBUG")
+    if login == "identity":
+        identity = SimpleNamespace(token="c4nary", expires_on=4_000_000_000)
+        login = {"credential": SimpleNamespace(get_token=lambda scope: identity)}
+    with Scripted(lambda request: answer if answer != "none" else Nothing(cut=0)) as server:
+        store = AzureStore("container", endpoint=f"{server.endpoint}/me", retry=quick(), **login)
+        try:
+            store.delete_if("key", '"1"')
+        except HoldfastError:
+            shown = traceback.format_exc()
+        else:
+            shown = ""
+        assert "c4nary" in f"{server.requests[0].target}{server.requests[0].headers}" or "account_key" in login
+    assert bool(shown) == (answer == "none" or answer.status != 202)
+    assert "urllib3.connectionpool" in caplog.text
+    assert "c4nary" not in shown + caplog.text
 
 
 # ---------------------------------------------------------------------- what is missing, what looks odd

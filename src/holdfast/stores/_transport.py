@@ -7,13 +7,14 @@ that is asked for: never from https down to http, and to another host without an
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .. import engine
+from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
 from ..keys import printable
 from ._obstore import Timeouts
@@ -51,6 +52,18 @@ class Request:
     key: str
     headers: Mapping[str, str] = field(default_factory=dict)
     follow: bool = False
+
+
+class WithoutQueries(logging.Filter):
+    """Takes the values out of queries in urllib3's debug log: a SAS token is one, and whoever has it may use it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(redact.text(arg) if isinstance(arg, str) and "?" in arg else arg for arg in record.args)
+        return True
+
+
+_WITHOUT_QUERIES = WithoutQueries()
 
 
 class Transport:
@@ -110,6 +123,7 @@ class Transport:
     def _connections(self) -> urllib3.PoolManager:
         import urllib3
 
+        logging.getLogger("urllib3.connectionpool").addFilter(_WITHOUT_QUERIES)  # once, however often it is said
         if self._pool is None or self._process != os.getpid():  # the parent of a fork goes on using its own
             timeout = urllib3.Timeout(connect=self.timeouts.connect, read=self.timeouts.read)
             self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, block=False, retries=False, timeout=timeout)
