@@ -37,6 +37,7 @@ http {{
         location /encoded/ {{ alias {root}/; add_header Content-Encoding gzip; }}
         location /slow/ {{ alias {root}/; limit_rate 2m; }}
         location /no-etag/ {{ alias {root}/; etag off; }}
+        location /chunked/ {{ alias {root}/; ssi on; ssi_types *; }}
         location /no-range/ {{ alias {root}/; max_ranges 0; }}
         location /private/ {{ alias {root}/; auth_basic private; auth_basic_user_file {directory}/passwords; }}
         location /sink/ {{
