@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from holdfast.engine import Engine
 from holdfast.errors import AuthError, ConfigError, StoreError
 from holdfast.stores import gs_tokens
 from holdfast.stores.gs import GoogleStore
@@ -26,6 +27,7 @@ EMAIL = "robot@project.iam.gserviceaccount.com"
 @pytest.fixture(autouse=True)
 def nothing_remembered():
     gs_tokens.bearer.cache_clear()
+    gs_tokens._absent.clear()
 
 
 @pytest.fixture
@@ -153,9 +155,26 @@ def test_a_machine_without_an_account_answers_soon_and_names_the_cure(open_bucke
     with Scripted(lambda request: time.sleep(20) or Answer()) as silent:
         monkeypatch.setenv("GCE_METADATA_HOST", silent.endpoint.removeprefix("http://"))
         started = time.monotonic()
+        store = open_bucket()
         with pytest.raises(AuthError, match="anonymous=True"):
-            open_bucket().get("key")
+            store.get("key")
+        outcomes = list(Engine().run(store.get, [f"key-{n}" for n in range(100)], on_error="collect"))
         assert time.monotonic() - started < 10
+        assert {type(outcome.error) for outcome in outcomes} == {AuthError}
+        assert len(silent.requests) == 1
+
+
+def test_a_metadata_service_that_stumbles_is_asked_again(open_bucket, tokens, monkeypatch):
+    made, service = tokens(seconds=0.0)
+    monkeypatch.delenv("NO_GCE_CHECK")
+    monkeypatch.setenv("GCE_METADATA_HOST", service.endpoint.removeprefix("http://"))
+    store = open_bucket()
+    store.login()
+    made.status = 503
+    with pytest.raises(StoreError, match="gave up after 7 tries"):
+        store.get("key")
+    made.status, made.seconds = 200, 3600.0
+    assert store.get("key") == b"data"
 
 
 def test_without_credentials_the_error_names_the_sources(open_bucket):

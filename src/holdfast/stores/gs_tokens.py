@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,9 +23,15 @@ MARGIN = timedelta(seconds=60)
 #: One that lives for less than the margin is still taken for this long, so that no service is asked per request.
 SHORTEST = timedelta(seconds=1)
 
+#: A metadata service that did not answer is taken for absent for so long.
+ABSENT_SECONDS = 30.0
+
 _SECONDS = 10.0
 _METADATA_SECONDS = 3.0
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+
+#: When a metadata service that was absent may be asked again.
+_absent: dict[str, float] = {}
 
 #: What the engine takes from a provider: ``token``, and ``expires_at`` (None: never).
 Token = dict[str, Any]
@@ -73,16 +80,24 @@ def metadata_host() -> str:
 
 
 def ask_metadata(host: str) -> Token:
-    """A token of this machine's own account; AuthError when no metadata service gives one within 3 s."""
+    """A token of this machine's own account; AuthError when no metadata service gives one within 3 s.
+
+    One that was not there is not asked again for 30 s: a bulk run fails at once, and not once for each object.
+    """
     import urllib3
 
+    if time.monotonic() < _absent.get(host, 0.0):
+        raise AuthError("this machine had no metadata service a moment ago")
     try:
         with urllib3.PoolManager(retries=False, timeout=_METADATA_SECONDS) as pool:
             answer = pool.request("GET", f"http://{host}{_METADATA_PATH}", headers={"Metadata-Flavor": "Google"})
-            if answer.status != 200:
-                raise AuthError(f"this machine's metadata service says {answer.status}")
-            return _token(answer.json())
+            if answer.status == 200:
+                return _token(answer.json())
+        if answer.status >= 500 or answer.status == 429:
+            raise StoreError(f"this machine's metadata service says {answer.status}", retryable=True)
+        raise AuthError(f"this machine's metadata service says {answer.status}")
     except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
+        _absent[host] = time.monotonic() + ABSENT_SECONDS
         raise AuthError(f"this machine has no metadata service ({type(error).__name__})") from None
 
 
