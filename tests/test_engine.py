@@ -15,7 +15,8 @@ import time
 import pytest
 
 from holdfast import engine as engine_module
-from holdfast.engine import Engine, InTurn, Outcome, Split, interruptible, pace, reserve, turns
+from holdfast.engine import Engine, InTurn, Outcome, Split, interruptible, pace, pool, reserve, turns
+from holdfast.engine.run import Run
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 SLOW_START = 60  # seconds: the most a subprocess may need on a crowded machine
@@ -363,6 +364,75 @@ def test_calls_in_turn_may_reserve_bytes():
 
 
 @pytest.mark.slow
+def test_workers_that_wait_for_room_first_make_the_calls_that_hold_it(monkeypatch):
+    with Engine(budget=4 << 20) as small:
+
+        def operate(item):
+            reserve(1 << 20)
+            return InTurn(lambda: item)
+
+        outer = small.run(lambda item: reserve(1 << 20) or item, range(100), threads=4)
+        next(outer)  # holds bytes that nobody takes while the inner run goes on
+        assert len(list(small.run(operate, range(100), threads=4))) == 100
+        assert len(list(outer)) == 99
+
+
+def test_an_operation_that_outlives_its_run_reserves_nothing():
+    late = threading.Event()
+    done = threading.Event()
+
+    def operate(item):
+        if item == 0:
+            raise KeyError(item)
+        late.wait(10)
+        try:
+            reserve(1 << 20)
+        finally:
+            done.set()
+
+    with Engine(budget=2 << 20) as small:
+        with pytest.raises(KeyError):
+            list(small.run(operate, [1, 0], threads=2))
+        late.set()
+        assert done.wait(10)
+        assert small._budget.used == 0
+
+
+def test_control_c_inside_a_part_is_no_outcome():
+    def operate(_):
+        def part():
+            raise KeyboardInterrupt
+
+        return Split([part], sum)
+
+    with Engine() as engine, pytest.raises(KeyboardInterrupt):
+        list(engine.run(operate, [1, 2], threads=0, on_error="collect"))
+
+
+def test_a_worker_that_leaves_makes_the_calls_that_wait():
+    with Engine() as engine:
+        last = Outcome("last")
+
+        def operate(item):
+            if item == "last":
+                raise ValueError(item)
+            run.limit = 1  # the service asked for fewer threads
+            run.todo.append(last)
+            return InTurn(lambda: "written")
+
+        run = Run(engine, operate, [], 2, ordered=False, local=False)
+        first, parked, leaving = Outcome("first"), pool.Worker(engine, 100), pool.Worker(engine, 101)
+        leaving.rank, run.leased = 1, 2
+        parked.bell.put(run.serve)
+        while not run.idle:
+            time.sleep(0.001)
+        run.todo.append(first)
+        leaving.bell.put(run.serve)
+        assert run.left.get(timeout=10) is None
+        assert (last.pending, first.pending, first.value) == (False, False, "written")
+        run.end(1.0)
+
+
 def test_progress_is_told_that_nothing_came_while_the_caller_waits(engine):
     told = []
     assert len(list(engine.run(lambda _: time.sleep(0.5), [1], progress=told.append))) == 1
