@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 import click
 
 from .. import engine, progress
+from ..files.requests import batches
 from ..progress import Bar
 from ..store import ObjectStore
 from . import FAILED, output
@@ -76,7 +76,7 @@ def _remove_keys(
 ) -> None:
     run = engine.default().run(
         store._remove,
-        _batches(keys, max(1, store.remove_batch)),
+        batches(keys, max(1, store.remove_batch)),
         threads=settings.threads,
         on_error="collect",
         local=store.local,
@@ -94,12 +94,6 @@ def _remove_keys(
                 problem = {} if error is None else {"error": output.describe(error)}
                 output.json_line({"location": name, "status": "failed" if problem else "removed", **problem})
         bar.advance(len(batch))
-
-
-def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    keys = iter(keys)
-    while batch := list(islice(keys, size)):
-        yield batch
 
 
 def _clear_away(path: str) -> bool:
