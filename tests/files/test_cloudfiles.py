@@ -211,6 +211,15 @@ def test_text_is_refused_with_the_cure(cf):
     assert cf.get("a") is None
 
 
+@pytest.mark.parametrize("compress", [None, "gzip"])
+@pytest.mark.parametrize("content", [{}, [], set(), {"a": 1}, [1, 2], {b"a"}], ids=repr)
+def test_what_is_no_content_is_refused_and_leaves_the_old_value(cf, content, compress):
+    cf.put("a", b"old")
+    with pytest.raises(TypeError, match="a body"):
+        cf.put("a", content, compress=compress)
+    assert cf.get("a") == b"old"
+
+
 def test_what_a_request_says_itself_overrides_the_arguments(cf):
     cf.puts(
         [{"path": "a", "content": b"1" * 99, "compress": None}, {"path": "b", "content": b"1" * 99}], compress="gzip"
