@@ -86,7 +86,9 @@ def test_chunks_from_one_buffer_that_is_filled_anew_are_joined_right():
     assert ChunksBlob(ObjectInfo("k"), chunks()).bytes() == b"abcdefghijkl"
 
 
-@pytest.mark.parametrize("body", ["text", 7, None, object(), {}, {"a": 1}, {b"a": 1}, set(), {b"a"}, [], (), {}.values()])
+@pytest.mark.parametrize(
+    "body", ["text", 7, None, object(), {}, {"a": 1}, {b"a": 1}, set(), {b"a"}, [], (), {}.values()]
+)
 def test_what_is_no_body_is_a_type_error(body):
     with pytest.raises(TypeError, match="a body is"):
         list(body_chunks(body))

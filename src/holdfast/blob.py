@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any, Self
 
@@ -222,7 +223,7 @@ def _read_chunks(file: Any, size: int) -> Iterator[Buffer]:
 
 
 def _iterable(body: Any) -> Iterable[Any]:
-    if not isinstance(body, Iterable) or isinstance(body, str | Mapping | Set):
+    if not isinstance(body, Iterable) or isinstance(body, str | Mapping | AbstractSet):
         raise TypeError(f"a body is bytes, a path, a binary file or an iterator of bytes, not {type(body).__name__}")
     if isinstance(body, Sized) and not len(body):
         # Nothing in it says that it was meant as chunks: more likely it is a value that nobody encoded.
