@@ -13,7 +13,7 @@ from .. import engine, progress
 from ..files.requests import batches
 from ..progress import Bar
 from ..store import ObjectStore
-from . import FAILED, output
+from . import output
 from .locations import PRIVATE, Found, Opener, locate, look
 from .options import Command, Settings, shared
 
@@ -40,23 +40,18 @@ def command(settings: Settings, locations: tuple[str, ...], recursive: bool, ver
     if links := [place.text for place in places if place.is_local and os.path.islink(place.url.local_path.rstrip("/"))]:
         raise click.UsageError(f"{links[0]} is a symlink, which is no object: remove it with the system's rm")
     tally = output.Tally()
-    with Opener(settings, places) as opener:
+    with tally.summarised(settings.json), Opener(settings, places) as opener:
         plan = [look(opener, place, under=recursive) for place in places]
         for found in plan:
             if found.nothing:
                 tally.nothing_there(found.location.text)
             elif found.info is None and not recursive:
                 tally.is_a_directory(found.location.text)
-        if tally.failed:
-            return FAILED
-        with progress.bar(settings.progress, "removing") as bar:
-            for found in plan:
-                _remove(opener, found, settings, tally, bar)
-    if settings.json:
-        output.json_line(tally.summary())
-    else:
-        output.close_with(tally.closing_line("removed", with_bytes=False), verbose)
-    return tally.exit_code
+        if not tally.failed:
+            with progress.bar(settings.progress, "removing") as bar:
+                for found in plan:
+                    _remove(opener, found, settings, tally, bar)
+    return tally.close("removed", as_json=settings.json, verbose=verbose, with_bytes=False)
 
 
 def _remove(opener: Opener, found: Found, settings: Settings, tally: output.Tally, bar: Bar) -> None:
