@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,7 @@ from holdfast.cli import output
 class Guarded(ObjectStore):
     """Some objects may be read, some may not."""
 
-    objects: dict[str, bytes]
+    objects: ClassVar[dict[str, bytes]]
 
     def get(self, key):
         data = self.objects[key]
@@ -39,7 +40,7 @@ class Guarded(ObjectStore):
 @pytest.fixture
 def guarded():
     class Fresh(Guarded):
-        objects = {}
+        objects: ClassVar = {}
 
     register("cliguarded", Fresh)
     return Fresh
