@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 from collections.abc import Iterable
 
 import click
@@ -14,7 +12,8 @@ from ..files.requests import batches
 from ..progress import Bar
 from ..store import ObjectStore
 from . import output
-from .locations import PRIVATE, Found, Opener, locate, look
+from .clearing import clear_away, is_private
+from .locations import Found, Opener, locate, look
 from .options import Command, Settings, shared
 
 EXAMPLES = """
@@ -58,12 +57,12 @@ def _remove(opener: Opener, found: Found, settings: Settings, tally: output.Tall
     if found.info is not None:
         _remove_keys(opener, found.spot.store, [found.spot.key], settings, tally, bar)
     if found.directory is not None:
-        # Directory markers go as well: they are what keeps an empty directory in a listing.
-        keys = (row.key for row in found.directory.rows)
-        _remove_keys(opener, found.directory.spot.store, keys, settings, tally, bar)
         path = found.location.local_directory()
-        if path is not None and not tally.failed and not _clear_away(path):
-            tally.fail("kept, because it still holds something that is no file of ours (a symlink?)", path)
+        # Directory markers go as well: they are what keeps an empty directory in a listing.
+        keys = (row.key for row in found.directory.rows if path is None or not is_private(row.key))
+        _remove_keys(opener, found.directory.spot.store, keys, settings, tally, bar)
+        if path is not None and not tally.failed and (reason := clear_away(path)):
+            tally.fail(reason, path)
 
 
 def _remove_keys(
@@ -89,32 +88,3 @@ def _remove_keys(
                 problem = {} if error is None else {"error": output.describe(error)}
                 output.json_line({"location": name, "status": "failed" if problem else "removed", **problem})
         bar.advance(len(batch))
-
-
-def _clear_away(path: str) -> bool:
-    """Remove what is left of a local directory without its files; whether nothing but that was in it.
-
-    The current directory itself stays.
-    """
-    for directory, _, _ in os.walk(path, topdown=False):
-        if directory != path and not _is_private(directory, path):
-            _remove_empty(directory)
-    left = os.listdir(path) if os.path.isdir(path) else []
-    if left == [PRIVATE]:
-        # The locks and temporaries of a store without objects.
-        shutil.rmtree(os.path.join(path, PRIVATE))
-        left = []
-    if not left and os.path.realpath(path) != os.getcwd():
-        _remove_empty(path)
-    return not left
-
-
-def _is_private(directory: str, root: str) -> bool:
-    private = os.path.join(root, PRIVATE)
-    return directory == private or directory.startswith(private + os.sep)
-
-
-def _remove_empty(directory: str) -> None:
-    # Not empty, or gone already: what is left is looked at afterwards.
-    with contextlib.suppress(OSError):
-        os.rmdir(directory)
