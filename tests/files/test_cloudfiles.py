@@ -302,6 +302,24 @@ def test_a_listing_is_sorted_and_relative(tree):
     assert list(tree) == sorted(LISTED, key=str.encode)
 
 
+def test_a_local_listing_streams(monkeypatch, tmp_path):
+    cf = CloudFiles(f"file://{tmp_path}")
+    cf.puts([(f"d{n:02}/{i}", b"1") for n in range(20) for i in range(3)], compress="gzip")
+    taken = []
+    scan = type(cf.store.store)._scan
+
+    def watched(store, options):
+        for row in scan(store, options):
+            taken.append(row)
+            yield row
+
+    monkeypatch.setattr(type(cf.store.store), "_scan", watched)
+    listing = cf.list()
+    assert next(listing) == "d00/0"
+    assert len(taken) < 5
+    assert len(list(listing)) == 59
+
+
 def test_a_prefix_is_a_string_prefix(tree):
     assert list(tree.list("run1")) == ["run1", "run10"]
     assert list(tree.list("bui")) == ["build.txt", "build/info3"]

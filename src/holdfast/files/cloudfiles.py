@@ -271,18 +271,12 @@ class CloudFiles:
         ``flat`` gives one level only: objects, and directories with a trailing slash (whose size is None). A
         prefix that is exactly a directory's name stands for what is in it.
         """
-        rows = self._infos(prefix, flat)
+        rows = self.store._scan(ListOptions(prefix, delimiter="/" if flat else None))
         for info in self._sized(rows) if size else rows:
             if flat and info.is_prefix and prefix and info.key == prefix + "/":
                 yield from self.list(info.key, flat=True, size=size)
             else:
                 yield (info.key, info.size) if size else info.key
-
-    def _infos(self, prefix: str, flat: bool) -> Iterator[ObjectInfo]:
-        rows = self.store._scan(ListOptions(prefix, delimiter="/" if flat else None))
-        if self.protocol in SUFFIXED and not self.store.capabilities.sorted:
-            return iter(sorted(rows, key=lambda info: keys.sort_key(info.key)))
-        return rows
 
     def _sized(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
         """The rows with their sizes: where the listing does not tell them, each object is asked."""
