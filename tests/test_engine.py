@@ -17,6 +17,7 @@ import pytest
 from holdfast import engine as engine_module
 from holdfast.engine import Engine, InTurn, Outcome, Split, interruptible, pace, pool, reserve, turns
 from holdfast.engine.run import Run
+from holdfast.errors import ConfigError
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 SLOW_START = 60  # seconds: the most a subprocess may need on a crowded machine
@@ -468,6 +469,21 @@ def test_an_adaptive_run_goes_back_when_growing_does_not_pay(monkeypatch):
         clock[0] += 1
         own.note(5000)
     assert own.limit == 8
+
+
+def test_the_environment_bounds_an_adaptive_run(monkeypatch):
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", "3")
+    assert pace.Pace(None).ceiling == 3
+    assert pace.Pace(5).ceiling == 5
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", "")
+    assert pace.Pace(None).ceiling == pace.MAX_THREADS
+
+
+@pytest.mark.parametrize("wrong", ["many", "0", "-4", "2.5", "²", " 8"])
+def test_a_wrong_number_of_threads_in_the_environment_is_a_configuration_error(engine, monkeypatch, wrong):
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", wrong)
+    with pytest.raises(ConfigError, match="HOLDFAST_MAX_THREADS"):
+        list(engine.run(abs, [1]))
 
 
 def test_threads_are_bounded_by_the_descriptor_limit():
