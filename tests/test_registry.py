@@ -247,6 +247,12 @@ def test_an_endpoint_in_the_location_reaches_the_store():
         open_store("s3://http://127.0.0.1:9/bucket", endpoint="http://127.0.0.1:8")
 
 
+def test_a_web_location_with_a_query_is_refused_and_its_signature_not_shown():
+    with pytest.raises(ConfigError, match="has a query") as caught:
+        open_store("https://host/data/?X-Amz-Signature=canary0123456789")
+    assert "canary" not in str(caught.value)
+
+
 def test_a_web_location_keeps_its_password_to_itself():
     store = open_store("http://me:hunter2@127.0.0.1:9/dir/")
     assert store.prefix == "dir/"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
-from ..errors import IntegrityError
+from ..errors import IntegrityError, Unsupported
 from ..progress import Bar
 from ..store import WRITE, ObjectStore
 from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
@@ -173,6 +173,13 @@ class Copier:
     def options(self, info: ObjectInfo, dst: str, *, decoded: bool = False) -> WriteOptions:
         """What the source says about the object, as far as it says more than the key's name does."""
         if not self.keeps_attributes:
+            if info.content_encoding and not decoded:
+                raise Unsupported(
+                    f"the target cannot keep that {info.key!r} is encoded ({info.content_encoding}), and without that "
+                    "its bytes mean something else: copy it decoded (decode=True, --decode)",
+                    store=self.target.name,
+                    key=info.key,
+                )
             return WRITE
         kept: dict[str, Any] = {
             name: value for name in ATTRIBUTES if name != "storage_class" and (value := getattr(info, name))

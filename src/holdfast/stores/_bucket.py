@@ -23,13 +23,12 @@ from ..errors import (
     NotFound,
     StoreError,
 )
-from ..keys import printable
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _listing, _obstore
 from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
-from ._obstore_errors import MissingHeader, Unclear
+from ._obstore_errors import MissingHeader, Unclear, shown
 from ._transport import Request, Transport
 from .s3 import writing
 
@@ -94,7 +93,7 @@ class BucketStore(Store):
         _obstore.check_key(key, self._name, longest=self.longest_key)
         if "\ufffe" in key or "\uffff" in key:
             problem = "it has a character that XML, and so a listing, cannot carry"
-            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+            raise InvalidKey(f"cannot hold the key {shown(key)!r}: {problem}", key=key, store=self._name)
 
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
         """The error for a miss, once it is known whether there is a bucket at all."""
@@ -210,7 +209,7 @@ class BucketStore(Store):
             refused = error
         else:
             return ObjectInfo(key, size=len(data), etag=etag or None, **options.attributes())  # type: ignore[arg-type]
-        raise AlreadyExists(f"there is an object {printable(key)!r}", store=self._name, key=key, cause=refused.cause)
+        raise AlreadyExists(f"there is an object {shown(key)!r}", store=self._name, key=key, cause=refused.cause)
 
     def _resolved(
         self, client: Client, key: str, nonce: str, attempt: Callable[[], Any], failed: HoldfastError
@@ -230,7 +229,7 @@ class BucketStore(Store):
             if head.attributes.get(NONCE) == nonce:
                 return str(head.meta["e_tag"])
         raise Indeterminate(
-            f"the answer to the conditional write of {printable(key)!r} was lost, and the object there does not tell: "
+            f"the answer to the conditional write of {shown(key)!r} was lost, and the object there does not tell: "
             "read it, and write again if need be",
             store=self._name,
             key=key,
@@ -251,7 +250,7 @@ class BucketStore(Store):
                     break
             else:
                 return b"".join(pieces)
-        cure = f"{printable(key)!r} has more than {LARGEST_CONDITIONAL >> 20} MiB, and only one request is atomic"
+        cure = f"{shown(key)!r} has more than {LARGEST_CONDITIONAL >> 20} MiB, and only one request is atomic"
         raise self._unsupported("a write under a condition", cure=cure)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
@@ -305,7 +304,7 @@ class BucketStore(Store):
         except HoldfastError as error:
             # Refused now: the try whose answer was lost has deleted it, or somebody else did something.
             raise Indeterminate(
-                f"the answer to the conditional delete of {printable(key)!r} was lost, and what is there now does not "
+                f"the answer to the conditional delete of {shown(key)!r} was lost, and what is there now does not "
                 "tell: read it, and delete again if need be",
                 store=self._name,
                 key=key,

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from ..blob import Blob, BytesBlob
 from ..errors import HoldfastError, IntegrityError, Unsupported
-from ..keys import printable
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
 from ._obstore import OWN_METADATA, PIECE, Client, content_encoding, other_version, short
-from ._obstore_errors import OutOfRange
+from ._obstore_errors import OutOfRange, shown
 from ._transport import Request, Transport
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class ChunkedBlob(Blob):
         if "content-length" not in answer.headers and not answer.chunked:
             answer.close()
             raise Unsupported(
-                f"could not read {printable(source.key)!r}: the server tells neither its length nor its end, so that a "
+                f"could not read {shown(source.key)!r}: the server tells neither its length nor its end, so that a "
                 "broken connection would look like a whole object",
                 store=source.client.store,
                 key=source.key,
@@ -152,7 +151,7 @@ class ChunkedBlob(Blob):
         wanted = self._source.options.start or 0
         if match is None or (wanted >= 0 and int(match[1]) != wanted):
             raise IntegrityError(
-                f"could not read {printable(self._source.key)!r}: the server answers another range than was asked for",
+                f"could not read {shown(self._source.key)!r}: the server answers another range than was asked for",
                 store=self._source.client.store,
                 key=self._source.key,
             )

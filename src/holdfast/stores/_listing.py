@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import InvalidKey, NotFound, StoreError
-from ..keys import printable, sort_key
+from ..keys import sort_key
 from ..store import HEAD, select
 from ..types import ListOptions, ObjectInfo
 from . import _obstore
 from ._obstore import Client
+from ._obstore_errors import shown
 
 PAGE = 1000
 #: The engine's own tries for each page: nobody else can ask for one page again.
@@ -75,8 +76,8 @@ def _told_apart(client: Client, rows: Iterator[Mapping[str, Any]], parent: str |
         again = path == parent or (bool(open_rows) and open_rows[-1] == path)
         if again and meta["size"]:
             raise StoreError(
-                f"{printable(path + '/')!r} is an object with {meta['size']} bytes, and the engine cannot tell it from "
-                f"{printable(path)!r}: remove or rename it with another tool",
+                f"{shown(path + '/')!r} is an object with {meta['size']} bytes, and the engine cannot tell it from "
+                f"{shown(path)!r}: remove or rename it with another tool",
                 store=client.store,
                 key=path + "/",
             )

@@ -33,10 +33,9 @@ import obstore.store
 from .. import engine
 from ..blob import Blob, Buffer, BytesBlob
 from ..errors import Conflict, HoldfastError, IntegrityError, InvalidKey, StoreError, Throttled
-from ..keys import printable
 from ..retry import Policy
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
-from ._obstore_errors import OutOfRange, RangeIgnored, translate
+from ._obstore_errors import OutOfRange, RangeIgnored, shown, translate
 
 Value = TypeVar("Value")
 Data = bytes  # where a method called bytes() hides the type
@@ -251,7 +250,7 @@ def check_key(key: str, store: str, *, longest: int | None = None) -> None:
             if longest is not None and size > longest:
                 problem = f"it has {size} bytes in UTF-8, and at most {longest} are possible"
     if problem is not None:
-        raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=store)
+        raise InvalidKey(f"cannot hold the key {shown(key[:200])!r}: {problem}", key=key, store=store)
 
 
 # ---------------------------------------------------------------------- bodies
@@ -313,13 +312,13 @@ def _fetch(client: Client, key: str, path: str) -> Blob:
 
 def short(client: Client, key: str, promised: int, received: int) -> IntegrityError:
     """The error for a body that ends before its time."""
-    message = f"{promised} bytes of {printable(key)!r} promised, {received} received"
+    message = f"{promised} bytes of {shown(key)!r} promised, {received} received"
     return IntegrityError(message, store=client.store, key=key)
 
 
 def other_version(key: str, store: str) -> Conflict:
     """The error for a read under an ETag that the object does not have."""
-    message = f"could not read {printable(key)!r}: it is not, or no longer, the version that was named; read it again"
+    message = f"could not read {shown(key)!r}: it is not, or no longer, the version that was named; read it again"
     return Conflict(message, store=store, key=key)
 
 
@@ -488,7 +487,7 @@ class RemoteBlob(Blob):
         return int(result.range[0])
 
     def _replaced(self) -> Conflict:
-        message = f"{printable(self._key)!r} was replaced while it was being read: read it again"
+        message = f"{shown(self._key)!r} was replaced while it was being read: read it again"
         return Conflict(message, store=self._client.store, key=self._key)
 
     def _broken_for_good(self, wanted: int) -> StoreError:

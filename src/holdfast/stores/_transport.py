@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
-from ..keys import printable
 from ._obstore import Timeouts
-from ._obstore_errors import translate
+from ._obstore_errors import shown, translate
 
 if TYPE_CHECKING:
     import urllib3
@@ -132,9 +131,7 @@ class Transport:
 
     def _check_redirect(self, request: Request, url: str, target: str) -> None:
         if target == f"{url}/":
-            raise NotFound(
-                f"no object {printable(request.key)!r}: it is a directory", store=self.store, key=request.key
-            )
+            raise NotFound(f"no object {shown(request.key)!r}: it is a directory", store=self.store, key=request.key)
         if url.startswith("https:") and not target.startswith("https:"):
             raise ConfigError(
                 f"{_failing(request)}: the server redirects from https down to http, where anybody could read along; "
@@ -171,4 +168,4 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _failing(request: Request) -> str:
-    return f"could not {request.doing} {printable(request.key)!r}"
+    return f"could not {request.doing} {shown(request.key)!r}"

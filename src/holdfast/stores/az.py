@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 from .. import redact
 from ..blob import Blob, BytesBlob
 from ..errors import ConfigError, Conflict, InvalidKey
-from ..keys import printable
 from ..retry import Policy
 from ..store import HEAD, READ, ObjectStore
 from ..types import Capabilities, Location, ReadOptions
 from . import _obstore
 from ._bucket import BucketStore
 from ._obstore import Client, object_info
+from ._obstore_errors import shown
 from ._transport import Request
 from .az_login import Login, find_login
 from .az_signing import signed
@@ -125,7 +125,7 @@ class AzureStore(BucketStore):
         super()._check(key)
         if "\\" in key:
             problem = "Azure may take a backslash for a slash"
-            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+            raise InvalidKey(f"cannot hold the key {shown(key)!r}: {problem}", key=key, store=self._name)
 
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         if "\\" in key:

@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 
 from .. import redact
 from ..errors import ConfigError, Conflict, NotFound
-from ..keys import printable
 from ..retry import Policy
 from ..store import HEAD, WRITE, ObjectStore
 from ..types import Capabilities, Location, ObjectInfo, WriteOptions
 from . import _obstore, gs_login
 from ._bucket import BucketStore
 from ._obstore import Client
-from ._obstore_errors import MissingHeader
+from ._obstore_errors import MissingHeader, shown
 from ._transport import Request
 from .gs_login import Login
 
@@ -156,7 +155,7 @@ class GoogleStore(BucketStore):
         return str(generation)
 
     def _other_version(self, doing: str, key: str) -> Conflict:
-        message = f"could not {doing} {printable(key)!r}: it is not the version that was named; read it again"
+        message = f"could not {doing} {shown(key)!r}: it is not the version that was named; read it again"
         return Conflict(message, store=self._name, key=key)
 
     def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:

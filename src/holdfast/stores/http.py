@@ -13,13 +13,12 @@ from typing import Any, Literal
 from .. import redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
-from ..keys import printable
 from ..retry import Policy
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _obstore
 from ._obstore import Client, Timeouts
-from ._obstore_errors import Forbidden, MissingHeader
+from ._obstore_errors import Forbidden, MissingHeader, shown
 from ._transport import Request, Transport
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
@@ -133,9 +132,7 @@ class HttpStore(Store):
             if self.forbidden == "raise":
                 raise
             cause = error
-        message = (
-            f"no object {printable(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
-        )
+        message = f"no object {shown(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
         raise NotFound(message, store=self._name, key=key, cause=cause)
 
     def _open(self, client: Client, key: str, options: ReadOptions) -> Blob:
