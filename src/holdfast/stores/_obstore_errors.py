@@ -106,6 +106,7 @@ _CURES: dict[str, str] = {
     "RequestTimeTooSkewed": "set this machine's clock",
     "KeyTooLongError": "shorten the key",
 }
+_LOGIN = "credential provider: "
 _TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
 
 
@@ -132,6 +133,11 @@ class Answer:
     def interrupted(self) -> bool:
         """Whether the connection failed before or within the answer."""
         return "HTTP error" in self.text
+
+    @property
+    def login_failed(self) -> bool:
+        """Whether credentials could not be renewed for a reason that may pass."""
+        return f"{_LOGIN}StoreError: " in self.text
 
     @property
     def no_length(self) -> bool:
@@ -175,7 +181,9 @@ def translate(error: BaseException, *, store: str, key: str | None, doing: str) 
     kind, message = _classify(error, answer, key, doing)
     told = kind(message, store=store, key=key, cause=CauseText(f"{type(error).__name__}: {answer.detail}"))
     if kind is StoreError:
-        told.retryable = not panicked and (answer.status >= 500 or answer.interrupted or _is_passing(answer))
+        told.retryable = not panicked and (
+            answer.status >= 500 or answer.interrupted or answer.login_failed or _is_passing(answer)
+        )
     return told
 
 
@@ -187,6 +195,9 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     said = answer.text
     what = f"could not {doing} {printable(key)!r}" if key is not None else f"could not {doing}"
     kind = _CODES.get(answer.code) or _STATUSES.get(answer.status)
+    if _LOGIN in answer.detail:
+        kind = StoreError if answer.login_failed else AuthError
+        return kind, f"{what}: {answer.detail.partition(_LOGIN)[2]}"
     if "DeleteObjects request failed for key" in said:
         return OneOfMany, f"{what}: {answer.detail}"
     missing = kind is NotFound or (kind is None and isinstance(error, FileNotFoundError))
