@@ -1,4 +1,4 @@
-"""Instance metadata, container metadata and STS, played by a local service, up to reading objects with what they give."""
+"""Instance metadata, container metadata and STS, played by a local service, and objects read with what they give."""
 
 from __future__ import annotations
 
