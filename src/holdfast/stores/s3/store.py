@@ -380,7 +380,7 @@ def _make_engine(
         unsigned_payload=not plain,
         conditional_put="etag",
         disable_bulk_delete=not batches,
-        client_options={**options, **network.engine_options(), "allow_http": plain},
+        client_options={**options, **network.engine_options(url), "allow_http": plain},
         retry_config={"max_retries": tries - 1},
         **config,
     )
