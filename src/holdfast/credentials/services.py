@@ -91,7 +91,7 @@ def container_offer(environment: Mapping[str, str]) -> Offer | str:
         answer = _Metadata("the container metadata service", patience=20.0, each=5.0).get(url, headers)
         return _from_document(answer, "the container metadata service")
 
-    digest = hashlib.sha256(f"{url} {token}".encode()).hexdigest()  # the path is as good as a password
+    digest = hashlib.sha256(f"{url} {token}".encode()).hexdigest()  # without the token itself
     return Offer("the environment names a container metadata service", ("container", digest, token_file), fetch)
 
 
