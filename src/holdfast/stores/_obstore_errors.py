@@ -141,7 +141,14 @@ _UNREACHABLE = {
     "Network is unreachable": "the network is unreachable",
     "Connection reset": "the connection was reset",
 }
+_LOGIN = "credential provider: "
 _TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
+#: What the engine calls the faults of a certificate, and what to do about each.
+_TLS_CURES = {
+    "UnknownIssuer": "its authority is unknown: name a file with it in AWS_CA_BUNDLE or SSL_CERT_FILE",
+    "NotValidForName": "it is for another host name: correct the address",
+    "Expired": "it has expired: renew it on the server, or set this machine's clock",
+}
 
 
 def shown(key: str) -> str:
@@ -273,7 +280,8 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if answer.no_etag and doing == "read":  # without one, a write may have been done
         return MissingHeader, f"{what}: the server names no ETag"
     if any(word in answer.text for word in _TLS):
-        return ConfigError, f"{what}: the server's TLS certificate is not trusted ({answer.detail})"
+        cure = next((cure for fault, cure in _TLS_CURES.items() if fault in answer.text), answer.detail)
+        return ConfigError, f"{what}: the server's TLS certificate is not trusted; {cure}"
     unencodable = isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "parse path" in said)
     if unencodable or type(error).__name__ == "InvalidPathError":
         return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ... import credentials as sources
-from ... import redact
+from ... import network, redact
 from ...blob import Blob
-from ...credentials import S3Credentials
+from ...credentials import Explanation, Found, Provider, S3Credentials, Secrets
 from ...errors import (
     AuthError,
     BucketNotFound,
@@ -28,6 +28,7 @@ from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, Read
 from .. import _obstore
 from .._obstore import Client, Timeouts
 from . import listing, writing
+from .login import EngineLogin
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
@@ -42,11 +43,12 @@ _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
 class S3Store(Store):
     """The objects of one bucket: on Amazon S3, or where ``endpoint`` (``http(s)://host:port``) says.
 
-    Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in a
-    ``secrets`` mapping, or none with ``anonymous=True``; else the AWS_* environment is read at the first use.
-    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3) and AWS_REGION. ``request_payer=True`` agrees to
-    pay for the requests. ``connect_timeout`` and ``read_timeout`` are seconds without progress; ``retry`` replaces
-    the default policy of 7 tries.
+    Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in ``secrets`` (a
+    mapping, JSON text, a file or a list of files), or none with ``anonymous=True``; else the chain of
+    ``holdfast.credentials`` is walked at the first use, and what it finds is renewed before it ends.
+    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3), and to AWS_REGION or the profile's region.
+    ``request_payer=True`` agrees to pay for the requests. ``connect_timeout`` and ``read_timeout`` are seconds
+    without progress; ``retry`` replaces the default policy of 7 tries.
 
     Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
     server checks its SHA-256, over https TLS protects it. What is not exact yet raises Unsupported: writes and
@@ -67,7 +69,7 @@ class S3Store(Store):
         secret_access_key: str | None = None,
         session_token: str | None = None,
         anonymous: bool = False,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Secrets | None = None,
         request_payer: bool = False,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
@@ -86,6 +88,7 @@ class S3Store(Store):
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
         )
         self._dropped = False  # whether a pickle left explicit credentials behind
+        self._found: Found | None = None
         self._client: Client | None = None
         self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
 
@@ -114,7 +117,7 @@ class S3Store(Store):
         return 1000
 
     def close(self) -> None:
-        self._client = None
+        self._client = self._found = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         recipe = {
@@ -130,19 +133,30 @@ class S3Store(Store):
 
     # ------------------------------------------------------------------ the client
     def credentials(self) -> S3Credentials | None:
-        """The credentials to sign with, None for anonymous access; AuthError when none can be found."""
+        """The credentials to sign with now, None for anonymous access; AuthError when none can be found."""
+        provider = self._provider()
+        return provider.current() if provider else None
+
+    def _provider(self) -> Provider | None:
         if self.anonymous:
             return None
-        found = self._explicit or sources.from_environment()
-        if found is None:
-            raise sources.nothing_found(self._name, dropped=self._dropped)
-        return found
+        found = self._found or sources.find(self.bucket, explicit=self._explicit)
+        if found.provider is None:
+            raise sources.nothing_found(self._name, found.looks, dropped=self._dropped)
+        self._found = found
+        return found.provider
+
+    def explain_credentials(self) -> Explanation:
+        """Which source of credentials is used and why, and what was looked at; raises as ``find`` does."""
+        if self.anonymous:
+            return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
+        return (self._found or sources.find(self.bucket, explicit=self._explicit)).explain(self._name)
 
     def client(self) -> Client:
         """The engine's client for this bucket and these credentials, shared with equal stores."""
         if self._client is not None:
             return self._client
-        found = self.credentials()
+        found = self._provider()
         if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
             raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
         identity = (
@@ -303,7 +317,7 @@ class S3Store(Store):
         return None
 
     def _locate(self, key: str) -> Location | None:
-        found = self.credentials()
+        found = self._provider()
         who = found.principal() if found else "anonymous"
         return Location("s3", f"{self.endpoint or f'amazon/{self.region}'} as {who}", self.bucket, key)
 
@@ -331,14 +345,15 @@ def _endpoint(text: str | None) -> str | None:
 def _engine_environment() -> tuple[tuple[str, str], ...]:
     # What the engine reads from the environment by itself when a client is made (encryption, checksums, proxies):
     # clients made under another environment are other clients.
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    own = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    return (*own, *network.identity())
 
 
 def _make_engine(
     endpoint: str | None,
     bucket: str,
     region: str,
-    found: S3Credentials | None,
+    found: Provider | None,
     request_payer: bool,
     options: dict[str, Any],
     tries: int,
@@ -353,13 +368,7 @@ def _make_engine(
     plain = url.startswith("http:")
     config: dict[str, Any] = {"skip_signature": True}
     if found is not None:
-        answer = {
-            "access_key_id": found.access_key_id,
-            "secret_access_key": found.secret_access_key,
-            "token": found.session_token,
-            "expires_at": None,
-        }
-        config = {"skip_signature": False, "credential_provider": lambda: answer}
+        config = {"skip_signature": False, "credential_provider": EngineLogin(found)}
     return _obstore.S3Engine(
         bucket,
         endpoint=url,
@@ -370,7 +379,7 @@ def _make_engine(
         unsigned_payload=not plain,
         conditional_put="etag",
         disable_bulk_delete=not batches,
-        client_options={**options, "allow_http": plain},
+        client_options={**options, **network.engine_options(url), "allow_http": plain},
         retry_config={"max_retries": tries - 1},
         **config,
     )
