@@ -20,7 +20,6 @@ from tests.servers import Azurite, Ceph, Gcs, Moto, Nginx, Rclone, Redis, Server
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 REQUIRE_SERVERS = os.environ.get("CI") == "true" or os.environ.get("HOLDFAST_REQUIRE_SERVERS") == "1"
 SERVER_FIXTURES = {"ceph", "moto", "rclone_s3", "nginx", "redis", "azurite"}
-OPTIONAL_SERVERS = {"azurite"}  # an npm package, not from apt or PyPI: skipped even where servers are required
 LEAK_GRACE = 3.0
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -81,7 +80,7 @@ def _serve(
         version = kind.version()
     except ServerMissing as missing:
         notes[kind.name] = f"MISSING, its tests did not run ({kind.install})"
-        if REQUIRE_SERVERS and kind.name not in OPTIONAL_SERVERS:
+        if REQUIRE_SERVERS:
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(str(missing))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Azurite, the Azure Blob emulator; an npm package, so it is only used where somebody installed it."""
+"""Azurite, the Azure Blob emulator; which `make servers` installs with npm."""
 
 from __future__ import annotations
 
