@@ -27,7 +27,9 @@ from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Stor
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from .. import _obstore
 from .._obstore import Client, Timeouts
-from . import listing, writing
+from . import direct, listing, writing
+from .direct import DirectClient
+from .wire import Address, Request, Wire
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
@@ -50,8 +52,8 @@ class S3Store(Store):
 
     Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
     server checks its SHA-256, over https TLS protects it. What is not exact yet raises Unsupported: writes and
-    deletes under a condition. Keys that the engine would alter ("/lead", "trail/", "a//b", "..", control
-    characters) are InvalidKey; `_scan` says what a listing cannot see. A pickle carries no secrets.
+    deletes under a condition. Any key of up to 1,024 bytes of UTF-8 is kept as it is, also "/lead", "trail/",
+    "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
 
     >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
     's3://https://minio.example:9000/bucket'
@@ -87,6 +89,7 @@ class S3Store(Store):
         )
         self._dropped = False  # whether a pickle left explicit credentials behind
         self._client: Client | None = None
+        self._wire: Wire | None = None
         self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
 
     # ------------------------------------------------------------------ what the store is
@@ -115,7 +118,7 @@ class S3Store(Store):
         return 1000
 
     def close(self) -> None:
-        self._client = None
+        self._client = self._wire = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         recipe = {
@@ -143,72 +146,98 @@ class S3Store(Store):
         """The engine's client for this bucket and these credentials, shared with equal stores."""
         if self._client is not None:
             return self._client
-        found = self.credentials()
-        if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
-            raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
-        identity = (
-            "s3",
-            *(self.endpoint, self.bucket, self.region, self.request_payer),
-            *(self.timeouts.connect, self.timeouts.read, id(self.retry) if self.retry else None),
-            found.fingerprint() if found else None,
-            _engine_environment(),
-        )
-        make = functools.partial(_make_engine, self.endpoint, self.bucket, self.region, found, self.request_payer)
+        found, identity = self._identity("s3")
+        make = functools.partial(_make_engine, self._address(), self.region, found, self.request_payer)
         self._client = _obstore.pooled(
             identity, lambda: Client(self._name, make, timeouts=self.timeouts, policy=self.retry)
         )
         return self._client
 
+    def wire(self) -> Wire:
+        """The wire to this bucket for what the engine cannot say, shared with equal stores."""
+        if self._wire is not None:
+            return self._wire
+        found, identity = self._identity("s3-wire")
+        self._wire = _obstore.pooled(
+            identity,
+            lambda: Wire(
+                self._name,
+                self._address(),
+                self.region,
+                lambda: found,
+                request_payer=self.request_payer,
+                timeouts=self.timeouts,
+                policy=self.retry,
+            ),
+        )
+        return self._wire
+
+    def _identity(self, kind: str) -> tuple[S3Credentials | None, tuple[Any, ...]]:
+        """The credentials, and everything that makes two clients of a kind differ."""
+        found = self.credentials()
+        if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
+            raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
+        return found, (
+            kind,
+            *(self.endpoint, self.bucket, self.region, self.request_payer),
+            *(self.timeouts.connect, self.timeouts.read, id(self.retry) if self.retry else None),
+            found.fingerprint() if found else None,
+            _engine_environment(),
+        )
+
+    def _address(self) -> Address:
+        # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
+        virtual = self.endpoint is None and "." not in self.bucket
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        url = self.endpoint or f"https://{self.bucket + '.' if virtual else ''}s3.{self.region}.{domain}"
+        return Address(url, self.bucket, virtual)
+
     def _check(self, key: str) -> None:
-        _obstore.check_key(key, self._name, longest=LONGEST_KEY)
-        if "\ufffe" in key or "\uffff" in key:
-            problem = "it has a character that XML, and so a listing or a batch of deletes, cannot carry"
-            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+        if problem := _obstore.unencodable(key, LONGEST_KEY):
+            raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=self._name)
 
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
         """The error for a miss, once it is known whether there is a bucket at all."""
         if not client.bucket_exists:
             try:
-                client.call(
-                    "list", None, next, _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1), None
-                )
+                self.wire().call(Request("list", "GET", query={"list-type": "2", "max-keys": "1"}))
             except BucketNotFound as missing:
                 return missing
-            except HoldfastError as other:
-                if other.retryable or not isinstance(other, AuthError | InvalidKey):
-                    raise
+            except AuthError:
+                pass  # who may not list is told of the key alone
             client.bucket_exists = True
         return error
 
     # ------------------------------------------------------------------ reading
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         client = self._client or self.client()
-        if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
-            self._check(key)  # what the engine would alter in silence; the rest it refuses by itself
         try:
-            if options is READ or options == READ:
-                return client.open(key, key)
-            return _obstore.read_part(client, key, key, options)
+            if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
+                return self._read_directly(key, options)  # the engine would alter it in silence
+            try:
+                if options is READ or options == READ:
+                    return client.open(key, key)
+                return _obstore.read_part(client, key, key, options)
+            except InvalidKey:
+                pass  # what else the engine would alter it refuses by itself
+            return self._read_directly(key, options)
         except NotFound as error:
             missing = error
         raise self._missing(client, missing)
 
+    def _read_directly(self, key: str, options: ReadOptions) -> Blob:
+        self._check(key)
+        if _obstore.carries(key):  # it is only long
+            return _obstore.read_part(self.client(), key, key, options)
+        return _obstore.read_part(DirectClient(self.wire()), key, key, options)
+
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         """The objects whose keys start with the string ``prefix``, in order, in requests of up to 1,000 rows.
 
-        The engine sees keys as paths, so some things are told apart by an extra HEAD and some not at all:
-        an empty object may be the marker of a folder (`photos/`), which is left out; a `photos/` that is not empty
-        shows as `photos` where no object `photos` stands in the same listing, and raises StoreError where one does;
-        a key with "//", "." or ".." that the listing comes to makes it raise InvalidKey; a key that begins with a
-        slash shows without it, unless that is noticed by the order; an answer that is no
-        listing at all (a proxy's HTML page with status 200) reads as empty: never delete on the strength of that.
-        A listing that repeats itself or is out of order raises StoreError. With the delimiter "/" one level is held
-        in memory at a time.
+        Every key is shown as it is, markers of folders (`photos/`) included: they are objects of their own. Raises
+        StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
         """
-        client = self.client()
-        if options.delimiter == "/":
-            return listing.level(client, options)
-        return listing.scan(client, options)
+        return listing.scan(self.wire(), options)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
@@ -219,7 +248,7 @@ class S3Store(Store):
             raise self._unsupported("a write", option, "a lost answer could not be told from a refusal yet")
         attributes = writing.attributes(options, self._name)
         try:
-            return writing.write(client, key, body, options, attributes)
+            return writing.write(client, self.wire(), key, body, options, attributes)
         except NotFound as error:
             missing = self._missing(client, error)
         if isinstance(missing, NotFound):
@@ -242,8 +271,11 @@ class S3Store(Store):
             return head
         if head.size is None or head.size > LARGEST_COPY:
             return stream_copy(source, src, self, dst, options)
-        client = self.client()
-        client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
+        if _obstore.carries(there.key) and _obstore.carries(here.key):
+            client = self.client()
+            client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
+        else:
+            direct.copy(self.wire(), there.bucket, there.key, here.key)
         return self._read(dst, HEAD).info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
@@ -251,17 +283,18 @@ class S3Store(Store):
             raise self._unsupported("a delete", "if_match", "no answer of the service could be trusted with it yet")
         client = self.client()
         removed: Removed = [self._refusal(key, options) for key in keys]
-        wanted = [index for index, error in enumerate(removed) if error is None]
-        if not wanted:
-            return removed
-        batch = [keys[index] for index in wanted]
-        try:
-            failures = self._remove_together(client, batch)
-        except HoldfastError:
-            # One key failed, or the service knows no batches: which ones are gone is learned one by one.
-            failures = [self._remove_single(client, key) for key in batch]
-        for index, failure in zip(wanted, failures, strict=True):
-            removed[index] = failure
+        together = [i for i, error in enumerate(removed) if error is None and _fits_a_batch(keys[i])]
+        if together:
+            batch = [keys[index] for index in together]
+            try:
+                failures = self._remove_together(client, batch)
+            except HoldfastError:
+                # One key failed, or the service knows no batches: which ones are gone is learned one by one.
+                failures = [self._remove_single(client, key) for key in batch]
+            for index, failure in zip(together, failures, strict=True):
+                removed[index] = failure
+        for index in {i for i, error in enumerate(removed) if error is None}.difference(together):
+            removed[index] = direct.delete(self.wire(), keys[index])
         return removed
 
     def _refusal(self, key: str, options: RemoveOptions) -> HoldfastError | None:
@@ -335,9 +368,13 @@ def _engine_environment() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
+def _fits_a_batch(key: str) -> bool:
+    """Whether the engine can name this key in the XML of a batch of deletes."""
+    return _obstore.carries(key) and "\ufffe" not in key and "\uffff" not in key
+
+
 def _make_engine(
-    endpoint: str | None,
-    bucket: str,
+    address: Address,
     region: str,
     found: S3Credentials | None,
     request_payer: bool,
@@ -347,11 +384,7 @@ def _make_engine(
     batches: bool = True,
 ) -> Any:
     """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
-    # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
-    virtual = endpoint is None and "." not in bucket
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    url = endpoint or f"https://{bucket + '.' if virtual else ''}s3.{region}.{domain}"
-    plain = url.startswith("http:")
+    plain = address.url.startswith("http:")
     config: dict[str, Any] = {"skip_signature": True}
     if found is not None:
         answer = {
@@ -362,11 +395,11 @@ def _make_engine(
         }
         config = {"skip_signature": False, "credential_provider": lambda: answer}
     return _obstore.S3Engine(
-        bucket,
-        endpoint=url,
-        aws_endpoint_url_s3=url,
+        address.bucket,
+        endpoint=address.url,
+        aws_endpoint_url_s3=address.url,
         region=region,
-        virtual_hosted_style_request=virtual,
+        virtual_hosted_style_request=address.virtual,
         request_payer=request_payer,
         unsigned_payload=not plain,
         conditional_put="etag",

@@ -18,6 +18,10 @@ from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, object_info
 from .._obstore_errors import UploadGone
+from . import direct
+from .direct import DirectClient
+from .uploads import Upload, in_parts
+from .wire import Wire
 
 #: Bodies up to this size (bytes) go in one PUT, which is fastest up to here and can be tried again as a whole.
 ONE_PUT = 64 << 20
@@ -71,28 +75,45 @@ def _header(name: str, value: Any, store: str) -> str:
     return value
 
 
-def write(client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None) -> ObjectInfo:
+def write(
+    client: Client, wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
+) -> ObjectInfo:
     """The info of what was written: in one PUT what is small or in memory, else as a multipart upload.
 
     An iterator is consumed once. It goes in one PUT, which may be repeated, if it ends within 8 MiB; larger ones
     and files of more than 64 MiB go in parts. A failed upload is aborted; a process that is killed leaves its parts
-    behind, invisible, until a lifecycle rule of the bucket removes them.
+    behind, invisible, until a lifecycle rule of the bucket removes them. Keys that the engine would alter go over the
+    wire, their parts one after the other.
     """
+    data, chunks, size = taken(body)
+    if data is not None:
+        etag = _put(client, key, data, named) if _obstore.carries(key) else direct.put(wire, key, data, named)
+        return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+    part = part_size(options, size)
+    if _obstore.carries(key):
+        return _upload(client, key, chunks, part, named)
+    return _upload_directly(wire, key, chunks, part, named)
+
+
+def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
+    """A body for one request, or else (None) the chunks of one that is too large for it, and their size if known."""
     size = body_size(body)
     if isinstance(body, os.PathLike) and not stat.S_ISREG(os.stat(body).st_mode):
         size = None  # a pipe or device says 0 and may hold anything
-    if size is not None and size <= ONE_PUT:
-        data = _owned(body)
-    elif size is not None:
-        return _upload(client, key, _exactly(size, body_chunks(body, PART)), size, options, named)
-    else:
-        chunks = (_owned(chunk) for chunk in body_chunks(body))
-        first = list(_up_to(COLLECT, chunks))
-        if sum(map(len, first)) >= COLLECT:
-            return _upload(client, key, itertools.chain(first, chunks), None, options, named)
-        data = b"".join(first)
-    etag = _put(client, key, data, named)
-    return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+    if size is not None:
+        if size <= ONE_PUT:
+            return _owned(body), iter(()), size
+        return None, _exactly(size, body_chunks(body, PART)), size
+    chunks = (_owned(chunk) for chunk in body_chunks(body))
+    first = list(_up_to(COLLECT, chunks))
+    if sum(map(len, first)) >= COLLECT:
+        return None, itertools.chain(first, chunks), None
+    return b"".join(first), iter(()), None
+
+
+def part_size(options: WriteOptions, size: int | None) -> int:
+    """How large (bytes) the parts of an upload are."""
+    return max(options.part_size or PART, SMALLEST_PART, -(-(size or 0) // MOST_PARTS))
 
 
 def _owned(body: Any) -> bytes:
@@ -155,11 +176,9 @@ def _upload(
     client: Client,
     key: str,
     chunks: Iterator[bytes],
-    size: int | None,
-    options: WriteOptions,
+    part: int,
     named: dict[str, str] | None,
 ) -> ObjectInfo:
-    part = max(options.part_size or PART, SMALLEST_PART, -(-(size or 0) // MOST_PARTS))
     reserve(part * (CONCURRENCY + 1))
     watched = _Watched(chunks)
     send = functools.partial(
@@ -172,13 +191,7 @@ def _upload(
             raise watched.error from None
         if isinstance(error, UploadGone):
             # Completing is not idempotent: its second try finds no upload, because the first one has completed it.
-            raise Indeterminate(
-                f"the answer to the last request of the upload of {key!r} was lost: look whether it holds "
-                f"{watched.total} bytes now, or write it again",
-                store=client.store,
-                key=key,
-                cause=error,
-            ) from error
+            raise _last_answer_lost(client.store, key, watched.total, error) from error
         error.retryable = False
         raise
     head, _ = _obstore.open_body(client, key, key, HEAD)
@@ -191,3 +204,37 @@ def _upload(
             key=key,
         )
     return info
+
+
+def _upload_directly(
+    wire: Wire, key: str, chunks: Iterator[bytes], part: int, named: dict[str, str] | None
+) -> ObjectInfo:
+    reserve(2 * part)
+    upload = Upload(wire, key, direct.headers(named))
+    total = 0
+    try:
+        for data in in_parts(chunks, part):
+            upload.send(data)
+            total += len(data)
+    except BaseException:
+        upload.abort()
+        raise
+    try:
+        upload.complete()
+    except HoldfastError as error:
+        if not error.retryable:
+            upload.abort()
+            raise
+        raise _last_answer_lost(wire.store, key, total, error) from error
+    with _obstore.read_part(DirectClient(wire), key, key, HEAD) as blob:
+        return blob.info
+
+
+def _last_answer_lost(store: str, key: str, size: int, error: HoldfastError) -> Indeterminate:
+    return Indeterminate(
+        f"the answer to the last request of the upload of {key!r} was lost: look whether it holds "
+        f"{size} bytes now, or write it again",
+        store=store,
+        key=key,
+        cause=error,
+    )

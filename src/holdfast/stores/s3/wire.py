@@ -1,0 +1,234 @@
+"""The small wire of our own to S3: signed requests over urllib3, for what the engine cannot say.
+
+One request is one exchange: no redirect is followed (a signature is for one host), nothing is retried here but through
+the store's Policy, and Ctrl-C leaves it. Failures are the errors that the engine's would be, out of the same table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import os
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import urllib3
+
+from ... import engine
+from ...credentials import S3Credentials
+from ...errors import HoldfastError, StoreError, Throttled
+from ...retry import Policy
+from .._obstore import Timeouts
+from .._obstore_errors import translate
+from .answers import Document, Malformed
+from .signing import encode_path, encode_query, signed_headers
+
+Value = TypeVar("Value")
+
+#: A pool keeps this many idle connections: one for each thread of the largest bulk run.
+CONNECTIONS = 64
+#: Bodies are sent in blocks of this size (bytes), each of which must leave within the connect timeout.
+BLOCK = 256 << 10
+#: This much of a refusal is read: an error document has a few hundred bytes.
+LONGEST_REFUSAL = 64 << 10
+
+_XML_TYPES = frozenset(("application/xml", "text/xml"))
+
+
+class ServiceRefused(Exception):
+    """The service answered, and not with success; its text is what the table of errors reads."""
+
+
+class TransportFailed(Exception):
+    """No whole answer came; its text is what the table of errors reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a bucket, or to an object in it; ``doing`` is what errors call it ("read", "write" ...)."""
+
+    doing: str
+    method: str
+    key: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag as it was sent, with its quotes."""
+        return self.headers.get("etag") or None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a bucket is: the ``url`` of the service, and whether the bucket is a part of its host name."""
+
+    url: str
+    bucket: str
+    virtual: bool
+
+    @property
+    def host(self) -> str:
+        """What the Host header says, and so what is signed."""
+        parts = urllib.parse.urlsplit(self.url)
+        default = {"http": 80, "https": 443}[parts.scheme]
+        return parts.netloc if parts.port != default else parts.netloc.rpartition(":")[0]
+
+    def path(self, key: str | None) -> str:
+        """The path of an object, or of the bucket, before encoding."""
+        if self.virtual:
+            return f"/{key or ''}"
+        return f"/{self.bucket}/{key}" if key is not None else f"/{self.bucket}"
+
+
+class Wire:
+    """Signed requests to one bucket, over a pool of connections that is shared by threads and left by a fork.
+
+    ``credentials`` is called for each request (None: unsigned). ``store`` is what errors call the place.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        address: Address,
+        region: str,
+        credentials: Callable[[], S3Credentials | None],
+        *,
+        request_payer: bool = False,
+        timeouts: Timeouts | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.store = store
+        self.address = address
+        self.region = region
+        self.timeouts = timeouts or Timeouts()
+        self.policy = policy or Policy()
+        self._credentials = credentials
+        self._always = {"x-amz-request-payer": "requester"} if request_payer else {}
+        self._connections = self._connect()
+        self._process = os.getpid()
+
+    def _connect(self) -> urllib3.HTTPConnectionPool:
+        settings: dict[str, Any] = {"maxsize": CONNECTIONS, "block": False, "blocksize": BLOCK, "retries": False}
+        settings["timeout"] = urllib3.Timeout(connect=self.timeouts.connect, read=self.timeouts.read)
+        return urllib3.connection_from_url(self.address.url, **settings)
+
+    def call(self, request: Request) -> Answer:
+        """The answer to a request that may be repeated: tried again as the policy allows."""
+        return self.policy.call(functools.partial(self.attempt, request))
+
+    def attempt(self, request: Request) -> Answer:
+        """The answer to a request that is sent once."""
+        return self._exchange(request, self._whole)
+
+    def open(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """The answer to a request that is sent once, its body still to be read."""
+        return self._exchange(request, lambda response: response)
+
+    def document(self, request: Request, root: str, *, repeat: bool = True) -> tuple[Document, Answer]:
+        """The parsed answer to a request, which must be an XML document with this root; else StoreError."""
+        attempt = functools.partial(self._document, request, root)
+        return self.policy.call(attempt) if repeat else attempt()
+
+    def _document(self, request: Request, root: str) -> tuple[Document, Answer]:
+        answer = self.attempt(request)
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind and kind not in _XML_TYPES:
+            raise self._nonsense(request, f"is {kind!r}, not XML")
+        try:
+            document = Document(answer.body)
+        except Malformed as error:
+            raise self._nonsense(request, f"is no sound XML ({error})", retryable=True) from None
+        if document.root == "Error":  # with status 200: it had begun to answer before it failed
+            raise self.refused(request, 500, "", answer.body, answer.headers)
+        if document.root != root:
+            raise self._nonsense(request, f"is a {document.root[:80]!r}, not a {root!r}")
+        return document, answer
+
+    def _nonsense(self, request: Request, what: str, *, retryable: bool = False) -> StoreError:
+        message = (
+            f"could not {request.doing}: the answer {what}; is this an S3 endpoint, or is there a proxy before it?"
+        )
+        return StoreError(message, store=self.store, key=request.key, retryable=retryable)
+
+    def _exchange(self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value]) -> Value:
+        try:
+            value: Value = engine.interruptible(self._send, request, take)
+            return value
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if isinstance(error, HoldfastError):
+                raise
+            caught = error
+        # Outside the handler, so that no traceback shows foreign text, which may hold a password.
+        raise self.broken(request, caught)
+
+    def _send(self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value]) -> Value:
+        if self._process != os.getpid():  # the parent of this fork goes on using its connections
+            self._connections, self._process = self._connect(), os.getpid()
+        path = self.address.path(request.key)
+        headers = {"host": self.address.host, **self._always, **request.headers}
+        if request.body or request.method in {"PUT", "POST"}:
+            headers["content-length"] = str(len(request.body))
+        found = self._credentials()
+        if found is not None:
+            digest = hashlib.sha256(request.body).hexdigest()
+            headers = signed_headers(request.method, path, request.query, headers, digest, found, self.region)
+        target = encode_path(path) + (f"?{encode_query(request.query)}" if request.query else "")
+        response = self._connections.urlopen(
+            request.method,
+            target,
+            # A file goes in blocks, each with a timeout of its own; bytes would share one.
+            body=io.BytesIO(request.body) if request.body else None,
+            headers=headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        if 200 <= response.status < 300:
+            return take(response)
+        body = response.read(LONGEST_REFUSAL, decode_content=False)
+        response.drain_conn()
+        raise self.refused(request, response.status, response.reason or "", body, response.headers)
+
+    @staticmethod
+    def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
+        body = response.read(decode_content=False)
+        response.release_conn()
+        return Answer(response.status, response.headers, body)
+
+    def refused(
+        self, request: Request, status: int, reason: str, body: bytes, headers: Mapping[str, str]
+    ) -> HoldfastError:
+        """The error for an answer that is no success; bulk calls learn from it when to slow down."""
+        redirect = "Received redirect, " if 300 <= status < 400 else ""
+        said = f"{redirect}non-2xx status code: {status} {reason}: {body.decode('utf-8', 'replace')}"
+        error = translate(ServiceRefused(said), store=self.store, key=request.key, doing=request.doing)
+        assert isinstance(error, HoldfastError)
+        if isinstance(error, Throttled):
+            engine.note_throttled()
+            with contextlib.suppress(ValueError):
+                error.retry_after = float(headers.get("retry-after", ""))
+        return error
+
+    def broken(self, request: Request, failed: BaseException) -> HoldfastError:
+        """The error for an exchange that did not come to an end."""
+        timed_out = isinstance(failed, urllib3.exceptions.TimeoutError | TimeoutError)
+        said = f"HTTP error{' (TimedOut)' if timed_out else ''}: {failed}"
+        error = translate(TransportFailed(said), store=self.store, key=request.key, doing=request.doing)
+        assert isinstance(error, HoldfastError)
+        return error
