@@ -115,7 +115,7 @@ class DirectClient(Client):
             response.close()
             raise RangeIgnored("the server does not answer ranges", store=self.store, key=path)
         if request.method == "HEAD":
-            response.release_conn()
+            response.drain_conn()  # there is no body, and only so the connection learns that it is free
         return Opened(self.wire, request, response)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +16,8 @@ from .wire import Request, Wire
 
 #: Rows to a request; S3 gives no more.
 PAGE = 1000
+#: What a service may not be able to repeat in its XML: a listing starts before it instead.
+_UNSENT = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def scan(wire: Wire, options: ListOptions) -> Iterator[ObjectInfo]:
@@ -32,7 +35,8 @@ def scan(wire: Wire, options: ListOptions) -> Iterator[ObjectInfo]:
     end = after_prefix(prefix)
     if end is not None and sort_key(after) >= sort_key(end):
         return
-    start = after if _encodable(after) else after.encode("utf-8", "ignore").decode()
+    unsent = _UNSENT.search(after)
+    start = after[: unsent.start()] if unsent else after
     after_bytes = sort_key(after)
     # Rolled-up rows may sort before what the service started after, and some services start where they like.
     yield from itertools.dropwhile(lambda row: sort_key(row.key) <= after_bytes, _rows(wire, options, start))
