@@ -16,6 +16,7 @@ from ...errors import (
     AuthError,
     BucketNotFound,
     ConfigError,
+    Conflict,
     HoldfastError,
     InvalidKey,
     NotFound,
@@ -27,13 +28,16 @@ from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Stor
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from .. import _obstore
 from .._obstore import Client, Timeouts
-from . import direct, listing, writing
+from . import conditions, direct, listing, writing
 from .direct import DirectClient
-from .wire import Address, Request, Wire
+from .probe import probe
+from .wire import Address, Guarantees, Request, Wire
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
 SURELY_SHORT = LONGEST_KEY // 4
+#: Why a condition is refused.
+IGNORED = "this service does not honour the condition (it was tried on an object of its own)"
 #: CopyObject takes objects up to this size (bytes).
 LARGEST_COPY = 5 << 30
 
@@ -51,8 +55,9 @@ class S3Store(Store):
     the default policy of 7 tries.
 
     Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
-    server checks its SHA-256, over https TLS protects it. What is not exact yet raises Unsupported: writes and
-    deletes under a condition. Any key of up to 1,024 bytes of UTF-8 is kept as it is, also "/lead", "trail/",
+    server checks its SHA-256, over https TLS protects it. Writes and deletes under a condition are done, refused or
+    Indeterminate, never done twice; a service that ignores conditions is found out (``probe``) and they are
+    Unsupported there. Any key of up to 1,024 bytes of UTF-8 is kept as it is, also "/lead", "trail/",
     "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
 
     >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
@@ -90,6 +95,8 @@ class S3Store(Store):
         self._dropped = False  # whether a pickle left explicit credentials behind
         self._client: Client | None = None
         self._wire: Wire | None = None
+        #: What the service honours, once that is known: Amazon's is not asked.
+        self._known = Guarantees() if self.endpoint is None else None
         self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
 
     # ------------------------------------------------------------------ what the store is
@@ -102,8 +109,16 @@ class S3Store(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What S3 does; ``ranges`` turns False when this server has answered one with a whole object."""
+        """What S3 does; ``ranges`` turns False when this server has answered one with a whole object.
+
+        ``create``, ``replace_if`` and ``delete_if`` turn False where a service other than Amazon's was asked for them
+        (see ``probe``) and does not honour them.
+        """
+        known = self._known or Guarantees()
         return Capabilities(
+            create=known.create,
+            replace_if=known.replace_if,
+            delete_if=known.delete_if,
             listing=True,
             sorted=True,
             ranges=self._client is None or self._client.cuts,
@@ -130,7 +145,7 @@ class S3Store(Store):
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
         }
-        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
+        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped, self._known))
 
     # ------------------------------------------------------------------ the client
     def credentials(self) -> S3Credentials | None:
@@ -171,6 +186,23 @@ class S3Store(Store):
             ),
         )
         return self._wire
+
+    def probe(self) -> Capabilities:
+        """The capabilities, after asking the service (if it is not Amazon's) what it does with conditions.
+
+        That takes a dozen requests for an object of its own, named `holdfast-probe-` and a random number, which is
+        deleted again. It happens by itself at the first conditional write or delete, once for equal stores.
+        """
+        self._guarantees()
+        return self.capabilities
+
+    def _guarantees(self) -> Guarantees:
+        if self._known is None:
+            wire = self.wire()
+            if wire.guarantees is None:
+                wire.guarantees = probe(wire)
+            self._known = wire.guarantees
+        return self._known
 
     def _identity(self, kind: str) -> tuple[S3Credentials | None, tuple[Any, ...]]:
         """The credentials, and everything that makes two clients of a kind differ."""
@@ -243,17 +275,24 @@ class S3Store(Store):
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         client = self._client or self.client()
         self._check(key)
-        if options.conditional:
-            option = "if_absent" if options.if_absent else "if_match"
-            raise self._unsupported("a write", option, "a lost answer could not be told from a refusal yet")
         attributes = writing.attributes(options, self._name)
         try:
+            if options.conditional:
+                return self._write_if(key, body, options, attributes)
             return writing.write(client, self.wire(), key, body, options, attributes)
         except NotFound as error:
             missing = self._missing(client, error)
+        if isinstance(missing, NotFound) and options.if_match is not None:
+            raise Conflict(f"there is no object {printable(key)!r} (any more)", store=self._name, key=key)
         if isinstance(missing, NotFound):
             raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
         raise missing
+
+    def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
+        known = self._guarantees()
+        if not (known.create if options.if_absent else known.replace_if):
+            raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
+        return writing.write_if(self.wire(), key, body, options, attributes, in_parts_too=known.complete)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
@@ -280,7 +319,7 @@ class S3Store(Store):
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
         if options.if_match is not None:
-            raise self._unsupported("a delete", "if_match", "no answer of the service could be trusted with it yet")
+            return [self._remove_if(key, options.if_match) for key in keys]
         client = self.client()
         removed: Removed = [self._refusal(key, options) for key in keys]
         together = [i for i, error in enumerate(removed) if error is None and _fits_a_batch(keys[i])]
@@ -296,6 +335,18 @@ class S3Store(Store):
         for index in {i for i, error in enumerate(removed) if error is None}.difference(together):
             removed[index] = direct.delete(self.wire(), keys[index])
         return removed
+
+    def _remove_if(self, key: str, etag: str) -> HoldfastError | None:
+        self._check(key)
+        if not self._guarantees().delete_if:
+            raise self._unsupported("a delete", "if_match", IGNORED)
+        try:
+            conditions.delete(self.wire(), key, etag)
+        except NotFound as error:
+            return self._missing(self.client(), error)
+        except HoldfastError as error:
+            return error
+        return None
 
     def _refusal(self, key: str, options: RemoveOptions) -> HoldfastError | None:
         """Why this key is not even asked for: it cannot be a key here, or must exist and does not."""
@@ -342,9 +393,10 @@ class S3Store(Store):
         return Location("s3", f"{self.endpoint or f'amazon/{self.region}'} as {who}", self.bucket, key)
 
 
-def _from_recipe(kind: type[S3Store], recipe: dict[str, Any], dropped: bool) -> S3Store:
+def _from_recipe(kind: type[S3Store], recipe: dict[str, Any], dropped: bool, known: Guarantees | None) -> S3Store:
     store = kind(**recipe)
     store._dropped = dropped
+    store._known = known
     return store
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape
 
 from ...blob import Buffer
-from ...errors import StoreError
-from .._obstore_errors import UploadGone
+from ...errors import HoldfastError, StoreError
 from .wire import Request, Wire
 
 
@@ -23,6 +23,14 @@ class Upload:
         self._id = document.fields.get("UploadId", "")
         if not self._id:
             raise StoreError("the service began an upload without naming it", store=wire.store, key=key)
+
+    def send_all(self, pieces: Iterable[bytes]) -> int:
+        """Send the pieces as parts, and return how many bytes they were."""
+        total = 0
+        for piece in pieces:
+            self.send(piece)
+            total += len(piece)
+        return total
 
     def send(self, data: bytes) -> None:
         """Send the next part: at least 5 MiB, unless it is the last."""
@@ -50,11 +58,9 @@ class Upload:
         return document.fields.get("ETag") or None
 
     def abort(self) -> None:
-        """Forget the parts; harmless when the upload is gone."""
-        try:
-            self._wire.call(Request("write", "DELETE", self._key, query={"uploadId": self._id}))
-        except UploadGone:
-            return
+        """Forget the parts, if the service is there to be told: whatever led here is the error to be shown."""
+        with contextlib.suppress(HoldfastError):
+            self._wire.attempt(Request("write", "DELETE", self._key, query={"uploadId": self._id}))
 
 
 def in_parts(chunks: Iterable[Buffer], size: int) -> Iterator[bytes]:

@@ -74,6 +74,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarantees:
+    """Which conditions the service honours; ``complete``: also where a multipart upload is completed."""
+
+    create: bool = True
+    replace_if: bool = True
+    delete_if: bool = True
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a bucket is: the ``url`` of the service, and whether the bucket is a part of its host name."""
 
@@ -117,6 +127,8 @@ class Wire:
         self.region = region
         self.timeouts = timeouts or Timeouts()
         self.policy = policy or Policy()
+        #: What the service was found to do with conditions (by probe.py), so that it is asked once.
+        self.guarantees: Guarantees | None = None
         self._credentials = credentials
         self._always = {"x-amz-request-payer": "requester"} if request_payer else {}
         self._connections = self._connect()

@@ -12,16 +12,17 @@ from typing import Any
 
 from ...blob import Buffer, body_bytes, body_chunks, body_size
 from ...engine import reserve
-from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError
+from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, Unsupported
 from ...store import HEAD
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, object_info
 from .._obstore_errors import UploadGone
 from . import direct
+from .conditions import ConditionalWrite, named_version
 from .direct import DirectClient
 from .uploads import Upload, in_parts
-from .wire import Wire
+from .wire import Request, Wire
 
 #: Bodies up to this size (bytes) go in one PUT, which is fastest up to here and can be tried again as a whole.
 ONE_PUT = 64 << 20
@@ -211,12 +212,9 @@ def _upload_directly(
 ) -> ObjectInfo:
     reserve(2 * part)
     upload = Upload(wire, key, direct.headers(named))
-    total = 0
     try:
-        for data in in_parts(chunks, part):
-            upload.send(data)
-            total += len(data)
-    except BaseException:
+        total = upload.send_all(in_parts(chunks, part))
+    except Exception:  # but not Ctrl-C, which waits for nothing
         upload.abort()
         raise
     try:
@@ -228,6 +226,40 @@ def _upload_directly(
         raise _last_answer_lost(wire.store, key, total, error) from error
     with _obstore.read_part(DirectClient(wire), key, key, HEAD) as blob:
         return blob.info
+
+
+def write_if(
+    wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None, *, in_parts_too: bool
+) -> ObjectInfo:
+    """The info of what was written under the options' condition: in one PUT, or in parts with the condition at the end.
+
+    ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
+    """
+    data, chunks, size = taken(body)
+    if data is None and not in_parts_too:
+        raise Unsupported(
+            "cannot do a write of so large a body with a condition: this service does not honour it where a multipart "
+            f"upload ends; give at most {ONE_PUT >> 20} MiB, as bytes or as a file",
+            store=wire.store,
+            key=key,
+        )
+    base = None if options.if_match is None else named_version(wire, key, options.if_match)
+    conditional = ConditionalWrite(wire, key, base)
+    headers = direct.headers(named) | conditional.history
+    if data is not None:
+        total, put = len(data), functools.partial(Request, "write", "PUT", key, body=data)
+        etag = conditional.perform(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
+    else:
+        part = part_size(options, size)
+        reserve(2 * part)
+        upload = Upload(wire, key, headers)
+        try:
+            total = upload.send_all(in_parts(chunks, part))
+            etag = conditional.perform(upload.complete)
+        except Exception:
+            upload.abort()
+            raise
+    return ObjectInfo(key, size=total, etag=etag, **options.attributes())  # type: ignore[arg-type]
 
 
 def _last_answer_lost(store: str, key: str, size: int, error: HoldfastError) -> Indeterminate:
