@@ -74,15 +74,17 @@ class _Probe:
         return True
 
     def _refuses_to_complete(self, condition: dict[str, str]) -> bool:
-        upload = Upload(self._wire, self._key, {})
+        upload = None
         try:
+            upload = Upload(self._wire, self._key, {})
             upload.send(b"probe")
             upload.complete(condition)
         except Conflict:
             return True
         except HoldfastError as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, AuthError):
                 raise
         finally:
-            upload.abort()
+            if upload is not None:
+                upload.abort()
         return False
