@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from holdfast.errors import (
+    AlreadyExists,
     AuthError,
     BucketNotFound,
     ConfigError,
@@ -277,6 +278,11 @@ def test_a_missing_bucket_is_never_a_missing_key(server):
         lambda: nowhere.get_range("key", 0, 4),
         lambda: nowhere.put("key", b"x"),
         lambda: nowhere.put("key", (bytes(MIB) for _ in range(10))),
+        lambda: nowhere.put("key/", b"x"),
+        lambda: nowhere.get("key/"),
+        lambda: nowhere.create("key", b"x"),
+        lambda: nowhere.replace_if("key", b"x", '"x"'),
+        lambda: nowhere.delete_if("key", '"x"'),
         lambda: nowhere.delete("key"),
         lambda: list(nowhere.list()),
         lambda: list(nowhere.list(delimiter="/")),
@@ -405,19 +411,30 @@ def test_removing_can_insist_on_existence(store):
     assert not store.exists("there")
 
 
-# ---------------------------------------------------------------------- conditions are the next release
-def test_conditions_that_are_not_exact_yet_raise_and_change_nothing(store):
-    etag = store.put("conditional", b"old").etag
-    assert not any(getattr(store.capabilities, name) for name in ("create", "replace_if", "delete_if"))
-    for call in (
-        lambda: store.create("conditional-new", b"new"),
-        lambda: store.replace_if("conditional", b"new", etag),
-        lambda: store.delete_if("conditional", etag),
-    ):
+# ---------------------------------------------------------------------- conditions
+@pytest.mark.parametrize("key", ["conditional", "conditional//"])
+def test_conditions_are_honoured_or_unsupported(store, key):
+    capabilities = store.probe()
+    assert capabilities.create
+    assert capabilities.replace_if
+    first = store.write(key, b"first", WriteOptions(if_absent=True, content_type="a/b", metadata={"name": "value"}))
+    head = store.head(key)
+    assert (head.etag, head.content_type, head.metadata) == (first.etag, "a/b", {"name": "value"})
+    with pytest.raises(AlreadyExists):
+        store.create(key, b"second")
+    second = store.replace_if(key, b"second", first.etag)
+    with pytest.raises(Conflict):
+        store.replace_if(key, b"third", first.etag)
+    assert store.get(key) == b"second"
+    if capabilities.delete_if:
+        with pytest.raises(Conflict):
+            store.delete_if(key, first.etag)
+        store.delete_if(key, second.etag)
+        assert not store.exists(key)
+    else:
         with pytest.raises(Unsupported):
-            call()
-    assert store.get("conditional") == b"old"
-    assert not store.exists("conditional-new")
+            store.delete_if(key, second.etag)
+        assert store.get(key) == b"second"
 
 
 # ---------------------------------------------------------------------- copies
