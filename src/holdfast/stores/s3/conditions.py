@@ -57,6 +57,11 @@ def bare(etag: str) -> str:
     return etag.strip('"')
 
 
+def quoted(etag: str | None) -> str | None:
+    """The ETag as a header has it: in documents some services leave its quotes out, or all of it (None)."""
+    return f'"{bare(etag)}"' if etag else None
+
+
 def _mark(etag: str | None) -> str:
     return NONE if etag is None else hashlib.blake2b(bare(etag).encode(), digest_size=5).hexdigest()
 
