@@ -520,9 +520,11 @@ def open_body(
     try:
         return call("read", key, client.get, path, wanted), True
     except RangeIgnored:
-        client.cuts = False
         del wanted["range"]
-    return call("read", key, client.get, path, wanted), False
+    result = call("read", key, client.get, path, wanted)
+    if result.meta["size"]:  # of an empty object the whole is all that can be sent
+        client.cuts = False
+    return result, False
 
 
 def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob:
