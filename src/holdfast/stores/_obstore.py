@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -131,8 +132,9 @@ class Client:
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
-        limit = Timeouts.size_class(size)
-        return self.plain if limit == Timeouts.CLASSES[0] and tries == 1 else self.variant(limit, tries)
+        if size <= Timeouts.CLASSES[0] and tries == 1:
+            return self.plain
+        return self.variant(Timeouts.size_class(size), tries)
 
     def variant(self, upload: int = 0, tries: int = 1, **config: Any) -> Any:
         """The engine's store under other settings, made once."""
@@ -243,11 +245,17 @@ def check_key(key: str, store: str, *, longest: int | None = None) -> None:
         raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=store)
 
 
+_DOTS = re.compile(r"(?:\A|/)\.\.?(?:/|\Z)")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
 def carries(key: str) -> bool:
     """Whether the engine carries this key as it is, if it can be encoded at all."""
     if key.startswith("/") or key.endswith("/") or "//" in key:
         return False
-    return not ("/./" in (framed := f"/{key}/") or "/../" in framed or any(ord(c) < 32 or ord(c) == 127 for c in key))
+    if (key.startswith(".") or "/." in key) and _DOTS.search(key):
+        return False
+    return key.isprintable() or not _CONTROL.search(key)
 
 
 def unencodable(key: str, longest: int | None) -> str | None:

@@ -379,7 +379,7 @@ class S3Store(Store):
 
     def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
         """The attributes of a new object as the engine wants them, or None."""
-        named = writing.attributes(options, self._name)
+        named = None if options is WRITE else writing.attributes(options, self._name)
         default = self.options.storage_class
         return {"Storage-Class": default, **(named or {})} if default else named
 
