@@ -34,10 +34,9 @@ import obstore.store
 from .. import engine
 from ..blob import Blob, Buffer, BytesBlob
 from ..errors import Conflict, HoldfastError, IntegrityError, InvalidKey, StoreError, Throttled
-from ..keys import printable
 from ..retry import Policy
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
-from ._obstore_errors import OutOfRange, RangeIgnored, translate
+from ._obstore_errors import OutOfRange, RangeIgnored, shown, translate
 
 Value = TypeVar("Value")
 Data = bytes  # where a method called bytes() hides the type
@@ -101,7 +100,7 @@ class Client:
     the place.
     """
 
-    __slots__ = ("_locked", "_make", "_variants", "bucket_exists", "cuts", "plain", "policy", "store", "timeouts")
+    __slots__ = ("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts")
 
     def __init__(
         self,
@@ -115,7 +114,6 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self.policy = policy or Policy()
         self.bucket_exists = False
-        self.cuts = True  # until a whole object comes where a range was asked for
         self._make = make
         self._variants: dict[Hashable, Any] = {}
         self._locked = threading.Lock()
@@ -242,7 +240,7 @@ def check_key(key: str, store: str, *, longest: int | None = None) -> None:
     if problem is None and not carries(key):
         problem = "a slash at either end, '//', '.', '..' or a control character would be lost"
     if problem is not None:
-        raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=store)
+        raise InvalidKey(f"cannot hold the key {shown(key[:200])!r}: {problem}", key=key, store=store)
 
 
 _DOTS = re.compile(r"(?:\A|/)\.\.?(?:/|\Z)")
@@ -328,7 +326,7 @@ def _fetch(client: Client, key: str, path: str) -> Blob:
 
 def short(client: Client, key: str, promised: int, received: int) -> IntegrityError:
     """The error for a body that ends before its time."""
-    message = f"{promised} bytes of {printable(key)!r} promised, {received} received"
+    message = f"{promised} bytes of {shown(key)!r} promised, {received} received"
     return IntegrityError(message, store=client.store, key=key)
 
 
@@ -376,7 +374,7 @@ class RemoteBlob(Blob):
     ``path`` is what the engine calls the key.
     """
 
-    __slots__ = ("_client", "_info", "_key", "_path", "_result", "_start", "_stop", "_whole")
+    __slots__ = ("_client", "_emulated", "_info", "_key", "_path", "_result", "_start", "_stop", "_whole")
 
     def __init__(self, client: Client, key: str, path: str, result: Any) -> None:
         self._client = client
@@ -386,13 +384,19 @@ class RemoteBlob(Blob):
         self._info: ObjectInfo | None = None
         self._start, self._stop = result.range
         self._whole = self._stop - self._start <= WHOLE
+        self._emulated = False
 
     def narrow(self, options: ReadOptions) -> RemoteBlob:
         """This blob of a whole object, cut to a range that the server could not cut."""
         self._start, self._stop, _ = slice(options.start, options.end).indices(self._stop)
         self._stop = max(self._start, self._stop)
         self._whole = False
+        self._emulated = True
         return self
+
+    @property
+    def emulated(self) -> bool:
+        return self._emulated
 
     @property
     def info(self) -> ObjectInfo:
@@ -491,7 +495,7 @@ class RemoteBlob(Blob):
         return int(result.range[0])
 
     def _replaced(self) -> Conflict:
-        message = f"{printable(self._key)!r} was replaced while it was being read: read it again"
+        message = f"{shown(self._key)!r} was replaced while it was being read: read it again"
         return Conflict(message, store=self._client.store, key=self._key)
 
     def _broken_for_good(self, wanted: int) -> StoreError:
@@ -529,10 +533,7 @@ def open_body(
         return call("read", key, client.get, path, wanted), True
     except RangeIgnored:
         del wanted["range"]
-    result = call("read", key, client.get, path, wanted)
-    if result.meta["size"]:  # of an empty object the whole is all that can be sent
-        client.cuts = False
-    return result, False
+    return call("read", key, client.get, path, wanted), False
 
 
 def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob:

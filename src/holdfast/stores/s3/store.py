@@ -141,7 +141,7 @@ class S3Store(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What S3 does; ``ranges`` turns False when this server has answered one with a whole object.
+        """What S3 does.
 
         ``create``, ``replace_if`` and ``delete_if`` turn False where a service other than Amazon's was asked for them
         (see ``probe``) and does not honour them.
@@ -153,7 +153,7 @@ class S3Store(Store):
             delete_if=known.delete_if,
             listing=True,
             sorted=True,
-            ranges=self._client is None or self._client.cuts,
+            ranges=True,
             metadata=True,
             copy=True,
             atomic_write=True,
