@@ -91,6 +91,15 @@ def pool_manager(url: str, **options: Any) -> urllib3.PoolManager:
     return urllib3.ProxyManager(where._replace(auth=None).url, **options)
 
 
+def pool(url: str, **options: Any) -> urllib3.HTTPConnectionPool:
+    """The connections that requests to the host of this URL take, as by ``pool_manager``.
+
+    Requests name their target as servers read it, byte for byte; but to a proxy that they go through in the clear
+    (``proxy`` is not None then), by the whole URL.
+    """
+    return pool_manager(url, **options).connection_from_url(url)
+
+
 def _proxy(url: str) -> str | None:
     """The proxy for the scheme of this URL, whatever NO_PROXY says."""
     import urllib.request

@@ -145,7 +145,11 @@ class BucketStore(Store):
         try:
             if options.conditional:
                 return self._write_if(client, key, body, options, named)
-            return writing.write(client, key, body, options, named)
+            data, chunks, size = writing.taken(body)
+            if data is None:
+                return writing._upload(client, key, chunks, writing.part_size(options, size), named, None)
+            etag = writing._put(client, key, data, named, None)
+            return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
         except NotFound as error:
             missing = self._missing(client, error)
         if isinstance(missing, NotFound):

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -131,8 +132,9 @@ class Client:
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
-        limit = Timeouts.size_class(size)
-        return self.plain if limit == Timeouts.CLASSES[0] and tries == 1 else self.variant(limit, tries)
+        if size <= Timeouts.CLASSES[0] and tries == 1:
+            return self.plain
+        return self.variant(Timeouts.size_class(size), tries)
 
     def variant(self, upload: int = 0, tries: int = 1, **config: Any) -> Any:
         """The engine's store under other settings, made once."""
@@ -141,6 +143,10 @@ class Client:
             if kind not in self._variants:
                 self._variants[kind] = self._make(self.timeouts.options(upload), tries, **config)
             return self._variants[kind]
+
+    def get(self, path: str, options: Mapping[str, Any]) -> Any:
+        """The engine's answer to a read: one request, not translated."""
+        return get(self.plain, path, options=options)
 
     def attempt(self, doing: str, key: str | None, function: Callable[..., Value], *args: Any) -> Value:
         """What one call of the engine returns; its failure as one of Holdfast's errors."""
@@ -182,19 +188,19 @@ class Client:
 
 # ---------------------------------------------------------------------- clients are shared, and end with a fork
 _POOL_SIZE = 32
-_pool: OrderedDict[Hashable, Client] = OrderedDict()
+_pool: OrderedDict[Hashable, Any] = OrderedDict()
 _pool_lock = threading.Lock()
 _used = False
 _forked = False
 
 
-def pooled(identity: Hashable, make: Callable[[], Client]) -> Client:
+def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
     """The client of this identity, made if need be: at most 32 are kept, the least recently asked for go first.
 
     The identity holds everything that makes two clients differ, their credentials included.
     """
     with _pool_lock:
-        client = _pool.get(identity)
+        client: Value | None = _pool.get(identity)
         if client is None:
             client = _pool[identity] = make()
             while len(_pool) > _POOL_SIZE:
@@ -232,25 +238,35 @@ if hasattr(os, "register_at_fork"):
 # ---------------------------------------------------------------------- keys
 def check_key(key: str, store: str, *, longest: int | None = None) -> None:
     """Raise InvalidKey for a key that the engine would refuse or, worse, store under another name."""
-    problem = None
-    if key.startswith("/") or key.endswith("/"):
-        problem = "a slash at its start or end would be lost"
-    elif "//" in key:
-        problem = "it has an empty part ('//')"
-    elif "/./" in (framed := f"/{key}/") or "/../" in framed:
-        problem = "it has a part '.' or '..'"
-    elif any(ord(c) < 32 or ord(c) == 127 for c in key):
-        problem = "it has a control character"
-    else:
-        try:
-            size = len(key.encode())
-        except UnicodeEncodeError:
-            problem = "it does not encode to UTF-8"
-        else:
-            if longest is not None and size > longest:
-                problem = f"it has {size} bytes in UTF-8, and at most {longest} are possible"
+    problem = unencodable(key, longest)
+    if problem is None and not carries(key):
+        problem = "a slash at either end, '//', '.', '..' or a control character would be lost"
     if problem is not None:
         raise InvalidKey(f"cannot hold the key {shown(key[:200])!r}: {problem}", key=key, store=store)
+
+
+_DOTS = re.compile(r"(?:\A|/)\.\.?(?:/|\Z)")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+def carries(key: str) -> bool:
+    """Whether the engine carries this key as it is, if it can be encoded at all."""
+    if key.startswith("/") or key.endswith("/") or "//" in key:
+        return False
+    if (key.startswith(".") or "/." in key) and _DOTS.search(key):
+        return False
+    return key.isprintable() or not _CONTROL.search(key)
+
+
+def unencodable(key: str, longest: int | None) -> str | None:
+    """Why the key cannot be sent at all: no UTF-8, or more bytes of it than ``longest``; None if it can."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "it does not encode to UTF-8"
+    if longest is not None and size > longest:
+        return f"it has {size} bytes in UTF-8, and at most {longest} are possible"
+    return None
 
 
 # ---------------------------------------------------------------------- bodies
@@ -524,11 +540,11 @@ def open_body(
         wanted["range"] = {"offset": start}
     exact = True
     try:
-        result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
+        result = call("read", key, client.get, path, wanted)
     except RangeIgnored:
         exact = False
         del wanted["range"]
-        result = call("read", key, functools.partial(get, client.plain, path, options=wanted))
+        result = call("read", key, client.get, path, wanted)
     # If-Match never holds for a weak ETag, by the rules of HTTP: that one is compared here.
     if weak and result.meta["e_tag"] != options.if_match:
         raise other_version(key, client.store)

@@ -52,6 +52,10 @@ class MissingHeader(Unsupported):
     """The answer lacks what the engine needs to read an object: its length, or (Google, Azure) its ETag."""
 
 
+class BadRequest(StoreError):
+    """The service answered 400 without a reason, as to a HEAD it must: perhaps it was the wrong region."""
+
+
 class Forbidden(AuthError):
     """The service answered 403."""
 
@@ -133,6 +137,7 @@ _CURES: dict[str, str] = {
     "LeaseIdMissing": "somebody holds a lease on it",
 }
 _LOGIN = "credential provider: "
+_BUCKET_CURE = "create it (create=True does, where the store has that option), or correct its name or the endpoint"
 #: What the engine's text says deep inside when there was no answer at all.
 _UNREACHABLE = {
     "Connection refused": "the connection was refused",
@@ -259,7 +264,7 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if missing and key is not None:
         return NotFound, f"no object {shown(key)!r}"
     if missing or kind is BucketNotFound:
-        return BucketNotFound, "no such bucket: create it, or correct its name or the endpoint"
+        return BucketNotFound, f"no such bucket: {_BUCKET_CURE}"
     if kind is AuthError:
         return Forbidden if answer.status == 403 else AuthError, f"{what}: {answer.detail}; {_auth_cure(answer)}"
     if kind is ConfigError or "Received redirect" in answer.text:
@@ -290,8 +295,11 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     reason = next((reason for words, reason in _UNREACHABLE.items() if words in answer.text), None)
     if reason is not None:
         return StoreError, f"{what}: {reason}; is the endpoint the right one, and can it be reached from here?"
-    unclear = not answer.status and not answer.interrupted
-    return Unclear if unclear else StoreError, f"{what}: {answer.detail or type(error).__name__}"
+    if answer.status == 400 and not answer.code:
+        kind = BadRequest
+    else:
+        kind = StoreError if answer.status or answer.interrupted else Unclear
+    return kind, f"{what}: {answer.detail or type(error).__name__}"
 
 
 def _auth_cure(answer: Answer) -> str:

@@ -12,12 +12,18 @@ from typing import Any
 
 from ...blob import Buffer, body_bytes, body_chunks, body_size
 from ...engine import reserve
-from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError
-from ...store import HEAD
+from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, Unsupported
+from ...keys import printable
+from ...store import HEAD, WRITE
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, object_info
 from .._obstore_errors import UploadGone
+from . import direct
+from .conditions import ConditionalWrite, named_version
+from .direct import DirectClient
+from .uploads import Upload, in_parts
+from .wire import Request, Wire
 
 #: Bodies up to this size (bytes) go in one PUT, which is fastest up to here and can be tried again as a whole.
 ONE_PUT = 64 << 20
@@ -71,28 +77,65 @@ def _header(name: str, value: Any, store: str) -> str:
     return value
 
 
-def write(client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None) -> ObjectInfo:
+def write(
+    client: Client, wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
+) -> ObjectInfo:
     """The info of what was written: in one PUT what is small or in memory, else as a multipart upload.
 
     An iterator is consumed once. It goes in one PUT, which may be repeated, if it ends within 8 MiB; larger ones
     and files of more than 64 MiB go in parts. A failed upload is aborted; a process that is killed leaves its parts
-    behind, invisible, until a lifecycle rule of the bucket removes them.
+    behind, invisible, until somebody lists and aborts them. Keys that the engine would alter, and any key with an ACL,
+    which it cannot send, go over the wire, their parts one after the other.
     """
+    # Most bodies are small bytes: for them nothing is asked that they answer by themselves.
+    data, chunks, size = (body, iter(()), None) if type(body) is bytes and len(body) <= ONE_PUT else taken(body)
+    by_engine = _obstore.carries(key) and wire.options.acl is None
+    tags = dict(wire.options.tags) if wire.options.tags else None
+    if data is not None:
+        etag = _put(client, key, data, named, tags) if by_engine else direct.put(wire, key, data, named)
+        given: dict[str, Any] = {} if options is WRITE else options.attributes()
+        info = ObjectInfo(key, size=len(data), etag=etag, **given)
+    elif by_engine:
+        info = _upload(client, key, chunks, part_size(options, size), named, tags)
+    else:
+        info = _upload_directly(wire, key, chunks, part_size(options, size), named)
+    see_encryption(wire, key)
+    return info
+
+
+def see_encryption(wire: Wire, key: str) -> None:
+    """Look, once for all equal stores, whether what was written is encrypted as asked for; Unsupported if not."""
+    if wire.options.encryption is None or wire.encrypts:
+        return
+    if not wire.options.honoured(wire.call(Request("read", "HEAD", key)).headers):
+        raise Unsupported(
+            f"cannot write with encryption={wire.options.encryption!r}: this service ignores it. What was written to "
+            f"{printable(key)!r} lies there in clear: delete it if it must not",
+            store=wire.store,
+            key=key,
+        )
+    wire.encrypts = True
+
+
+def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
+    """A body for one request, or else (None) the chunks of one that is too large for it, and their size if known."""
     size = body_size(body)
     if isinstance(body, os.PathLike) and not stat.S_ISREG(os.stat(body).st_mode):
         size = None  # a pipe or device says 0 and may hold anything
-    if size is not None and size <= ONE_PUT:
-        data = _owned(body)
-    elif size is not None:
-        return _upload(client, key, _exactly(size, body_chunks(body, PART)), size, options, named)
-    else:
-        chunks = (_owned(chunk) for chunk in body_chunks(body))
-        first = list(_up_to(COLLECT, chunks))
-        if sum(map(len, first)) >= COLLECT:
-            return _upload(client, key, itertools.chain(first, chunks), None, options, named)
-        data = b"".join(first)
-    etag = _put(client, key, data, named)
-    return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+    if size is not None:
+        if size <= ONE_PUT:
+            return _owned(body), iter(()), size
+        return None, _exactly(size, body_chunks(body, PART)), size
+    chunks = (_owned(chunk) for chunk in body_chunks(body))
+    first = list(_up_to(COLLECT, chunks))
+    if sum(map(len, first)) >= COLLECT:
+        return None, itertools.chain(first, chunks), None
+    return b"".join(first), iter(()), None
+
+
+def part_size(options: WriteOptions, size: int | None) -> int:
+    """How large (bytes) the parts of an upload are."""
+    return max(options.part_size or PART, SMALLEST_PART, -(-(size or 0) // MOST_PARTS))
 
 
 def _owned(body: Any) -> bytes:
@@ -107,8 +150,10 @@ def _owned(body: Any) -> bytes:
     return bytes(body_bytes(body))
 
 
-def _put(client: Client, key: str, data: bytes, named: dict[str, str] | None) -> str | None:
-    send = functools.partial(_obstore.put, attributes=named, use_multipart=False)
+def _put(
+    client: Client, key: str, data: bytes, named: dict[str, str] | None, tags: dict[str, str] | None
+) -> str | None:
+    send = functools.partial(_obstore.put, attributes=named, tags=tags, use_multipart=False)
     answer = client.call("write", key, send, client.upload(len(data)), key, data)
     return answer["e_tag"] or None
 
@@ -155,15 +200,14 @@ def _upload(
     client: Client,
     key: str,
     chunks: Iterator[bytes],
-    size: int | None,
-    options: WriteOptions,
+    part: int,
     named: dict[str, str] | None,
+    tags: dict[str, str] | None,
 ) -> ObjectInfo:
-    part = max(options.part_size or PART, SMALLEST_PART, -(-(size or 0) // MOST_PARTS))
     reserve(part * (CONCURRENCY + 1))
     watched = _Watched(chunks)
     send = functools.partial(
-        _obstore.put, attributes=named, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
+        _obstore.put, attributes=named, tags=tags, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
     )
     try:
         client.attempt("write", key, send, client.upload(part, tries=PART_TRIES), key, iter(watched))
@@ -172,13 +216,7 @@ def _upload(
             raise watched.error from None
         if isinstance(error, UploadGone):
             # Completing is not idempotent: its second try finds no upload, because the first one has completed it.
-            raise Indeterminate(
-                f"the answer to the last request of the upload of {key!r} was lost: look whether it holds "
-                f"{watched.total} bytes now, or write it again",
-                store=client.store,
-                key=key,
-                cause=error,
-            ) from error
+            raise _last_answer_lost(client.store, key, watched.total, error) from error
         error.retryable = False
         raise
     head, _ = _obstore.open_body(client, key, key, HEAD)
@@ -191,3 +229,69 @@ def _upload(
             key=key,
         )
     return info
+
+
+def _upload_directly(
+    wire: Wire, key: str, chunks: Iterator[bytes], part: int, named: dict[str, str] | None
+) -> ObjectInfo:
+    reserve(2 * part)
+    upload = Upload(wire, key, direct.headers(named))
+    try:
+        total = upload.send_all(in_parts(chunks, part))
+    except Exception:  # but not Ctrl-C, which waits for nothing
+        upload.abort()
+        raise
+    try:
+        upload.complete()
+    except HoldfastError as error:
+        if not error.retryable:
+            upload.abort()
+            raise
+        raise _last_answer_lost(wire.store, key, total, error) from error
+    with _obstore.read_part(DirectClient(wire), key, key, HEAD) as blob:
+        return blob.info
+
+
+def write_if(
+    wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None, *, in_parts_too: bool
+) -> ObjectInfo:
+    """The info of what was written under the options' condition, in one PUT or in parts that it ends.
+
+    ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
+    """
+    data, chunks, size = taken(body)
+    if data is None and not in_parts_too:
+        raise Unsupported(
+            "cannot do a write of so large a body with a condition: this service does not honour it where a multipart "
+            f"upload ends; give at most {ONE_PUT >> 20} MiB, as bytes or as a file",
+            store=wire.store,
+            key=key,
+        )
+    base = None if options.if_match is None else named_version(wire, key, options.if_match)
+    conditional = ConditionalWrite(wire, key, base)
+    headers = direct.headers(named) | conditional.history
+    if data is not None:
+        total, put = len(data), functools.partial(Request, "write", "PUT", key, body=data)
+        etag = conditional.perform(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
+    else:
+        part = part_size(options, size)
+        reserve(2 * part)
+        upload = Upload(wire, key, headers)
+        try:
+            total = upload.send_all(in_parts(chunks, part))
+            etag = conditional.perform(upload.complete)
+        except Exception:
+            upload.abort()
+            raise
+    see_encryption(wire, key)
+    return ObjectInfo(key, size=total, etag=etag, **options.attributes())  # type: ignore[arg-type]
+
+
+def _last_answer_lost(store: str, key: str, size: int, error: HoldfastError) -> Indeterminate:
+    return Indeterminate(
+        f"the answer to the last request of the upload of {key!r} was lost: look whether it holds "
+        f"{size} bytes now, or write it again",
+        store=store,
+        key=key,
+        cause=error,
+    )

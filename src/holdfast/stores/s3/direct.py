@@ -1,0 +1,136 @@
+"""Objects over the wire, under any key: reads that resume as the engine's do, one-request writes, copies, deletes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import urllib3
+
+from ...blob import Buffer
+from ...errors import HoldfastError, NotFound, Unsupported
+from .. import _obstore
+from .._obstore import Client
+from .._obstore_errors import RangeIgnored
+from .wire import Request, Wire
+
+METADATA = "x-amz-meta-"
+#: What the engine calls the attributes, and what they are called on the wire.
+HEADERS = {name: name.lower() for name in _obstore.ATTRIBUTE_FIELDS} | {"Storage-Class": "x-amz-storage-class"}
+_NAMES = {header: name for name, header in HEADERS.items()}
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def headers(named: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers that give an object these attributes, which are named as the engine names them."""
+    return {HEADERS.get(name, METADATA + name): value for name, value in (named or {}).items()}
+
+
+class Body(bytes):
+    """A body in one piece, in the manner of the engine's."""
+
+    __slots__ = ()
+
+    def to_bytes(self) -> Buffer:
+        """The body itself."""
+        return self
+
+
+class Opened:
+    """The opened answer to a read, in the manner of the engine's: ``meta``, ``attributes``, ``range``, the body."""
+
+    __slots__ = ("_request", "_response", "_wire", "attributes", "etag", "meta", "range", "size")
+
+    def __init__(self, wire: Wire, request: Request, response: urllib3.BaseHTTPResponse) -> None:
+        self._wire = wire
+        self._request = request
+        self._response = response
+        said = response.headers
+        if "content-length" not in said:
+            raise Unsupported(
+                f"could not {request.doing} {request.key!r}: the server does not say how long the object is "
+                "(no Content-Length)",
+                store=wire.store,
+                key=request.key,
+            )
+        length = int(said["content-length"])
+        part = _CONTENT_RANGE.fullmatch(said.get("content-range", ""))
+        self.range = (int(part[1]), int(part[2]) + 1) if part else (0, length)
+        changed = said.get("last-modified")
+        self.size = int(part[3]) if part else length
+        self.etag = said.get("etag") or None
+        self.meta = {
+            "size": self.size,
+            "e_tag": self.etag,
+            "last_modified": parsedate_to_datetime(changed) if changed else datetime.fromtimestamp(0, UTC),
+        }
+        self.attributes = {_NAMES[n.lower()]: v for n, v in said.items() if n.lower() in _NAMES}
+        self.attributes |= {
+            n.lower().removeprefix(METADATA): v for n, v in said.items() if n.lower().startswith(METADATA)
+        }
+
+    def bytes(self) -> Body:
+        """The whole body."""
+        return Body(b"".join(self.stream(_obstore.PIECE)))
+
+    def stream(self, size: int) -> Iterator[bytes]:  # type: ignore[valid-type]  # bytes() hides the type
+        """The body in pieces of up to so many bytes; errors are Holdfast's."""
+        while piece := self._piece(size):
+            yield piece
+        self._response.release_conn()
+
+    def _piece(self, size: int) -> Any:
+        try:
+            return self._response.read(size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            caught = error
+        raise self._wire.broken(self._request, caught)
+
+
+class DirectClient(Client):
+    """A Client whose reads go over the wire, so that its blobs carry any key."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire.store, lambda *_: wire, timeouts=wire.timeouts, policy=wire.policy)
+        self.wire = wire
+
+    def get(self, path: str, options: Mapping[str, Any]) -> Opened:
+        wanted: dict[str, str] = {}
+        if "if_match" in options:
+            wanted["if-match"] = options["if_match"]
+        match options.get("range"):
+            case {"suffix": count}:
+                wanted["range"] = f"bytes=-{count}"
+            case {"offset": start}:
+                wanted["range"] = f"bytes={start}-"
+            case (start, end):
+                wanted["range"] = f"bytes={start}-{end - 1}"
+        request = Request("read", "HEAD" if options.get("head") else "GET", path, headers=wanted)
+        response = self.wire.open(request)
+        if "range" in wanted and response.status != 206:
+            response.close()
+            raise RangeIgnored("the server does not answer ranges", store=self.store, key=path)
+        if request.method == "HEAD":
+            response.drain_conn()  # there is no body, and only so the connection learns that it is free
+        return Opened(self.wire, request, response)
+
+
+def put(wire: Wire, key: str, data: bytes, named: Mapping[str, str] | None) -> str | None:
+    """The ETag of what was written in one request, which is repeated as the policy allows."""
+    return wire.call(Request("write", "PUT", key, headers=headers(named), body=data)).etag
+
+
+def delete(wire: Wire, key: str) -> HoldfastError | None:
+    """None once there is no such object, or else the error."""
+    try:
+        wire.call(Request("delete", "DELETE", key))
+    except NotFound:
+        return None
+    except HoldfastError as error:
+        return error
+    return None

@@ -1,0 +1,362 @@
+"""Conditional writes and deletes of S3Store: three outcomes, whatever becomes of the answers."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import random
+import threading
+
+import pytest
+
+from holdfast.engine import Engine
+from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unsupported
+from holdfast.types import WriteOptions
+from tests.stores.conditional_s3 import LOST_AS_500, LOST_BY_RESET, REFUSED, ConditionalS3, Stored
+from tests.stores.s3_stores import open_store, quick
+from tests.stores.scripted import Answer, Scripted
+
+MIB = 1 << 20
+LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: as an iterator it goes in parts
+
+
+@pytest.fixture
+def server():
+    with ConditionalS3() as server:
+        yield server
+
+
+@pytest.fixture
+def store(server):
+    store = open_store(server, "bucket")
+    store.probe()
+    server.requests.clear()
+    return store
+
+
+def on(method, *faults):
+    """The faults for the first requests with this method."""
+    left = list(faults)
+    return lambda request: left.pop(0) if left and request.method == method else None
+
+
+LOST = [LOST_AS_500, LOST_BY_RESET]
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_create_whose_answer_was_lost_is_done(server, store, fault):
+    server.fault = on("PUT", fault)
+    info = store.create("key", b"mine")
+    assert server.objects["key"].body == b"mine"
+    assert info.etag == server.objects["key"].etag
+    assert server.count("PUT") == 1
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_replacement_whose_answer_was_lost_is_done(server, store, fault):
+    first = store.create("key", b"first")
+    server.fault = on("PUT", fault)
+    second = store.replace_if("key", b"second", first.etag)
+    assert server.objects["key"].body == b"second"
+    assert second.etag == server.objects["key"].etag
+    assert server.count("PUT") == 2
+
+
+def test_what_did_not_land_is_sent_again(server, store):
+    server.fault = on("PUT", REFUSED, REFUSED)
+    first = store.create("key", b"first")
+    server.fault = on("PUT", REFUSED, REFUSED)
+    store.replace_if("key", b"second", first.etag)
+    assert server.objects["key"].body == b"second"
+    server.fault = on("DELETE", REFUSED)
+    store.delete_if("key", store.head("key").etag)
+    assert not server.objects
+
+
+def test_a_refusal_is_believed_at_once(server, store):
+    old = store.create("key", b"old")
+    server.objects["key"] = Stored(b"other")
+    server.requests.clear()
+    with pytest.raises(AlreadyExists):
+        store.create("key", b"mine")
+    assert server.count("PUT") == 1
+    for call in (lambda: store.replace_if("key", b"mine", old.etag), lambda: store.delete_if("key", old.etag)):
+        with pytest.raises(Conflict):
+            call()
+    del server.objects["key"]
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"mine", old.etag)
+    with pytest.raises(NotFound):
+        store.delete_if("key", old.etag)
+    assert server.count("PUT") == 1
+    assert server.count("DELETE") == 0
+
+
+def test_a_refusal_that_comes_after_the_look_is_one_too(server, store):
+    old = store.create("key", b"old")
+
+    def overtaken(request):
+        if request.method in {"PUT", "DELETE"}:
+            server.objects["key"] = Stored(b"other")
+
+    server.fault = overtaken
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"mine", old.etag)
+    other = Stored(b"older")
+    server.objects["key"] = other
+    with pytest.raises(Conflict):
+        store.delete_if("key", other.etag)
+    assert server.objects["key"].body == b"other"
+
+
+def test_a_write_that_others_have_replaced_before_it_was_known_is_done(server, store):
+    first = store.create("key", b"first")
+    other = open_store(server, "bucket")
+    done = []
+
+    def replaced(request):
+        if request.method == "PUT" and not done:
+            done.append(request)
+            server.fault = lambda request: None
+            other.replace_if("key", b"third", server.objects["key"].etag)
+
+    server.fault, server.after = on("PUT", LOST_AS_500), replaced
+    info = store.replace_if("key", b"second", first.etag)
+    assert server.objects["key"].body == b"third"
+    assert info.etag.startswith('"replaced-')
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"fourth", info.etag)
+
+
+def test_after_a_lost_answer_a_history_without_us_is_a_refusal(server, store):
+    first = store.create("key", b"first")
+    other = open_store(server, "bucket")
+    done = []
+
+    def overtaken(request):
+        if request.method == "PUT" and not done:
+            done.append(request)
+            other.replace_if("key", b"theirs", first.etag)
+            return REFUSED
+        return None
+
+    server.fault = overtaken
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"mine", first.etag)
+    assert server.objects["key"].body == b"theirs"
+
+
+@pytest.mark.parametrize(
+    "now", [Stored(b"plain"), Stored(b"x", {"x-amz-meta-holdfasthistory": "abc-0123456789"}), None]
+)
+def test_what_cannot_be_known_is_indeterminate(server, store, now):
+    first = store.create("key", b"first")
+
+    def overwritten(request):
+        if request.method == "PUT":
+            server.objects.pop("key")
+            if now is not None:
+                server.objects["key"] = now
+
+    server.fault, server.after = on("PUT", LOST_AS_500), overwritten
+    with pytest.raises(Indeterminate) as caught:
+        store.replace_if("key", b"second", first.etag)
+    assert caught.value.key == "key"
+    assert not caught.value.retryable
+    if now is not None:
+        server.objects.pop("key")
+        server.fault = on("PUT", LOST_AS_500)
+        with pytest.raises(Indeterminate):
+            store.create("key", b"second")
+
+
+def test_the_same_bytes_without_our_history_are_not_our_version(server, store):
+    first = store.create("key", b"first")
+
+    def rewritten(request):
+        if request.method == "PUT":
+            server.objects["key"] = Stored(b"first")  # an unconditional write of the old bytes, over ours
+
+    server.fault, server.after = on("PUT", LOST_AS_500), rewritten
+    with pytest.raises(Indeterminate):
+        store.replace_if("key", b"second", first.etag)
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_delete_whose_answer_was_lost_is_indeterminate(server, store, fault):
+    first = store.create("key", b"first")
+    server.fault = on("DELETE", fault)
+    with pytest.raises(Indeterminate, match="look whether"):
+        store.delete_if("key", first.etag)
+    assert not server.objects
+
+
+def test_a_service_that_never_answers_ends_in_indeterminate(server, store):
+    server.fault = lambda request: REFUSED if request.method == "PUT" else None
+    with pytest.raises(Indeterminate):
+        store.create("key", b"mine")
+    assert server.count("PUT") == 7
+
+
+@pytest.mark.parametrize("fault", [None, *LOST])
+def test_a_large_body_carries_its_condition_where_the_upload_ends(server, store, fault):
+    def completing(fault):
+        return lambda request: fault if request.method == "POST" and request.body and not done.append(1) else None
+
+    done = []
+    chunks = [LARGE[:MIB], LARGE[MIB:]]
+    server.fault = completing(fault)
+    info = store.write("key", iter(chunks), WriteOptions(if_absent=True, part_size=5 * MIB, metadata={"a": "b"}))
+    assert server.objects["key"].body == LARGE
+    assert (info.etag, info.size) == (server.objects["key"].etag, len(LARGE))
+    assert store.head("key").metadata == {"a": "b"}
+    server.fault = lambda request: None
+    with pytest.raises(AlreadyExists):
+        store.create("key", iter(chunks))
+    server.fault = completing(fault)
+    store.replace_if("key", iter([*chunks, b"more"]), info.etag)
+    assert server.objects["key"].body == LARGE + b"more"
+    with pytest.raises(Conflict):
+        store.replace_if("key", iter(chunks), info.etag)
+    assert not server.uploads
+
+
+def test_a_counter_never_loses_an_acknowledged_increment(server, soak):
+    writers, turns = 6, 40
+    dice = random.Random(7)
+    lock = threading.Lock()
+
+    def sometimes(request):
+        if request.method != "PUT":
+            return None
+        with lock:
+            return {0: LOST_AS_500, 1: LOST_BY_RESET, 2: REFUSED}.get(dice.randrange(15))
+
+    policy = quick(capacity=10**6)
+    store = open_store(server, "bucket", retry=policy)
+    store.create("counter", b"0")
+    server.fault = sometimes
+    serial = itertools.count()
+
+    def work(_):
+        acknowledged = unknown = 0
+        while acknowledged + unknown < turns:
+            with store.read("counter") as blob:
+                etag, value = blob.info.etag, int(blob.bytes().split()[0])
+            try:
+                store.replace_if("counter", b"%d %d" % (value + 1, next(serial)), etag)
+            except Conflict:
+                continue
+            except Indeterminate:
+                unknown += 1
+            else:
+                acknowledged += 1
+        return acknowledged, unknown
+
+    with Engine() as engine:
+        results = [outcome.value for outcome in engine.run(work, range(writers), threads=writers)]
+    acknowledged, unknown = (sum(column) for column in zip(*results, strict=True))
+    assert acknowledged + unknown == writers * turns
+    assert acknowledged <= int(server.objects["counter"].body.split()[0]) <= acknowledged + unknown
+    assert unknown < writers * turns // 4
+
+
+def test_the_history_is_bounded_and_hidden(server, store):
+    etag = store.create("key", b"0").etag
+    for number in range(1, 20):
+        etag = store.replace_if("key", b"%d" % number, etag).etag
+    [history] = server.objects["key"].metadata.values()
+    assert len(history.split(",")) == 16
+    assert len(history) < 500
+    assert store.head("key").metadata == {}
+
+
+# ---------------------------------------------------------------------- services that ignore conditions
+def test_the_probe_leaves_nothing_and_asks_once(server):
+    store = open_store(server, "bucket", retry=None)
+    capabilities = store.probe()
+    assert capabilities.create
+    assert capabilities.replace_if
+    assert capabilities.delete_if
+    assert not server.objects
+    assert not server.uploads
+    server.requests.clear()
+    open_store(server, "bucket", retry=None).create("key", b"x")
+    pickle.loads(pickle.dumps(store)).probe()
+    assert len(server.requests) == 1
+
+
+def without(*ignored):
+    """A request as a service sees it that does not know these conditions."""
+
+    def strip(request):
+        for method, header in ignored:
+            if request.method == method:
+                request.headers.pop(header, None)
+
+    return strip
+
+
+@pytest.mark.parametrize(
+    ("ignored", "lacking"),
+    [
+        ([("PUT", "if-none-match")], {"create"}),
+        ([("PUT", "if-match")], {"replace_if"}),
+        ([("DELETE", "if-match")], {"delete_if"}),
+        (
+            [("PUT", "if-match"), ("PUT", "if-none-match"), ("DELETE", "if-match")],
+            {"create", "replace_if", "delete_if"},
+        ),
+    ],
+)
+def test_what_a_service_ignores_is_unsupported_and_changes_nothing(server, ignored, lacking):
+    server.fault = without(*ignored)
+    store = open_store(server, "bucket")
+    server.objects["key"] = Stored(b"old")
+    calls = {
+        "create": (AlreadyExists, lambda: store.create("key", b"new")),
+        "replace_if": (Conflict, lambda: store.replace_if("key", b"new", '"other"')),
+        "delete_if": (Conflict, lambda: store.delete_if("key", '"other"')),
+    }
+    for name, (error, call) in calls.items():
+        with pytest.raises(Unsupported if name in lacking else error):
+            call()
+        assert getattr(store.capabilities, name) == (name not in lacking)
+    assert {key: stored.body for key, stored in server.objects.items()} == {"key": b"old"}
+
+
+def test_large_bodies_are_unsupported_where_the_end_of_an_upload_ignores_conditions(server):
+    server.fault = without(("POST", "if-match"), ("POST", "if-none-match"))
+    store = open_store(server, "bucket")
+    with pytest.raises(Unsupported, match="multipart"):
+        store.create("key", iter([LARGE]))
+    assert store.create("key", b"small").size == 5
+    assert store.create("other", LARGE).size == len(LARGE)
+    assert sorted(server.objects) == ["key", "other"]
+    assert not server.uploads
+
+
+@pytest.mark.server
+def test_rclone_is_found_out(rclone_s3):
+    store = open_store(rclone_s3)
+    store.put("key", b"old")
+    etag = store.head("key").etag
+    for call in (
+        lambda: store.create("key", b"new"),
+        lambda: store.replace_if("key", b"new", '"other"'),
+        lambda: store.delete_if("key", '"other"'),
+        lambda: store.delete_if("key", etag),
+    ):
+        with pytest.raises(Unsupported, match="does not honour"):
+            call()
+    assert store.get("key") == b"old"
+    assert [row.key for row in store.list()] == ["key"]
+
+
+def test_who_may_not_probe_is_not_told_that_it_is_unsafe():
+    def answer(request):
+        return Answer(403) if "holdfast-probe" in request.target else Answer(200, headers={"ETag": '"x"'})
+
+    with Scripted(answer) as server:
+        server.region, server.access_key, server.secret_key = "us-east-1", "AK", "SK"
+        assert open_store(server, "bucket").create("key", b"x").etag == '"x"'
