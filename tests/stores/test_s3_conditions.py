@@ -12,7 +12,8 @@ import pytest
 from holdfast.engine import Engine
 from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unsupported
 from holdfast.types import WriteOptions
-from tests.stores.conditional_s3 import LOST_AS_500, LOST_BY_RESET, REFUSED, ConditionalS3, Stored
+from tests.servers.faults import LOST_AS_500, LOST_BY_RESET, REFUSED
+from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store, quick
 from tests.stores.scripted import Answer, Scripted
 
@@ -22,7 +23,7 @@ LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: as an iterator it goes in parts
 
 @pytest.fixture
 def server():
-    with ConditionalS3() as server:
+    with FaultyS3() as server:
         yield server
 
 
@@ -265,7 +266,7 @@ def test_the_history_is_bounded_and_hidden(server, store):
     etag = store.create("key", b"0").etag
     for number in range(1, 20):
         etag = store.replace_if("key", b"%d" % number, etag).etag
-    [history] = server.objects["key"].metadata.values()
+    [history] = server.objects["key"].headers.values()
     assert len(history.split(",")) == 16
     assert len(history) < 500
     assert store.head("key").metadata == {}
