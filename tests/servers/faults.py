@@ -101,6 +101,11 @@ def _cut(answer: Answer) -> Answer:
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
+def _overlong(answer: Answer) -> Answer:
+    length = str(len(answer.body)) if answer.length is None else answer.length
+    return replace(answer, body=answer.body + b"more", length=length)
+
+
 HTML = Answer(200, b"<html><body>Please log in</body></html>", {"Content-Type": "text/html"})
 #: The service had begun to answer when it failed.
 ERROR_200 = error(200, "InternalError")
@@ -119,7 +124,7 @@ BODY_STALL = Fault(end="stall", share=0.6)
 TRICKLE = Fault(pace=(1, 0.05))
 SHORT = Fault(change=_cut)
 LONG = Fault(change=lambda answer: replace(answer, body=answer.body + b"more"))
-OVERLONG = Fault(change=lambda answer: replace(answer, body=answer.body + b"more", length=str(len(answer.body))))
+OVERLONG = Fault(change=_overlong)
 CORRUPT = Fault(change=lambda answer: replace(answer, body=flip(answer.body)))
 NO_LENGTH = Fault(change=lambda answer: replace(answer, length=""), end="close", share=1.0)
 CORRUPT_ARRIVAL = Fault(arrives=flip)

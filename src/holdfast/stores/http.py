@@ -14,12 +14,13 @@ from .. import redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
 from ..keys import printable
-from ..retry import Policy
+from ..retry import Policy, shared
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _obstore
-from ._obstore import Client, Timeouts
+from ._obstore import Client
 from ._obstore_errors import Forbidden
+from ._timeouts import Timeouts
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
 #: Web servers take request lines of some 8 KB, and a byte of a key may become three ("%20") on the way.
@@ -111,10 +112,10 @@ class HttpStore(Store):
                     store=self._name,
                 )
             make = functools.partial(_make_engine, self._origin, self._authorization)
-            timeouts, retry = self.timeouts, self.retry
+            timeouts, retry = self.timeouts, self.retry or shared(self._origin)
             identity = (
                 *("http", self._name, self._authorization, timeouts.connect, timeouts.read),
-                id(retry) if retry else None,
+                id(retry),
             )
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ...errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound
 from ...keys import printable
-from .._obstore import OWN_METADATA
+from .._answers import OWN_METADATA
 from .direct import METADATA
 from .wire import Request, Wire
 

@@ -6,17 +6,20 @@ import functools
 import itertools
 import os
 import re
+import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...blob import Buffer, body_bytes, body_chunks, body_size
+from ...checksums import STAMP_NAME, Digest, format_stamp
 from ...engine import reserve
 from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, Unsupported
 from ...store import HEAD
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
-from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, object_info
+from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
+from .._obstore import Client
 from .._obstore_errors import UploadGone
 from . import direct
 from .conditions import ConditionalWrite, named_version
@@ -35,6 +38,8 @@ MOST_PARTS = 10_000
 CONCURRENCY = 2
 #: The engine's own tries for each part of a multipart upload, which nobody else can repeat.
 PART_TRIES = 7
+#: The metadata name under which an upload leaves a mark of its own.
+UPLOAD_NAME = f"{OWN_METADATA}upload"
 
 _ENGINE_NAMES = {field: name for name, field in ATTRIBUTE_FIELDS.items()}
 _TAKEN = frozenset(name.lower() for name in ATTRIBUTE_FIELDS)
@@ -77,23 +82,43 @@ def _header(name: str, value: Any, store: str) -> str:
 
 
 def write(
-    client: Client, wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
+    client: Client,
+    wire: Wire,
+    key: str,
+    body: Body,
+    options: WriteOptions,
+    named: dict[str, str] | None,
+    *,
+    stamped: bool,
 ) -> ObjectInfo:
     """The info of what was written: in one PUT what is small or in memory, else as a multipart upload.
 
     An iterator is consumed once. It goes in one PUT, which may be repeated, if it ends within 8 MiB; larger ones
     and files of more than 64 MiB go in parts. A failed upload is aborted; a process that is killed leaves its parts
     behind, invisible, until a lifecycle rule of the bucket removes them. Keys that the engine would alter go over the
-    wire, their parts one after the other.
+    wire, their parts one after the other. ``stamped``: the digest of what is in memory is noted in the metadata.
     """
     data, chunks, size = taken(body)
+    if stamped:
+        named = {**(named or {}), **stamp(data if data is not None else body)}
     if data is not None:
-        etag = _put(client, key, data, named) if _obstore.carries(key) else direct.put(wire, key, data, named)
+        etag = _put(client, wire, key, data, named)
         return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
     part = part_size(options, size)
     if _obstore.carries(key):
         return _upload(client, key, chunks, part, named)
     return _upload_directly(wire, key, chunks, part, named)
+
+
+def stamp(body: Body) -> dict[str, str]:
+    """The metadata that tells what is written: its digest if it is in memory, and of an upload a mark of its own.
+
+    By that mark it is known again if its last answer was lost.
+    """
+    if not isinstance(body, bytes | bytearray | memoryview):
+        return {UPLOAD_NAME: secrets.token_hex(8)}
+    known = {STAMP_NAME: format_stamp(Digest("crc32c", body_bytes(body)))}
+    return known if len(body) <= ONE_PUT else {**known, UPLOAD_NAME: secrets.token_hex(8)}
 
 
 def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
@@ -129,10 +154,18 @@ def _owned(body: Any) -> bytes:
     return bytes(body_bytes(body))
 
 
-def _put(client: Client, key: str, data: bytes, named: dict[str, str] | None) -> str | None:
+def _put(client: Client, wire: Wire, key: str, data: bytes, named: dict[str, str] | None) -> str | None:
+    if not _obstore.carries(key):
+        return direct.put(wire, key, data, named)
     send = functools.partial(_obstore.put, attributes=named, use_multipart=False)
-    answer = client.call("write", key, send, client.upload(len(data)), key, data)
-    return answer["e_tag"] or None
+    try:
+        answer = client.attempt("write", key, send, client.upload(len(data)), key, data)
+    except HoldfastError as error:
+        failed = error
+    else:
+        return answer["e_tag"] or None
+    # The engine does not tell for how long a service wishes to be left alone.
+    return client.policy.again(lambda: wire.attempt(direct.put_request(key, data, named)).etag, failed)
 
 
 def _up_to(limit: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -186,17 +219,24 @@ def _upload(
         _obstore.put, attributes=named, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
     )
     try:
-        client.attempt("write", key, send, client.upload(part, tries=PART_TRIES), key, iter(watched))
+        client.attempt(
+            "write", key, send, client.upload(part, tries=min(PART_TRIES, client.policy.tries)), key, iter(watched)
+        )
     except HoldfastError as error:
         if watched.error is not None:
             raise watched.error from None
-        if isinstance(error, UploadGone):
-            # Completing is not idempotent: its second try finds no upload, because the first one has completed it.
-            raise _last_answer_lost(client.store, key, watched.total, error) from error
+        # Completing is not idempotent: its second try finds no upload, because the first one has completed it.
+        if not (error.retryable or isinstance(error, UploadGone)):
+            raise
         error.retryable = False
-        raise
-    head, _ = _obstore.open_body(client, key, key, HEAD)
-    info = object_info(key, head)
+        info = _landed(client, key, named)
+        if info is None and isinstance(error, UploadGone):
+            raise _last_answer_lost(client.store, key, watched.total, error) from error
+        if info is None:
+            raise
+    else:
+        head, _ = _obstore.open_body(client, key, key, HEAD)
+        info = object_info(key, head)
     if info.size != watched.total:
         raise IntegrityError(
             f"{watched.total} bytes of {key!r} were sent, the object there has {info.size}: somebody else wrote it, or "
@@ -205,6 +245,18 @@ def _upload(
             key=key,
         )
     return info
+
+
+def _landed(client: Client, key: str, named: Mapping[str, str] | None) -> ObjectInfo | None:
+    """The info of what is there now if it is what this upload has written, whatever became of the answer."""
+    mark = (named or {}).get(UPLOAD_NAME)
+    if mark is None:
+        return None
+    try:
+        head, _ = _obstore.open_body(client, key, key, HEAD)
+    except HoldfastError:
+        return None
+    return object_info(key, head) if head.attributes.get(UPLOAD_NAME) == mark else None
 
 
 def _upload_directly(
@@ -223,15 +275,25 @@ def _upload_directly(
         if not error.retryable:
             upload.abort()
             raise
-        raise _last_answer_lost(wire.store, key, total, error) from error
+        info = _landed(DirectClient(wire), key, named)
+        if info is None:
+            raise _last_answer_lost(wire.store, key, total, error) from error
+        return info
     with _obstore.read_part(DirectClient(wire), key, key, HEAD) as blob:
         return blob.info
 
 
 def write_if(
-    wire: Wire, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None, *, in_parts_too: bool
+    wire: Wire,
+    key: str,
+    body: Body,
+    options: WriteOptions,
+    named: dict[str, str] | None,
+    *,
+    in_parts_too: bool,
+    stamped: bool,
 ) -> ObjectInfo:
-    """The info of what was written under the options' condition: in one PUT, or in parts with the condition at the end.
+    """The info of what was written under the options' condition: in one PUT, or in parts that end with it.
 
     ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
     """
@@ -247,6 +309,7 @@ def write_if(
     conditional = ConditionalWrite(wire, key, base)
     headers = direct.headers(named) | conditional.history
     if data is not None:
+        headers |= direct.headers(stamp(data)) if stamped else {}
         total, put = len(data), functools.partial(Request, "write", "PUT", key, body=data)
         etag = conditional.perform(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
     else:
