@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from holdfast.checksums import STAMP_NAME, Digest, format_stamp
 from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
@@ -19,6 +20,7 @@ from tests.servers.faults import Answer, Fault, Request, error, instead
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 #: Seconds: no call of the matrix goes on trying for longer, and none may take longer than that and GRACE.
 DEADLINE = 11.0
 GRACE = 2.0
@@ -277,3 +279,46 @@ def run(kinds: Iterable[str] = KINDS, operations: Iterable[str] = OPERATIONS) ->
     with ThreadPoolExecutor(12) as threads:
         found = threads.map(lambda cell: outcome(KINDS[cell[0]], OPERATIONS[cell[1]]), cells)
         return dict(zip(cells, found, strict=True))
+
+
+# ---------------------------------------------------------------------- the document
+HEAD = f"""# What faults do to S3
+
+Written by `make faults` from what happened; a test fails when this table and the outcomes differ.
+
+Every operation (a column) of `S3Store` met every kind of fault (a row): {{cells}} cells, each on a small S3 of its own
+(`tests/servers/faulty_s3.py`). A fault befalls the first request that the operation is about, "for ever" all of them,
+and "everywhere" also those that it makes besides. The store had a read timeout of {READ_TIMEOUT} s, a slowest rate of
+{SLOWEST >> 20} MiB/s and {TRIES} tries. Every call ended within {DEADLINE:g} s, and {GRACE:g} s of grace.
+
+- **ok**: the right result, and the service holds what it should.
+- **The name of an error**: that was raised. The service holds the old object or the new one, whole, and the store works
+  on once the fault is over. `Indeterminate` says that the answer to a conditional request was lost for good.
+- **undetected**: other bytes, or other names, than those that are stored, and nothing in the answer that would tell.
+  There is no digest of a part of an object, and none of a listing.
+
+`get` and `stream` read what Holdfast has written, with the stamp of a digest; `get foreign` reads what others have, in
+a bucket whose ETags have been right before. A `stream` has handed bytes out before it knows their digest: it raises at
+the end, where `get` reads again. `part` and `complete` are an upload in parts, hit at a part and at its end; `remove`
+deletes a batch.
+"""
+WITHOUT = "-"
+
+
+def document(outcomes: Mapping[tuple[str, str], str]) -> str:
+    """The text of docs/faults.md for these outcomes."""
+    lines = [HEAD.format(cells=len(outcomes)), _row("fault", "befalls", *OPERATIONS)]
+    lines.append(_row(*["---"] * (len(OPERATIONS) + 2)))
+    for name, kind in KINDS.items():
+        times = "all" if kind.times is None else {1: "the first", 2: "the first two"}[kind.times]
+        cells = (outcomes.get((name, operation), WITHOUT) for operation in OPERATIONS)
+        lines.append(_row(name, f"{times}{', everywhere' if kind.everywhere else ''}", *cells))
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(run()))
