@@ -10,13 +10,13 @@ import threading
 import pytest
 
 from holdfast.errors import (
+    AlreadyExists,
     AuthError,
     BucketNotFound,
     ConfigError,
     Conflict,
     InvalidKey,
     NotFound,
-    StoreError,
     Unsupported,
 )
 from holdfast.stores.memory import MemoryStore
@@ -40,7 +40,7 @@ DIRECT = (
 #: Its routes match no newline.
 NOT_ON_MOTO = ("a\nb",)
 #: Keys that cannot be sent at all.
-IMPOSSIBLE = ("a\udc80", "x" * 1025, "ü" * 600, "/" * 1025)
+IMPOSSIBLE = ("a\udc80", "nul\0key", "x" * 1025, "ü" * 600, "/" * 1025)
 
 
 @pytest.fixture(params=["moto", "ceph"], scope="module")
@@ -172,7 +172,7 @@ def test_attributes_and_metadata_come_back(store, server):
         assert (info.cache_control, info.content_disposition, info.content_language) == ("no-store", "inline", "de")
         assert info.metadata == options.metadata
     truth = server.client().head_object(Bucket=store.bucket, Key="attributes")
-    assert truth["Metadata"] == options.metadata
+    assert truth["Metadata"] == {**options.metadata, "holdfastcrc32c": "a93c5f93-1"}
     assert store.head("attributes").last_modified == truth["LastModified"]
     with store.read("attributes") as blob:
         assert blob.encoding == "gzip"
@@ -277,6 +277,11 @@ def test_a_missing_bucket_is_never_a_missing_key(server):
         lambda: nowhere.get_range("key", 0, 4),
         lambda: nowhere.put("key", b"x"),
         lambda: nowhere.put("key", (bytes(MIB) for _ in range(10))),
+        lambda: nowhere.put("key/", b"x"),
+        lambda: nowhere.get("key/"),
+        lambda: nowhere.create("key", b"x"),
+        lambda: nowhere.replace_if("key", b"x", '"x"'),
+        lambda: nowhere.delete_if("key", '"x"'),
         lambda: nowhere.delete("key"),
         lambda: list(nowhere.list()),
         lambda: list(nowhere.list(delimiter="/")),
@@ -330,7 +335,7 @@ def test_keys_that_cannot_be_sent_are_refused_everywhere(store, server, key):
 @pytest.mark.parametrize("key", DIRECT, ids=ascii)
 def test_keys_that_the_engine_would_alter_are_kept_as_they_are(store, server, key):
     if key in NOT_ON_MOTO and server.name == "moto":
-        with pytest.raises(StoreError, match="nothing to write"):
+        with pytest.raises(InvalidKey, match="no place"):
             store.put(key, b"x")
         return
     data = key.encode() * 3
@@ -405,19 +410,30 @@ def test_removing_can_insist_on_existence(store):
     assert not store.exists("there")
 
 
-# ---------------------------------------------------------------------- conditions are the next release
-def test_conditions_that_are_not_exact_yet_raise_and_change_nothing(store):
-    etag = store.put("conditional", b"old").etag
-    assert not any(getattr(store.capabilities, name) for name in ("create", "replace_if", "delete_if"))
-    for call in (
-        lambda: store.create("conditional-new", b"new"),
-        lambda: store.replace_if("conditional", b"new", etag),
-        lambda: store.delete_if("conditional", etag),
-    ):
+# ---------------------------------------------------------------------- conditions
+@pytest.mark.parametrize("key", ["conditional", "conditional//"])
+def test_conditions_are_honoured_or_unsupported(store, key):
+    capabilities = store.probe()
+    assert capabilities.create
+    assert capabilities.replace_if
+    first = store.write(key, b"first", WriteOptions(if_absent=True, content_type="a/b", metadata={"name": "value"}))
+    head = store.head(key)
+    assert (head.etag, head.content_type, head.metadata) == (first.etag, "a/b", {"name": "value"})
+    with pytest.raises(AlreadyExists):
+        store.create(key, b"second")
+    second = store.replace_if(key, b"second", first.etag)
+    with pytest.raises(Conflict):
+        store.replace_if(key, b"third", first.etag)
+    assert store.get(key) == b"second"
+    if capabilities.delete_if:
+        with pytest.raises(Conflict):
+            store.delete_if(key, first.etag)
+        store.delete_if(key, second.etag)
+        assert not store.exists(key)
+    else:
         with pytest.raises(Unsupported):
-            call()
-    assert store.get("conditional") == b"old"
-    assert not store.exists("conditional-new")
+            store.delete_if(key, second.etag)
+        assert store.get(key) == b"second"
 
 
 # ---------------------------------------------------------------------- copies

@@ -202,6 +202,7 @@ UNBELIEVABLE = {
     "a row that is no row": [page(["a"], **LAST).replace(b"<Size>1</Size>", b"")],
     "a size that is no size": [page(["a"], **LAST).replace(b"<Size>1", b"<Size>x")],
     "another document": [b"<InitiateMultipartUploadResult/>"],
+    "a key that XML cannot hold": [page(["a&#1;"], **LAST)],
     "a page of HTML": [HTML],
     "nothing": [b""] * 7,
     "half a document": [page(["a"], **LAST)[:-30]] * 7,

@@ -40,7 +40,7 @@ from ..retry import Policy
 from ..types import ObjectInfo, ReadOptions
 from ._answers import Data, FetchedBlob, content_encoding, object_info, short
 from ._digests import Promise, Verifier
-from ._obstore_errors import OutOfRange, RangeIgnored, translate
+from ._obstore_errors import BadRequest, OutOfRange, RangeIgnored, translate
 from ._timeouts import WHOLE, Timeouts
 
 Value = TypeVar("Value")
@@ -498,10 +498,16 @@ def open_body(
         wanted["range"] = {"offset": start}
     try:
         return call("read", key, get, path, wanted), True
+    except BadRequest:
+        if not options.head:
+            raise
+        call("read", key, get, path, {"range": (0, 1)})  # whose refusal has a document that says why
+        raise
     except RangeIgnored:
         del wanted["range"]
     result = call("read", key, get, path, wanted)
-    client.cuts = False  # not before: what came first may have been no answer of the service
+    if result.meta["size"]:  # of an empty object there is nothing to cut
+        client.cuts = False  # not before: what came first may have been no answer of the service
     return result, False
 
 

@@ -44,6 +44,10 @@ class UploadGone(StoreError):
     """The service does not know the multipart upload (any more); never leaves the stores."""
 
 
+class BadRequest(StoreError):
+    """The service answered 400 without a reason, as to a HEAD it must: perhaps it was the wrong region."""
+
+
 class Forbidden(AuthError):
     """The service answered 403."""
 
@@ -106,6 +110,7 @@ _CURES: dict[str, str] = {
     "RequestTimeTooSkewed": "set this machine's clock",
     "KeyTooLongError": "shorten the key",
 }
+_BUCKET_CURE = "create it (create=True does, where the store has that option), or correct its name or the endpoint"
 _TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
 
 
@@ -193,7 +198,7 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if missing and key is not None:
         return NotFound, f"no object {printable(key)!r}"
     if missing or kind is BucketNotFound:
-        return BucketNotFound, "no such bucket: create it, or correct its name or the endpoint"
+        return BucketNotFound, f"no such bucket: {_BUCKET_CURE}"
     if kind is AuthError:
         return Forbidden if answer.status == 403 else AuthError, f"{what}: {answer.detail}; {_auth_cure(answer)}"
     if kind is ConfigError or "Received redirect" in answer.text:
@@ -218,7 +223,8 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
         return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
     if "contained non UTF-8" in answer.text:
         return StoreError, f"{what}: its metadata is not ASCII, which the engine cannot read; rewrite its metadata"
-    return StoreError, f"{what}: {answer.detail or type(error).__name__}"
+    kind = BadRequest if answer.status == 400 and not answer.code else StoreError
+    return kind, f"{what}: {answer.detail or type(error).__name__}"
 
 
 def _auth_cure(answer: Answer) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.parsers import expat
 
 Fields = dict[str, str]
+#: What XML cannot hold, not even escaped. Services that repeat what they were asked for write it all the same.
+_IMPOSSIBLE = re.compile(
+    rb"&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bce-f]|1[0-9a-f]|fff[ef]));"
+    rb"|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]",
+    re.IGNORECASE,
+)
 
 
 class Malformed(ValueError):
@@ -16,16 +23,28 @@ class Document:
     """One parsed answer: the name of its ``root``, the ``fields`` right below it, and its ``rows``.
 
     A row is an element that has elements of its own, as its name and the fields right below that; what lies
-    deeper is left out, because nothing here asks for it. Raises Malformed.
+    deeper is left out, because nothing here asks for it. ``altered`` tells that characters which XML cannot hold were
+    read as U+FFFD. Raises Malformed.
 
     >>> document = Document(b"<R><Done>true</Done><Row><Key>a</Key><Size>3</Size></Row></R>")
     >>> document.root, document.fields["Done"], document.rows
     ('R', 'true', [('Row', {'Key': 'a', 'Size': '3'})])
     """
 
-    __slots__ = ("_depth", "_row", "_text", "fields", "root", "rows")
+    __slots__ = ("_depth", "_row", "_text", "altered", "fields", "root", "rows")
 
     def __init__(self, body: bytes) -> None:
+        self.altered = False
+        try:
+            self._parse(body)
+        except Malformed:
+            body, count = _IMPOSSIBLE.subn(b"&#xfffd;", body)
+            if not count:
+                raise
+            self.altered = True
+            self._parse(body)
+
+    def _parse(self, body: bytes) -> None:
         self.root = ""
         self.fields: Fields = {}
         self.rows: list[tuple[str, Fields]] = []

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ...errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound
 from ...keys import printable
 from .._answers import OWN_METADATA
+from .._obstore_errors import BadRequest
 from .direct import METADATA
 from .wire import Request, Wire
 
@@ -57,6 +58,11 @@ def bare(etag: str) -> str:
     return etag.strip('"')
 
 
+def quoted(etag: str | None) -> str | None:
+    """The ETag as a header has it: in documents some services leave its quotes out, or all of it (None)."""
+    return f'"{bare(etag)}"' if etag else None
+
+
 def _mark(etag: str | None) -> str:
     return NONE if etag is None else hashlib.blake2b(bare(etag).encode(), digest_size=5).hexdigest()
 
@@ -67,6 +73,9 @@ def look(wire: Wire, key: str) -> Version | None:
         answer = wire.call(Request("read", "HEAD", key))
     except NotFound:
         return None
+    except BadRequest:
+        wire.call(Request("read", "GET", key, headers={"range": "bytes=0-0"}))  # whose refusal says why
+        raise
     history = answer.headers.get(HISTORY, "")
     return Version(answer.etag or "", tuple(entry for entry in history.split(",") if entry))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -46,7 +45,7 @@ class Body(bytes):
 class Opened:
     """The opened answer to a read, in the manner of the engine's: ``meta``, ``attributes``, ``range``, the body."""
 
-    __slots__ = ("_request", "_response", "_wire", "attributes", "meta", "range")
+    __slots__ = ("_request", "_response", "_wire", "attributes", "etag", "meta", "range", "size")
 
     def __init__(self, wire: Wire, request: Request, response: urllib3.BaseHTTPResponse) -> None:
         self._wire = wire
@@ -64,9 +63,11 @@ class Opened:
         part = _CONTENT_RANGE.fullmatch(said.get("content-range", ""))
         self.range = (int(part[1]), int(part[2]) + 1) if part else (0, length)
         changed = said.get("last-modified")
+        self.size = int(part[3]) if part else length
+        self.etag = said.get("etag") or None
         self.meta = {
-            "size": int(part[3]) if part else length,
-            "e_tag": said.get("etag") or None,
+            "size": self.size,
+            "e_tag": self.etag,
             "last_modified": parsedate_to_datetime(changed) if changed else datetime.fromtimestamp(0, UTC),
         }
         self.attributes = {_NAMES[n.lower()]: v for n, v in said.items() if n.lower() in _NAMES}
@@ -148,9 +149,3 @@ def delete(wire: Wire, key: str) -> HoldfastError | None:
     except HoldfastError as error:
         return error
     return None
-
-
-def copy(wire: Wire, bucket: str, src: str, dst: str) -> None:
-    """Have the service copy an object of up to 5 GiB, with its attributes."""
-    source = urllib.parse.quote(f"/{bucket}/{src}", safe="/")
-    wire.document(Request("copy", "PUT", dst, headers={"x-amz-copy-source": source}), "CopyObjectResult")

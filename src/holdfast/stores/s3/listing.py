@@ -79,7 +79,10 @@ def _rows(wire: Wire, options: ListOptions, start: str) -> Iterator[ObjectInfo]:
 
 
 def _page(wire: Wire, page: Document) -> list[ObjectInfo]:
-    text = urllib.parse.unquote_plus if page.fields.get("EncodingType") == "url" else str
+    encoded = page.fields.get("EncodingType") == "url"
+    if page.altered and not encoded:
+        raise _unbelievable(wire, "it holds characters that XML cannot hold, and so perhaps keys that are others")
+    text = urllib.parse.unquote_plus if encoded else str
     rows = []
     try:
         for kind, fields in page.rows:

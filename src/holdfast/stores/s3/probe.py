@@ -29,6 +29,7 @@ class _Probe:
     def run(self) -> Guarantees:
         self._key = PROBES + secrets.token_hex(8)
         self._stored = False
+        self._etag = WRONG
         try:
             return self._guarantees()
         except AuthError:

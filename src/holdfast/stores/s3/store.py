@@ -21,6 +21,7 @@ from ...errors import (
     InvalidKey,
     NotFound,
     StoreError,
+    Unsupported,
 )
 from ...keys import printable
 from ...retry import Policy, shared
@@ -29,19 +30,21 @@ from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, Read
 from .. import _obstore
 from .._digests import Mode, Verifier
 from .._obstore import Client
+from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
-from . import conditions, direct, listing, writing
+from . import administration, conditions, listing, removal, writing
+from .administration import PendingUpload
+from .copying import Copy
 from .direct import DirectClient
+from .options import S3Options
 from .probe import probe
-from .wire import Address, Guarantees, Request, Wire
+from .wire import Address, Guarantees, Request, Wire, known_region
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
 SURELY_SHORT = LONGEST_KEY // 4
 #: Why a condition is refused.
 IGNORED = "this service does not honour the condition (it was tried on an object of its own)"
-#: CopyObject takes objects up to this size (bytes).
-LARGEST_COPY = 5 << 30
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
@@ -52,9 +55,16 @@ class S3Store(Store):
 
     Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in a
     ``secrets`` mapping, or none with ``anonymous=True``; else the AWS_* environment is read at the first use.
-    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3) and AWS_REGION. ``request_payer=True`` agrees to
-    pay for the requests. ``connect_timeout`` and ``read_timeout`` are seconds without progress, and what moves more
-    slowly than ``slowest_rate`` (bytes a second) is stuck too; ``retry`` replaces the default policy of 7 tries.
+    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3) and AWS_REGION; a bucket that is in another region is
+    found there. ``create=True`` creates the bucket at the first use, if need be. ``connect_timeout`` and
+    ``read_timeout`` are seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second) is
+    stuck too; ``retry`` replaces the default policy of 7 tries.
+
+    ``request_payer=True`` agrees to pay for the requests. New objects, copies included, get the ``storage_class``, the
+    canned ``acl``, the ``tags``, and the ``encryption`` ("AES256", "aws:kms", "aws:kms:dsse", the latter two with
+    ``kms_key_id`` and ``bucket_key``), or are encrypted with the ``customer_key`` (32 bytes, or their base64), which
+    reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide. A
+    service that is found to ignore the encryption is Unsupported.
 
     Reads are checked for length and resumed when they break. Whole objects are checked against the CRC-32C that
     Holdfast notes in their metadata (``object_metadata=False`` notes none), else against their MD5 where their ETag
@@ -68,6 +78,10 @@ class S3Store(Store):
     's3://https://minio.example:9000/bucket'
     """
 
+    #: The service copies objects up to this size (bytes) in one request, and larger ones in parts of the other.
+    largest_copy = 5 << 30
+    copy_part = 1 << 30
+
     def __init__(
         self,
         bucket: str,
@@ -78,8 +92,16 @@ class S3Store(Store):
         secret_access_key: str | None = None,
         session_token: str | None = None,
         anonymous: bool = False,
+        create: bool = False,
         secrets: Mapping[str, str] | None = None,
         request_payer: bool = False,
+        storage_class: str | None = None,
+        encryption: str | None = None,
+        kms_key_id: str | None = None,
+        bucket_key: bool = False,
+        customer_key: bytes | str | None = None,
+        acl: str | None = None,
+        tags: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         slowest_rate: int = Timeouts.SLOWEST,
@@ -93,7 +115,17 @@ class S3Store(Store):
         self.endpoint = _endpoint(endpoint or sources.s3_endpoint())
         self.region = region or sources.s3_region() or "us-east-1"
         self.anonymous = anonymous
-        self.request_payer = request_payer
+        self._create = create
+        self.options = S3Options.of(
+            request_payer=request_payer,
+            storage_class=storage_class,
+            encryption=encryption,
+            kms_key_id=kms_key_id,
+            bucket_key=bucket_key,
+            customer_key=customer_key,
+            acl=acl,
+            tags=tags,
+        )
         self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
         self.verify = verify
         self.object_metadata = object_metadata
@@ -102,6 +134,7 @@ class S3Store(Store):
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
         )
         self._dropped = False  # whether a pickle left explicit credentials behind
+        self._keyless = False  # ... and the customer's key
         self._client: Client | None = None
         self._wire: Wire | None = None
         #: What the service honours, once that is known: Amazon's is not asked.
@@ -150,14 +183,17 @@ class S3Store(Store):
             "endpoint": self.endpoint,
             "region": self.region,
             "anonymous": self.anonymous,
-            "request_payer": self.request_payer,
+            "create": self._create,
+            **self.options.recipe(),
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
             "slowest_rate": self.timeouts.slowest,
             "verify": self.verify,
             "object_metadata": self.object_metadata,
         }
-        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped, self._known))
+        keyed = self._keyless or self.options.customer_key is not None
+        dropped = (self._explicit is not None or self._dropped, keyed)
+        return (_from_recipe, (type(self), recipe, *dropped, self._known))
 
     # ------------------------------------------------------------------ the client
     def credentials(self) -> S3Credentials | None:
@@ -173,8 +209,10 @@ class S3Store(Store):
         """The engine's client for this bucket and these credentials, shared with equal stores."""
         if self._client is not None:
             return self._client
+        if self._create:
+            self.wire()  # creates it
         found, identity = self._identity("s3")
-        make = functools.partial(_make_engine, self._address(), self.region, found, self.request_payer)
+        make = functools.partial(_make_engine, self._address(), self.region, found, self.options)
         verifier = Verifier(self._name, functools.partial(_encrypted, self.wire()), self.verify)
         self._client = _obstore.pooled(
             identity,
@@ -194,19 +232,23 @@ class S3Store(Store):
         if self._wire is not None:
             return self._wire
         found, identity = self._identity("s3-wire")
-        self._wire = _obstore.pooled(
+        wire = _obstore.pooled(
             identity,
             lambda: Wire(
                 self._name,
                 self._address(),
                 self.region,
                 lambda: found,
-                request_payer=self.request_payer,
+                options=self.options,
                 timeouts=self.timeouts,
                 policy=self.retry or shared(self.endpoint),
             ),
         )
-        return self._wire
+        if self._create:
+            administration.create_bucket(wire)
+            self._create = False
+        self._wire = wire
+        return wire
 
     def probe(self) -> Capabilities:
         """The capabilities, after asking the service (if it is not Amazon's) what it does with conditions.
@@ -216,6 +258,24 @@ class S3Store(Store):
         """
         self._guarantees()
         return self.capabilities
+
+    def uploads(self, prefix: str = "") -> Iterator[PendingUpload]:
+        """An iterator over the multipart uploads that were neither completed nor aborted, below the string prefix.
+
+        A process that is killed in the middle of a large write leaves one behind; others may be going on right now.
+        """
+        return administration.uploads(self.wire(), prefix)
+
+    def abort_upload(self, upload: PendingUpload) -> None:
+        """Forget this upload and its parts. Whoever is still writing it fails; one that is gone already is no error."""
+        administration.abort(self.wire(), upload.key, upload.id)
+
+    def create_bucket(self) -> bool:
+        """Whether the bucket was created now, in the store's region; False if it was there and is ours.
+
+        Raises AlreadyExists for a bucket of somebody else, AuthError where the credentials do not allow it.
+        """
+        return administration.create_bucket(self.wire())
 
     def _guarantees(self) -> Guarantees:
         if self._known is None:
@@ -228,11 +288,18 @@ class S3Store(Store):
     def _identity(self, kind: str) -> tuple[S3Credentials | None, tuple[Any, ...]]:
         """The credentials, and everything that makes two clients of a kind differ."""
         found = self.credentials()
+        if self._keyless:
+            raise AuthError(
+                "its customer_key= stayed behind when it was pickled (a pickle carries no secrets), and "
+                "AWS_SSE_CUSTOMER_KEY_BASE64 names none: open the store again with the key",
+                store=self._name,
+            )
+        self.region = known_region(self.endpoint, self.bucket) or self.region
         if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
             raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
         return found, (
             kind,
-            *(self.endpoint, self.bucket, self.region, self.request_payer),
+            *(self.endpoint, self.bucket, self.region, self.options.identity()),
             *(self.timeouts.connect, self.timeouts.read, self.timeouts.slowest, self.verify),
             id(self.retry) if self.retry else None,
             found.fingerprint() if found else None,
@@ -240,14 +307,23 @@ class S3Store(Store):
         )
 
     def _address(self) -> Address:
-        # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
-        virtual = self.endpoint is None and "." not in self.bucket
-        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        url = self.endpoint or f"https://{self.bucket + '.' if virtual else ''}s3.{self.region}.{domain}"
-        return Address(url, self.bucket, virtual)
+        return Address.of(self.endpoint, self.bucket, self.region)
+
+    def _moved(self, asked: str) -> bool:
+        """Whether the engine was refused because it ``asked`` in a region that is not the bucket's, as it does now."""
+        if self.region == asked:
+            self._follow()
+        return self.region != asked
+
+    def _follow(self) -> None:
+        """Ask in the bucket's own region from now on, as far as the service tells."""
+        region = self.wire().locate()
+        if region != self.region:
+            self.region, self._client = region, None
 
     def _check(self, key: str) -> None:
-        if problem := _obstore.unencodable(key, LONGEST_KEY):
+        problem = "a NUL is refused by some services and ends a key on others" if "\0" in key else None
+        if problem := problem or _obstore.unencodable(key, LONGEST_KEY):
             raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=self._name)
 
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
@@ -265,6 +341,7 @@ class S3Store(Store):
     # ------------------------------------------------------------------ reading
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         client = self._client or self.client()
+        region = self.region
         try:
             if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
                 return self._read_directly(key, options)  # the engine would alter it in silence
@@ -277,6 +354,10 @@ class S3Store(Store):
             return self._read_directly(key, options)
         except NotFound as error:
             missing = error
+        except (ConfigError, BadRequest):
+            if not self._moved(region):
+                raise
+            return self._read(key, options)
         raise self._missing(client, missing)
 
     def _read_directly(self, key: str, options: ReadOptions) -> Blob:
@@ -295,9 +376,12 @@ class S3Store(Store):
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        if not isinstance(body, bytes | bytearray | memoryview | os.PathLike):
+            self._follow()  # what can be read only once must not be sent to the wrong region
         client = self._client or self.client()
+        region = self.region
         self._check(key)
-        attributes = writing.attributes(options, self._name)
+        attributes = self._attributes(options)
         try:
             if options.conditional:
                 return self._write_if(key, body, options, attributes)
@@ -305,11 +389,22 @@ class S3Store(Store):
             return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
             missing = self._missing(client, error)
+        except (ConfigError, BadRequest):
+            if not self._moved(region):
+                raise
+            return self._write(key, body, options)
         if isinstance(missing, NotFound) and options.if_match is not None:
             raise Conflict(f"there is no object {printable(key)!r} (any more)", store=self._name, key=key)
         if isinstance(missing, NotFound):
-            raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
+            kind = StoreError if _obstore.carries(key) else InvalidKey
+            raise kind(f"the service has no place for {printable(key)!r}", store=self._name, key=key)
         raise missing
+
+    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
+        """The attributes of a new object as the engine wants them, or None."""
+        named = writing.attributes(options, self._name)
+        default = self.options.storage_class
+        return {"Storage-Class": default, **(named or {})} if default else named
 
     def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
         known = self._guarantees()
@@ -320,43 +415,38 @@ class S3Store(Store):
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
-        assert here is not None
-        native = there is not None and (there.vendor, there.identity, there.bucket) == (
-            here.vendor,
-            here.identity,
-            here.bucket,
-        )
-        if not native or there is None or options.conditional or options.attributes():
+        if there is None or here is None or (there.vendor, there.identity) != (here.vendor, here.identity):
             return stream_copy(source, src, self, dst, options)
         self._check(dst)
-        head = source._read(src, HEAD).info
-        if there.key == here.key:
-            return head
-        if head.size is None or head.size > LARGEST_COPY:
+        named = self._attributes(options)
+        if there == here and named is None and not options.conditional:
+            return source._read(src, HEAD).info.renamed(dst)
+        wire = self.wire()
+        try:
+            copy = Copy(wire, there, dst, options, named, largest=self.largest_copy, part=self.copy_part)
+        except NotFound:
+            source._read(src, HEAD).close()  # says what is missing, the object or its bucket
+            raise
+        if options.conditional and not (copy.size and self._guarantees().complete):
             return stream_copy(source, src, self, dst, options)
-        # Not by the engine, which takes any answer with status 200 for a copy.
-        direct.copy(self.wire(), there.bucket, there.key, here.key)
-        return self._read(dst, HEAD).info
+        try:
+            info = copy.perform_if(options.if_match) if options.conditional else copy.perform()
+        except Unsupported:
+            return stream_copy(source, src, self, dst, options)
+        writing.see_encryption(wire, dst)
+        return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
         if options.if_match is not None:
             return [self._remove_if(key, options.if_match) for key in keys]
-        client = self.client()
         removed: Removed = [self._refusal(key, options) for key in keys]
-        together = [i for i, error in enumerate(removed) if error is None and _fits_a_batch(keys[i])]
-        if together:
-            batch = [keys[index] for index in together]
-            try:
-                failures = self._remove_together(client, batch)
-            except HoldfastError:
-                # One key failed, or the service knows no batches: which ones are gone is learned one by one.
-                # Not by the engine, which takes any answer with status 200 for a delete.
-                failures = [direct.delete(self.wire(), key) for key in batch]
-            for index, failure in zip(together, failures, strict=True):
-                removed[index] = failure
-        for index in {i for i, error in enumerate(removed) if error is None}.difference(together):
-            removed[index] = direct.delete(self.wire(), keys[index])
-        return removed
+        wanted = [key for key, error in zip(keys, removed, strict=True) if error is None]
+        client, region = self.client(), self.region
+        answers = removal.remove(client, self.wire, wanted)
+        if any(isinstance(answer, ConfigError) and self._moved(region) for answer in answers):
+            answers = removal.remove(self.client(), self.wire, wanted)
+        left = iter(answers)
+        return [next(left) if error is None else error for error in removed]
 
     def _remove_if(self, key: str, etag: str) -> HoldfastError | None:
         self._check(key)
@@ -380,35 +470,20 @@ class S3Store(Store):
             return error
         return None
 
-    def _remove_together(self, client: Client, batch: list[str]) -> Removed:
-        """What became of the keys of one request; raises what does not tell."""
-        delete = functools.partial(client.attempt, "delete", None, _obstore.delete, client.plain, batch)
-        try:
-            delete()
-        except (AuthError, BucketNotFound, ConfigError) as error:
-            return [_with_key(error, key) for key in batch]
-        except HoldfastError as error:
-            if not error.retryable:
-                raise
-            failed = error
-        else:
-            return [None] * len(batch)
-        try:
-            client.policy.again(delete, failed)
-        except HoldfastError as error:
-            # A service that is down for one request is not asked a thousand times more.
-            return [_with_key(error, key) for key in batch]
-        return [None] * len(batch)
-
     def _locate(self, key: str) -> Location | None:
         found = self.credentials()
         who = found.principal() if found else "anonymous"
-        return Location("s3", f"{self.endpoint or f'amazon/{self.region}'} as {who}", self.bucket, key)
+        if key_of_customer := self.options.fingerprint():
+            who = f"{who} with key {key_of_customer}"
+        return Location("s3", f"{self.endpoint or 'amazon'} as {who}", self.bucket, key)
 
 
-def _from_recipe(kind: type[S3Store], recipe: dict[str, Any], dropped: bool, known: Guarantees | None) -> S3Store:
+def _from_recipe(
+    kind: type[S3Store], recipe: dict[str, Any], dropped: bool, keyed: bool, known: Guarantees | None
+) -> S3Store:
     store = kind(**recipe)
     store._dropped = dropped
+    store._keyless = keyed and store.options.customer_key is None
     store._known = known
     return store
 
@@ -418,10 +493,6 @@ def _encrypted(wire: Wire, key: str) -> bool:
     said = wire.call(Request("read", "HEAD", key)).headers
     kind = said.get("x-amz-server-side-encryption", "")
     return kind.startswith("aws:kms") or "x-amz-server-side-encryption-customer-algorithm" in said
-
-
-def _with_key(error: HoldfastError, key: str) -> HoldfastError:
-    return type(error)(error.message, store=error.store, key=key, cause=error.cause, retryable=error.retryable)
 
 
 def _endpoint(text: str | None) -> str | None:
@@ -440,20 +511,13 @@ def _engine_environment() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
-def _fits_a_batch(key: str) -> bool:
-    """Whether the engine can name this key in the XML of a batch of deletes."""
-    return _obstore.carries(key) and "\ufffe" not in key and "\uffff" not in key
-
-
 def _make_engine(
     address: Address,
     region: str,
     found: S3Credentials | None,
-    request_payer: bool,
+    asked: S3Options,
     options: dict[str, Any],
     tries: int,
-    *,
-    batches: bool = True,
 ) -> Any:
     """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
     plain = address.url.startswith("http:")
@@ -472,11 +536,10 @@ def _make_engine(
         aws_endpoint_url_s3=address.url,
         region=region,
         virtual_hosted_style_request=address.virtual,
-        request_payer=request_payer,
         unsigned_payload=not plain,
         conditional_put="etag",
-        disable_bulk_delete=not batches,
         client_options={**options, "allow_http": plain},
         retry_config={"max_retries": tries - 1},
+        **asked.engine(),
         **config,
     )

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from ...blob import Buffer
 from ...errors import HoldfastError, StoreError
+from .conditions import quoted
 from .wire import Request, Wire
 
 
@@ -33,12 +34,23 @@ class Upload:
         return total
 
     def send(self, data: bytes) -> None:
-        """Send the next part: at least 5 MiB, unless it is the last."""
-        query = {"partNumber": str(len(self._parts) + 1), "uploadId": self._id}
-        answer = self._wire.call(Request("write", "PUT", self._key, query=query, body=data))
-        if answer.etag is None:
+        """Send the next part: at least 5 MiB, unless it is the last. One that fails is repeated alone."""
+        answer = self._wire.call(Request("write", "PUT", self._key, query=self._next_part(), body=data))
+        self._add(answer.etag)
+
+    def copy(self, headers: Mapping[str, str]) -> None:
+        """Have the service make the next part from (a range of) the object that the headers name."""
+        request = Request("copy", "PUT", self._key, query=self._next_part(), headers=headers)
+        document, _ = self._wire.document(request, "CopyPartResult")
+        self._add(document.fields.get("ETag"))
+
+    def _next_part(self) -> dict[str, str]:
+        return {"partNumber": str(len(self._parts) + 1), "uploadId": self._id}
+
+    def _add(self, etag: str | None) -> None:
+        if not etag:
             raise StoreError("the service took a part without an ETag", store=self._wire.store, key=self._key)
-        self._parts.append(answer.etag)
+        self._parts.append(etag)
 
     def complete(self, headers: Mapping[str, str] | None = None) -> str | None:
         """The ETag of the object, which is there now; asked once, under the conditions in the headers."""
@@ -55,7 +67,7 @@ class Upload:
             body=f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode(),
         )
         document, _ = self._wire.document(request, "CompleteMultipartUploadResult", repeat=False)
-        return document.fields.get("ETag") or None
+        return quoted(document.fields.get("ETag"))
 
     def abort(self) -> None:
         """Forget the parts, if the service is there to be told: whatever led here is the error to be shown."""

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ from ...retry import Policy
 from .._obstore_errors import translate
 from .._timeouts import Timeouts
 from .answers import Document, Malformed
+from .options import S3Options
 from .signing import encode_path, encode_query, signed_headers
 
 Value = TypeVar("Value")
@@ -37,7 +39,20 @@ BLOCK = 256 << 10
 #: This much of a refusal is read: an error document has a few hundred bytes.
 LONGEST_REFUSAL = 64 << 10
 
+#: How a service says that a bucket is in another region, and (by header, else in the document) in which one.
+ELSEWHERE = frozenset((301, 307, 400))
+REGION_HEADER = "x-amz-bucket-region"
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_REGION_ELEMENT = re.compile(rb"<Region>([^<]+)</Region>")
 _XML_TYPES = frozenset(("application/xml", "text/xml"))
+
+#: In which region buckets were found to be, by endpoint and name.
+_regions: dict[tuple[str | None, str], str] = {}
+
+
+def known_region(endpoint: str | None, bucket: str) -> str | None:
+    """The region that this bucket was found to be in, if the service was ever asked in a wrong one."""
+    return _regions.get((endpoint, bucket))
 
 
 class ServiceRefused(Exception):
@@ -86,11 +101,28 @@ class Guarantees:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a bucket is: the ``url`` of the service, and whether the bucket is a part of its host name."""
+    """Where a bucket is: the ``url`` of the service, and whether the bucket is a part of its host name.
+
+    ``endpoint`` is what the user named, None for Amazon, whose address is another in each region.
+    """
 
     url: str
     bucket: str
     virtual: bool
+    endpoint: str | None
+
+    @classmethod
+    def of(cls, endpoint: str | None, bucket: str, region: str) -> Address:
+        """Where this bucket is, on Amazon or at the endpoint.
+
+        >>> Address.of(None, "bucket", "eu-west-1").url
+        'https://bucket.s3.eu-west-1.amazonaws.com'
+        """
+        # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
+        virtual = endpoint is None and "." not in bucket
+        domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        url = endpoint or f"https://{bucket + '.' if virtual else ''}s3.{region}.{domain}"
+        return cls(url, bucket, virtual, endpoint)
 
     @property
     def host(self) -> str:
@@ -109,7 +141,8 @@ class Address:
 class Wire:
     """Signed requests to one bucket, over a pool of connections that is shared by threads and left by a fork.
 
-    ``credentials`` is called for each request (None: unsigned). ``store`` is what errors call the place.
+    ``credentials`` is called for each request (None: unsigned). ``store`` is what errors call the place. A bucket that
+    the service says is in another region is asked there from then on.
     """
 
     def __init__(
@@ -119,7 +152,7 @@ class Wire:
         region: str,
         credentials: Callable[[], S3Credentials | None],
         *,
-        request_payer: bool = False,
+        options: S3Options | None = None,
         timeouts: Timeouts | None = None,
         policy: Policy | None = None,
     ) -> None:
@@ -131,14 +164,47 @@ class Wire:
         #: What the service was found to do with conditions (by probe.py), so that it is asked once.
         self.guarantees: Guarantees | None = None
         self._credentials = credentials
-        self._always = {"x-amz-request-payer": "requester"} if request_payer else {}
+        self.options = options or S3Options()
+        #: Whether an object was seen to be encrypted as the options ask.
+        self.encrypts = False
         self._connections = self._connect()
         self._process = os.getpid()
+        self._located = False
+        self._beside: dict[str, Wire] = {}
 
     def _connect(self) -> urllib3.HTTPConnectionPool:
         settings: dict[str, Any] = {"maxsize": CONNECTIONS, "block": False, "blocksize": BLOCK, "retries": False}
         settings["timeout"] = urllib3.Timeout(connect=self.timeouts.connect, read=self.timeouts.read)
         return urllib3.connection_from_url(self.address.url, **settings)
+
+    def beside(self, bucket: str) -> Wire:
+        """The wire to another bucket of the same service, with the same login."""
+        if bucket == self.address.bucket:
+            return self
+        if bucket not in self._beside:
+            region = known_region(self.address.endpoint, bucket) or self.region
+            address = Address.of(self.address.endpoint, bucket, region)
+            self._beside[bucket] = Wire(
+                self.store.removesuffix(self.address.bucket) + bucket,
+                address,
+                region,
+                self._credentials,
+                options=self.options,
+                timeouts=self.timeouts,
+                policy=self.policy,
+            )
+        return self._beside[bucket]
+
+    def locate(self) -> str:
+        """The region to ask in: the bucket's own, if the service tells; asked once."""
+        if not self._located:
+            try:
+                self.attempt(Request("find the region", "HEAD"))
+            except HoldfastError as error:  # whoever comes next is told what is wrong
+                self._located = not error.retryable
+            else:
+                self._located = True
+        return self.region
 
     def call(self, request: Request) -> Answer:
         """The answer to a request that may be repeated: tried again as the policy allows."""
@@ -203,10 +269,21 @@ class Wire:
         raise self.broken(request, caught)
 
     def _send(self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value]) -> Value:
+        response = self._request(request)
+        if 200 <= response.status < 300:
+            return take(response)
+        body = response.read(LONGEST_REFUSAL, decode_content=False)
+        response.drain_conn()
+        if response.status in ELSEWHERE and self._moved(request, response.headers, body):
+            return self._send(request, take)
+        raise self.refused(request, response.status, response.reason or "", body, response.headers)
+
+    def _request(self, request: Request) -> urllib3.BaseHTTPResponse:
         if self._process != os.getpid():  # the parent of this fork goes on using its connections
             self._connections, self._process = self._connect(), os.getpid()
         path = self.address.path(request.key)
-        headers = {"host": self.address.host, **self._always, **request.headers}
+        headers = {"host": self.address.host, **self.options.headers(request.method, request.key, request.query)}
+        headers |= request.headers
         if request.body or request.method in {"PUT", "POST"}:
             headers["content-length"] = str(len(request.body))
         found = self._credentials()
@@ -214,7 +291,7 @@ class Wire:
             digest = hashlib.sha256(request.body).hexdigest()
             headers = signed_headers(request.method, path, request.query, headers, digest, found, self.region)
         target = encode_path(path) + (f"?{encode_query(request.query)}" if request.query else "")
-        response = self._connections.urlopen(
+        return self._connections.urlopen(
             request.method,
             target,
             # A file goes in blocks, each with a timeout of its own; bytes would share one.
@@ -225,11 +302,21 @@ class Wire:
             preload_content=False,
             decode_content=False,
         )
-        if 200 <= response.status < 300:
-            return take(response)
-        body = response.read(LONGEST_REFUSAL, decode_content=False)
-        response.drain_conn()
-        raise self.refused(request, response.status, response.reason or "", body, response.headers)
+
+    def _moved(self, request: Request, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the refusal names another region, where the bucket is asked from now on."""
+        element = _REGION_ELEMENT.search(body)
+        region = headers.get(REGION_HEADER) or (element[1].decode("ascii", "replace") if element else None)
+        asked = self.region
+        if region is None and request.key is not None and request.method == "HEAD":
+            return self.locate() != asked  # such a refusal has no document, and may name no region
+        # It becomes part of a host name that is sent signed requests.
+        if region is None or region == asked or not _REGION.fullmatch(region):
+            return False
+        self.address = Address.of(self.address.endpoint, self.address.bucket, region)
+        self.region, self._connections = region, self._connect()
+        _regions[self.address.endpoint, self.address.bucket] = region
+        return True
 
     def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
         """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""

@@ -15,6 +15,7 @@ from ...blob import Buffer, body_bytes, body_chunks, body_size
 from ...checksums import STAMP_NAME, Digest, format_stamp
 from ...engine import reserve
 from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, Unsupported
+from ...keys import printable
 from ...store import HEAD
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
@@ -95,19 +96,38 @@ def write(
 
     An iterator is consumed once. It goes in one PUT, which may be repeated, if it ends within 8 MiB; larger ones
     and files of more than 64 MiB go in parts. A failed upload is aborted; a process that is killed leaves its parts
-    behind, invisible, until a lifecycle rule of the bucket removes them. Keys that the engine would alter go over the
-    wire, their parts one after the other. ``stamped``: the digest of what is in memory is noted in the metadata.
+    behind, invisible, until somebody lists and aborts them. Keys that the engine would alter, and any key with an ACL,
+    which it cannot send, go over the wire, their parts one after the other. ``stamped``: the digest of what is in
+    memory is noted in the metadata.
     """
     data, chunks, size = taken(body)
     if stamped:
         named = {**(named or {}), **stamp(data if data is not None else body)}
+    by_engine = _obstore.carries(key) and wire.options.acl is None
+    tags = dict(wire.options.tags) or None
     if data is not None:
-        etag = _put(client, wire, key, data, named)
-        return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
-    part = part_size(options, size)
-    if _obstore.carries(key):
-        return _upload(client, key, chunks, part, named)
-    return _upload_directly(wire, key, chunks, part, named)
+        etag = _put(client, wire, key, data, named, tags) if by_engine else direct.put(wire, key, data, named)
+        info = ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+    elif by_engine:
+        info = _upload(client, key, chunks, part_size(options, size), named, tags)
+    else:
+        info = _upload_directly(wire, key, chunks, part_size(options, size), named)
+    see_encryption(wire, key)
+    return info
+
+
+def see_encryption(wire: Wire, key: str) -> None:
+    """Look, once for all equal stores, whether what was written is encrypted as asked for; Unsupported if not."""
+    if wire.options.encryption is None or wire.encrypts:
+        return
+    if not wire.options.honoured(wire.call(Request("read", "HEAD", key)).headers):
+        raise Unsupported(
+            f"cannot write with encryption={wire.options.encryption!r}: this service ignores it. What was written to "
+            f"{printable(key)!r} lies there in clear: delete it if it must not",
+            store=wire.store,
+            key=key,
+        )
+    wire.encrypts = True
 
 
 def stamp(body: Body) -> dict[str, str]:
@@ -154,10 +174,10 @@ def _owned(body: Any) -> bytes:
     return bytes(body_bytes(body))
 
 
-def _put(client: Client, wire: Wire, key: str, data: bytes, named: dict[str, str] | None) -> str | None:
-    if not _obstore.carries(key):
-        return direct.put(wire, key, data, named)
-    send = functools.partial(_obstore.put, attributes=named, use_multipart=False)
+def _put(
+    client: Client, wire: Wire, key: str, data: bytes, named: dict[str, str] | None, tags: dict[str, str] | None
+) -> str | None:
+    send = functools.partial(_obstore.put, attributes=named, tags=tags, use_multipart=False)
     try:
         answer = client.attempt("write", key, send, client.upload(len(data)), key, data)
     except HoldfastError as error:
@@ -212,11 +232,12 @@ def _upload(
     chunks: Iterator[bytes],
     part: int,
     named: dict[str, str] | None,
+    tags: dict[str, str] | None,
 ) -> ObjectInfo:
     reserve(part * (CONCURRENCY + 1))
     watched = _Watched(chunks)
     send = functools.partial(
-        _obstore.put, attributes=named, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
+        _obstore.put, attributes=named, tags=tags, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
     )
     try:
         client.attempt(
@@ -293,7 +314,7 @@ def write_if(
     in_parts_too: bool,
     stamped: bool,
 ) -> ObjectInfo:
-    """The info of what was written under the options' condition: in one PUT, or in parts that end with it.
+    """The info of what was written under the options' condition, in one PUT or in parts that it ends.
 
     ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
     """
@@ -322,6 +343,7 @@ def write_if(
         except Exception:
             upload.abort()
             raise
+    see_encryption(wire, key)
     return ObjectInfo(key, size=total, etag=etag, **options.attributes())  # type: ignore[arg-type]
 
 

@@ -1,0 +1,110 @@
+"""Buckets in another region than was said: found once, and asked there from then on."""
+
+from __future__ import annotations
+
+import pickle
+import urllib.parse
+
+import pytest
+
+from holdfast.errors import ConfigError, StoreError
+from holdfast.stores.s3.wire import Address, Request
+from holdfast.types import ReadOptions
+from tests.stores.regional_s3 import Regional
+from tests.stores.s3_stores import open_store
+from tests.stores.scripted import Answer, Scripted
+
+pytestmark = pytest.mark.server
+MIB = 1 << 20
+
+
+@pytest.fixture
+def server(moto):
+    with Regional(moto) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(moto):
+    bucket = moto.make_bucket()
+    for key in ("there", "trail/"):
+        moto.client().put_object(Bucket=bucket, Key=key, Body=b"value")
+    return bucket
+
+
+CALLS = {
+    "get": lambda store: store.get("there") == b"value",
+    "head": lambda store: store.head("there").size == 5,
+    "exists": lambda store: store.exists("there"),
+    "range": lambda store: store.read("there", ReadOptions(1, 3)).bytes() == b"al",
+    "get over the wire": lambda store: store.get("trail/") == b"value",
+    "head over the wire": lambda store: store.head("trail/").size == 5,
+    "put": lambda store: store.put("new", b"x").size == 1,
+    "stream": lambda store: store.put("new", (bytes(MIB) for _ in range(12))).size == 12 * MIB,
+    "short stream": lambda store: store.put("new", iter([b"a", b"b"])).size == 2,
+    "stream over the wire": lambda store: store.put("new/", (bytes(MIB) for _ in range(12))).size == 12 * MIB,
+    "create": lambda store: store.create("new", b"x").size == 1,
+    "list": lambda store: [row.key for row in store.list()] == ["there", "trail/"],
+    "delete": lambda store: store.delete("there") is None,
+    "remove": lambda store: store.remove(["there", "trail/"]) == [None, None],
+    "copy": lambda store: store.copy("there", "copied").size == 5,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_region_of_a_bucket_is_found_by_the_first_call(server, moto, bucket, name):
+    store = open_store(server, bucket, region="us-east-1")
+    assert CALLS[name](store)
+    assert set(server.refused) == {"us-east-1"}
+    seen = len(server.refused)
+    assert store.exists("x") is False
+    assert store.put("x", b"x").size == 1
+    assert len(list(store.list("x"))) == 1
+    assert len(server.refused) <= seen + 1  # the other plane may ask once
+
+
+def test_the_region_is_remembered_for_the_stores_to_come(server, bucket):
+    first = open_store(server, bucket, region="us-east-1")
+    first.get("there")
+    server.refused.clear()
+    second = open_store(server, bucket, region="us-east-1")
+    assert second.get("there") == b"value"
+    assert not server.refused
+    assert second.region == server.region
+    assert pickle.loads(pickle.dumps(first)).region == server.region
+
+
+def test_a_refusal_that_names_no_region_is_shown(moto, bucket):
+    with Regional(moto, named=False) as server:
+        store = open_store(server, bucket, region="us-east-1")
+        for call in (lambda: store.get("there"), lambda: list(store.list()), lambda: store.put("a", iter([b"x"]))):
+            with pytest.raises(ConfigError, match="region"):
+                call()
+        with pytest.raises(StoreError, match="400"):
+            store.head("there")
+        assert len(server.requests) <= 8
+
+
+@pytest.mark.parametrize("region", ["evil.example/#", "a" * 41, "", "EU WEST"])
+def test_only_what_can_be_a_region_becomes_part_of_an_address(moto, region):
+    refusal = Answer(400, b"", {"x-amz-bucket-region": region})
+    with Scripted(lambda request: refusal) as server:
+        store = open_store(moto, "bucket", endpoint=server.endpoint, region="us-east-1")
+        with pytest.raises(StoreError):
+            store.wire().call(Request("list", "GET"))
+        assert store.wire().region == "us-east-1"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-west-1", "bucket.s3.eu-west-1.amazonaws.com"),
+        ("cn-north-1", "bucket.s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_each_region_of_amazon_has_an_address_of_its_own(region, host):
+    address = Address.of(None, "bucket", region)
+    assert urllib.parse.urlsplit(address.url).netloc == address.host == host
+    assert Address.of(None, "with.dots", region).path("key") == "/with.dots/key"
+    assert address.path("key") == "/key"
