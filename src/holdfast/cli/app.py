@@ -14,7 +14,7 @@ from .options import ShowsExamples
 from .output import ClosedOutput, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
-COMMANDS = ("cat", "cp", "du", "head", "ls", "rm", "uploads", "verify")
+COMMANDS = ("cat", "cp", "doctor", "du", "head", "ls", "rm", "uploads", "verify")
 
 
 class Commands(ShowsExamples, click.Group):
@@ -46,7 +46,8 @@ def _nearest(name: str) -> str:
 
     wellknown = {"copy": "cp", "get": "cp", "put": "cp", "sync": "cp", "list": "ls", "dir": "ls", "delete": "rm",
                  "del": "rm", "remove": "rm", "stat": "head", "info": "head", "size": "du", "check": "verify",
-                 "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat", "multipart": "uploads"}  # fmt: skip
+                 "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat", "multipart": "uploads",
+                 "probe": "doctor", "test": "doctor"}  # fmt: skip
     near = [wellknown[name]] if name in wellknown else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.3)
     return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(COMMANDS)}"
 

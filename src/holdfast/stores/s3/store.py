@@ -256,7 +256,7 @@ class S3Store(Store):
         That takes a dozen requests for an object of its own, named `holdfast-probe-` and a random number, which is
         deleted again. It happens by itself at the first conditional write or delete, once for equal stores.
         """
-        self._guarantees()
+        self.guarantees()
         return self.capabilities
 
     def uploads(self, prefix: str = "") -> Iterator[PendingUpload]:
@@ -277,7 +277,8 @@ class S3Store(Store):
         """
         return administration.create_bucket(self.wire())
 
-    def _guarantees(self) -> Guarantees:
+    def guarantees(self) -> Guarantees:
+        """Which conditions the service honours, also where large objects are written; asked for as by ``probe``."""
         if self._known is None:
             wire = self.wire()
             if wire.guarantees is None:
@@ -407,7 +408,7 @@ class S3Store(Store):
         return {"Storage-Class": default, **(named or {})} if default else named
 
     def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
-        known = self._guarantees()
+        known = self.guarantees()
         if not (known.create if options.if_absent else known.replace_if):
             raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
         how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
@@ -427,7 +428,7 @@ class S3Store(Store):
         except NotFound:
             source._read(src, HEAD).close()  # says what is missing, the object or its bucket
             raise
-        if options.conditional and not (copy.size and self._guarantees().complete):
+        if options.conditional and not (copy.size and self.guarantees().complete):
             return stream_copy(source, src, self, dst, options)
         try:
             info = copy.perform_if(options.if_match) if options.conditional else copy.perform()
@@ -450,7 +451,7 @@ class S3Store(Store):
 
     def _remove_if(self, key: str, etag: str) -> HoldfastError | None:
         self._check(key)
-        if not self._guarantees().delete_if:
+        if not self.guarantees().delete_if:
             raise self._unsupported("a delete", "if_match", IGNORED)
         try:
             conditions.delete(self.wire(), key, etag)
