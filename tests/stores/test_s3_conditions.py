@@ -370,3 +370,37 @@ def test_who_may_not_probe_is_not_told_that_it_is_unsafe():
     with Scripted(answer) as server:
         server.region, server.access_key, server.secret_key = "us-east-1", "AK", "SK"
         assert open_store(server, "bucket").create("key", b"x").etag == '"x"'
+
+
+def honoured(client, bucket):
+    """Which conditions a service honours, by asking it with another client."""
+    wrong, found = '"00000000000000000000000000000000"', set()
+
+    def refused(call, **options):
+        try:
+            call(Bucket=bucket, Key="asked", **options)
+        except client.exceptions.ClientError:
+            return True
+        return False
+
+    client.put_object(Bucket=bucket, Key="asked", Body=b"old")
+    if refused(client.put_object, IfNoneMatch="*", Body=b"new"):
+        found.add("create")
+    if refused(client.put_object, IfMatch=wrong, Body=b"new"):
+        found.add("replace_if")
+    if refused(client.delete_object, IfMatch=wrong):
+        found.add("delete_if")
+    client.delete_object(Bucket=bucket, Key="asked")
+    return found
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", ["moto", "ceph", "rclone_s3"])
+def test_the_probe_finds_exactly_what_a_service_lacks(request, name):
+    server = request.getfixturevalue(name)
+    store = open_store(server)
+    capabilities = store.probe()
+    found = {name for name in ("create", "replace_if", "delete_if") if getattr(capabilities, name)}
+    assert found == honoured(server.client(), store.bucket)
+    assert (found == set()) == (name == "rclone_s3")
+    assert list(store.list()) == []

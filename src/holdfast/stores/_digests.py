@@ -36,6 +36,13 @@ class Promise(NamedTuple):
         return Digest(self.algorithm, data).hex()
 
 
+def checked(mode: Mode) -> Mode:
+    """The mode, if it is one; else ConfigError."""
+    if mode not in MODES:
+        raise ConfigError(f"verify={mode!r} is none of {', '.join(map(repr, MODES))}")
+    return mode
+
+
 class Verifier:
     """Judges the bodies of one bucket, and learns what its ETags are.
 
@@ -46,8 +53,6 @@ class Verifier:
     __slots__ = ("_encrypted", "_store", "md5_etags", "mode")
 
     def __init__(self, store: str, encrypted: Callable[[str], bool], mode: Mode = "auto") -> None:
-        if mode not in MODES:
-            raise ConfigError(f"verify={mode!r} is none of {', '.join(map(repr, MODES))}")
         self.mode = mode
         self.md5_etags: bool | None = None
         self._store = store

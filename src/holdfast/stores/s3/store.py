@@ -28,7 +28,7 @@ from ...retry import Policy, shared
 from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from .. import _obstore
-from .._digests import Mode, Verifier
+from .._digests import Mode, Verifier, checked
 from .._obstore import Client
 from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
@@ -127,7 +127,7 @@ class S3Store(Store):
             tags=tags,
         )
         self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
-        self.verify = verify
+        self.verify = checked(verify)
         self.object_metadata = object_metadata
         self.retry = retry
         self._explicit = sources.from_arguments(
