@@ -96,6 +96,7 @@ def test_a_worker_that_moves_something_else_is_no_measurement(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_the_benchmarks_that_need_no_server_run_and_leave_nothing_behind(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("signal.signal", lambda *_: None)  # of the test run itself

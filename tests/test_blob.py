@@ -86,10 +86,19 @@ def test_chunks_from_one_buffer_that_is_filled_anew_are_joined_right():
     assert ChunksBlob(ObjectInfo("k"), chunks()).bytes() == b"abcdefghijkl"
 
 
-@pytest.mark.parametrize("body", ["text", 7, None, object()])
+@pytest.mark.parametrize(
+    "body", ["text", 7, None, object(), {}, {"a": 1}, {b"a": 1}, set(), {b"a"}, [], (), {}.values()]
+)
 def test_what_is_no_body_is_a_type_error(body):
     with pytest.raises(TypeError, match="a body is"):
         list(body_chunks(body))
+
+
+def test_numbers_are_no_chunks_and_an_iterator_may_have_none():
+    with pytest.raises(TypeError, match="not int"):
+        body_bytes([1, 2])
+    assert body_bytes(iter(())) == b""
+    assert body_bytes([b""]) == b""
 
 
 def test_text_among_the_chunks_is_a_type_error():

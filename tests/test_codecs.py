@@ -320,7 +320,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(encoding):
     try:
         with pytest.raises(DecompressionError, match=r"raw=True") as caught:
             codecs.decompress(data, encoding, limit=MEBIBYTE, key="k")
-        with pytest.raises(DecompressionError, match=r"limit=.*HOLDFAST_DECODED_LIMIT"):
+        with pytest.raises(DecompressionError, match=r"HOLDFAST_DECODED_LIMIT"):
             for _ in codecs.decompress_chunks([data], encoding, limit=MEBIBYTE):
                 pass
         _, peak = tracemalloc.get_traced_memory()

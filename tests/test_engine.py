@@ -15,7 +15,9 @@ import time
 import pytest
 
 from holdfast import engine as engine_module
-from holdfast.engine import Engine, InTurn, Outcome, Split, interruptible, pace, reserve, turns
+from holdfast.engine import Engine, InTurn, Outcome, Split, interruptible, pace, pool, reserve
+from holdfast.engine.run import Run
+from holdfast.errors import ConfigError
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 SLOW_START = 60  # seconds: the most a subprocess may need on a crowded machine
@@ -273,6 +275,7 @@ def test_threads_are_kept_between_runs_and_ended_by_close():
     assert not set(threading.enumerate()) - before
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_abandoned_after_a_second_and_never_reused(engine):
     release = threading.Event()
 
@@ -290,73 +293,60 @@ def test_a_stuck_worker_is_abandoned_after_a_second_and_never_reused(engine):
     release.set()
 
 
-def in_turn(call):
-    return lambda item: InTurn(lambda: call(item))
+def test_an_operation_that_outlives_its_run_reserves_nothing():
+    late = threading.Event()
+    done = threading.Event()
 
-
-@pytest.mark.parametrize("threads", [0, 1, 8])
-def test_calls_in_turn_end_their_operations(engine, threads):
-    def fail_at_seven(item):
-        if item == 7:
-            raise ValueError(item)
-        return item * 2
-
-    outcomes = list(engine.run(in_turn(fail_at_seven), range(1000), threads=threads, ordered=True, on_error="collect"))
-    assert [outcome.item for outcome in outcomes] == list(range(1000))
-    assert [outcome.value for outcome in outcomes if outcome.item != 7] == [i * 2 for i in range(1000) if i != 7]
-    assert isinstance(outcomes[7].error, ValueError)
-
-
-def test_quick_calls_in_turn_are_made_one_at_a_time(engine, monkeypatch):
-    monkeypatch.setattr(turns, "SLOW", 60)  # on a busy machine any call can take a while
-    monkeypatch.setattr(turns, "PATIENCE", 60)
-    inside, most = [], []
-
-    def call(item):
-        inside.append(item)
-        most.append(len(inside))
-        time.sleep(0.00005)
-        inside.remove(item)
-
-    assert len(list(engine.run(in_turn(call), range(3000), threads=8))) == 3000
-    assert max(most) == 1
-
-
-def test_slow_calls_in_turn_are_made_side_by_side(engine):
-    started = time.monotonic()
-    assert len(list(engine.run(in_turn(lambda _: time.sleep(0.02)), range(400), threads=16))) == 400
-    assert time.monotonic() - started < 4, "one by one it takes eight seconds"
-
-
-def test_a_call_in_turn_that_hangs_holds_up_no_other(engine):
-    release = threading.Event()
-    run = engine.run(in_turn(lambda item: release.wait(20) if item == 0 else None), range(1000), threads=4)
-    try:
-        assert len([next(run) for _ in range(999)]) == 999
-    finally:
-        release.set()
-    assert next(run).item == 0
-
-
-def test_the_last_calls_in_turn_are_made_when_other_operations_fail(engine):
     def operate(item):
-        if item % 2:
-            raise ValueError(item)
-        return InTurn(lambda: item)
-
-    for count in range(1, 70):
-        outcomes = list(engine.run(operate, range(count), threads=4, on_error="collect"))
-        assert len(outcomes) == count
-
-
-def test_calls_in_turn_may_reserve_bytes():
-    with Engine(budget=10 << 20) as small:
-
-        def call(_):
+        if item == 0:
+            raise KeyError(item)
+        late.wait(10)
+        try:
             reserve(1 << 20)
-            return bytes(1)
+        finally:
+            done.set()
 
-        assert len(list(small.run(in_turn(call), range(200), threads=8))) == 200
+    with Engine(budget=2 << 20) as small:
+        with pytest.raises(KeyError):
+            list(small.run(operate, [1, 0], threads=2))
+        late.set()
+        assert done.wait(10)
+        assert small._budget.used == 0
+
+
+def test_control_c_inside_a_part_is_no_outcome():
+    def operate(_):
+        def part():
+            raise KeyboardInterrupt
+
+        return Split([part], sum)
+
+    with Engine() as engine, pytest.raises(KeyboardInterrupt):
+        list(engine.run(operate, [1, 2], threads=0, on_error="collect"))
+
+
+def test_a_worker_that_leaves_makes_the_calls_that_wait():
+    with Engine() as engine:
+        last = Outcome("last")
+
+        def operate(item):
+            if item == "last":
+                raise ValueError(item)
+            run.limit = 1  # the service asked for fewer threads
+            run.todo.append(last)
+            return InTurn(lambda: "written")
+
+        run = Run(engine, operate, [], 2, ordered=False, local=False)
+        first, parked, leaving = Outcome("first"), pool.Worker(engine, 100), pool.Worker(engine, 101)
+        leaving.rank, run.leased = 1, 2
+        parked.bell.put(run.serve)
+        while not run.idle:
+            time.sleep(0.001)
+        run.todo.append(first)
+        leaving.bell.put(run.serve)
+        assert run.left.get(timeout=10) is None
+        assert (last.pending, first.pending, first.value) == (False, False, "written")
+        run.end(1.0)
 
 
 def test_progress_is_told_that_nothing_came_while_the_caller_waits(engine):
@@ -396,6 +386,21 @@ def test_an_adaptive_run_goes_back_when_growing_does_not_pay(monkeypatch):
     assert own.limit == 8
 
 
+def test_the_environment_bounds_an_adaptive_run(monkeypatch):
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", "3")
+    assert pace.Pace(None).ceiling == 3
+    assert pace.Pace(5).ceiling == 5
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", "")
+    assert pace.Pace(None).ceiling == pace.MAX_THREADS
+
+
+@pytest.mark.parametrize("wrong", ["many", "0", "-4", "2.5", "²", " 8"])
+def test_a_wrong_number_of_threads_in_the_environment_is_a_configuration_error(engine, monkeypatch, wrong):
+    monkeypatch.setenv("HOLDFAST_MAX_THREADS", wrong)
+    with pytest.raises(ConfigError, match="HOLDFAST_MAX_THREADS"):
+        list(engine.run(abs, [1]))
+
+
 def test_threads_are_bounded_by_the_descriptor_limit():
     code = """
         import resource
@@ -412,6 +417,7 @@ def test_threads_are_bounded_by_the_descriptor_limit():
     assert count == 400
 
 
+@pytest.mark.slow
 def test_random_runs_lose_double_and_reorder_nothing(engine):
     rng = random.Random(20261121)
     deadline = time.monotonic() + (60 if SOAK else 4)

@@ -25,6 +25,7 @@ def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({path.stem for path in EXAMPLES.glob("[!_]*.py")} - SERVED))
 def test_an_example_runs_and_says_what_it_did(name):
     done = run(name, *ARGUMENTS.get(name, ()))
@@ -96,6 +97,7 @@ def test_the_demonstration_fails_when_anything_differs(tmp_path, monkeypatch, ca
     assert "differs: chunks/00/07" in printed.err
 
 
+@pytest.mark.slow
 def test_the_demonstration_keeps_a_store_on_which_the_commands_that_it_prints_work(tmp_path):
     store = tmp_path / "store"
     done = run("demo", "--chunks", "10", "--keep", str(store))

@@ -51,40 +51,9 @@ def test_two_keys_never_print_alike():
     assert len({keys.printable(text) for text in texts}) == len(texts)
 
 
-@given(TEXTS, TEXTS, TEXTS)
-def test_nothing_with_a_prefix_sorts_after_its_end(prefix, rest, other):
-    end = keys.after_prefix(prefix)
-    if end is None:
-        assert all(character in "\U0010ffff\udcff" for character in prefix)
-        return
-    assert keys.sort_key(prefix + rest) < keys.sort_key(end)
-    if not other.startswith(prefix) and keys.sort_key(other) > keys.sort_key(prefix) and not has_bad_bytes(other):
-        assert keys.sort_key(other) >= keys.sort_key(end) or has_bad_bytes(prefix)
-
-
-def has_bad_bytes(text):
-    return any("\udc80" <= character <= "\udcff" for character in text)
-
-
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_the_order_of_keys_is_that_of_their_bytes(texts):
     assert sorted(texts, key=keys.sort_key) == sorted(texts, key=lambda text: text.encode())
-
-
-@pytest.mark.parametrize(
-    ("location", "selected"),
-    [
-        ("run1", {"run1", "run1/a", "run1/"}),
-        ("run1/", {"run1/a", "run1/"}),
-        ("", {"run1", "run1/a", "run1/", "run10", "run1.txt", "run"}),
-        ("run", {"run"}),
-        ("run1/a", {"run1/a"}),
-        ("none", set()),
-    ],
-)
-def test_a_location_is_a_key_or_a_directory_never_a_string_prefix(location, selected):
-    everything = ["run1", "run1/a", "run1/", "run10", "run1.txt", "run"]
-    assert {key for key in everything if keys.is_at_or_under(key, location)} == selected
 
 
 def test_joining_puts_one_slash_between():

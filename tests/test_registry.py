@@ -220,7 +220,9 @@ def test_a_missing_package_is_one_sentence_with_the_line_to_type(tmp_path, monke
 
 
 def test_a_scheme_without_a_store_says_which_there_are():
-    with pytest.raises(ConfigError, match=r"'gs'.*mem.*s3"):
+    with pytest.raises(ConfigError, match=r"'nowhere'.*mem.*s3"):
+        store_class("nowhere")
+    with pytest.raises(ConfigError, match=r"gs://.*next"):
         open_store("gs://bucket/a")
     register("gs", Tiny)
     assert open_store("gs://bucket").bucket == "bucket"
@@ -247,6 +249,12 @@ def test_an_endpoint_in_the_location_reaches_the_store():
     assert store.store.bucket == "bucket"
     with pytest.raises(ConfigError, match="twice"):
         open_store("s3://http://127.0.0.1:9/bucket", endpoint="http://127.0.0.1:8")
+
+
+def test_a_web_location_with_a_query_is_refused_and_its_signature_not_shown():
+    with pytest.raises(ConfigError, match="has a query") as caught:
+        open_store("https://host/data/?X-Amz-Signature=canary0123456789")
+    assert "canary" not in str(caught.value)
 
 
 def test_a_web_location_keeps_its_password_to_itself():

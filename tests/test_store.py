@@ -365,4 +365,13 @@ def test_a_streamed_copy_takes_attributes_along_where_they_can_be_kept():
     source.write("a", b"1", WriteOptions(content_type="text/a", content_encoding="gzip", metadata={"x": "y"}))
     info = waist.stream_copy(source, "a", target, "b", WriteOptions(content_type="text/b"))
     assert (info.content_type, info.content_encoding, info.metadata) == ("text/b", "gzip", {"x": "y"})
-    assert waist.stream_copy(source, "a", Tiny(), "b").size == 1
+    source.write("plain", b"1", WriteOptions(content_type="text/a"))
+    assert waist.stream_copy(source, "plain", Tiny(), "b").size == 1
+
+
+def test_a_streamed_copy_does_not_drop_what_the_bytes_mean():
+    source, target = MemoryStore(), Tiny()
+    source.write("a", b"1", WriteOptions(content_encoding="gzip"))
+    with pytest.raises(Unsupported, match=r"encoding gzip.*decode"):
+        waist.stream_copy(source, "a", target, "b")
+    assert not target.exists("b")

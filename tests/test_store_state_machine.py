@@ -215,6 +215,7 @@ class FileMachine(StoreMachine):
         shutil.rmtree(self.root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", [MemoryMachine, PrefixMachine, FileMachine])
 def test_a_store_does_what_a_dict_does(machine, soak):
     examples = 1000 if soak else 60

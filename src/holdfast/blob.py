@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,6 +43,11 @@ class Blob:
     def size(self) -> int | None:
         """How many bytes the body has (of a range: the range's), or None where that is not known yet."""
         return None
+
+    @property
+    def emulated(self) -> bool:
+        """Whether this range is cut out of a read of the whole object, because the server sent no less."""
+        return False
 
     def rename(self, key: str) -> Self:
         """This blob, whose info now carries another key (for wrappers that map keys)."""
@@ -188,7 +194,9 @@ def body_bytes(body: Body) -> Buffer:
 def body_chunks(body: Body, size: int = CHUNK) -> Iterator[Buffer]:
     """The body as chunks of at most ``size`` bytes each (an iterator's own chunks pass as they are).
 
-    Raises TypeError for text and for chunks that are not bytes-like.
+    Raises TypeError for text, for chunks that are not bytes-like, and for what only happens to be iterable: mappings,
+    sets and empty collections. An iterator that ends at once is an empty body, an empty list is a mistake (b"" is
+    how to say empty).
     """
     if isinstance(body, bytes | bytearray | memoryview):
         view = _flat(memoryview(body))
@@ -215,9 +223,12 @@ def _read_chunks(file: Any, size: int) -> Iterator[Buffer]:
 
 
 def _iterable(body: Any) -> Iterable[Any]:
-    if isinstance(body, Iterable) and not isinstance(body, str):
-        return body
-    raise TypeError(f"a body is bytes, a path, a binary file or an iterator of bytes, not {type(body).__name__}")
+    if not isinstance(body, Iterable) or isinstance(body, str | Mapping | AbstractSet):
+        raise TypeError(f"a body is bytes, a path, a binary file or an iterator of bytes, not {type(body).__name__}")
+    if isinstance(body, Sized) and not len(body):
+        # Nothing in it says that it was meant as chunks: more likely it is a value that nobody encoded.
+        raise TypeError(f"a body is no empty {type(body).__name__}: an empty object is b''")
+    return body
 
 
 def _bytes_like(chunk: Any) -> Buffer:

@@ -123,7 +123,8 @@ def nothing_found(store: str, *, dropped: bool = False) -> AuthError:
     )
     return AuthError(
         f"{why} in the environment ({ACCESS_KEY_ID}, {SECRET_ACCESS_KEY}, {SESSION_TOKEN}); no profile and no metadata "
-        f"service was asked. Set {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY}, or pass anonymous=True for a public bucket",
+        f"service was asked. Set {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY}, or read a public bucket without: "
+        "anonymous=True (CloudFiles: no_sign_request=True; command line: --anonymous)",
         store=store,
     )
 

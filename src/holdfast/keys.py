@@ -27,10 +27,6 @@ def check(key: str, store: str | None = None) -> str:
     return key
 
 
-#: Nothing sorts directly after these: the last character, and the last undecodable byte (0xff, escaped).
-_LAST_OF_THEIR_KIND = (0x10FFFF, 0xDCFF)
-
-
 def sort_key(key: str) -> bytes:
     """The bytes by which listings are ordered: UTF-8, with undecodable file-name bytes as they are.
 
@@ -63,30 +59,3 @@ def join(prefix: str, key: str) -> str:
     if not prefix or prefix.endswith("/"):
         return prefix + key
     return f"{prefix}/{key}"
-
-
-def is_at_or_under(key: str, location: str) -> bool:
-    """Whether the key is the location itself or lies under location + "/"; "run1" never selects "run10".
-
-    >>> [is_at_or_under(k, "run1") for k in ("run1", "run1/a", "run10", "run1.txt")]
-    [True, True, False, False]
-    """
-    if not location:
-        return True
-    if location.endswith("/"):
-        return key.startswith(location)
-    return key == location or key.startswith(location + "/")
-
-
-def after_prefix(prefix: str) -> str | None:
-    """A string that sorts after every key with this prefix, as closely as text can, or None when there is none.
-
-    >>> after_prefix("ab"), after_prefix("")
-    ('ac', None)
-    """
-    for index in range(len(prefix) - 1, -1, -1):
-        code = ord(prefix[index])
-        if code in _LAST_OF_THEIR_KIND:
-            continue
-        return prefix[:index] + chr(0xE000 if code == 0xD7FF else code + 1)
-    return None

@@ -1,17 +1,11 @@
-"""The one redactor: what may be shown of a URL, a mapping of options, or a foreign error message."""
+"""The one redactor: what may be shown of a URL or a foreign error message."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 HIDDEN = "***"
 
-_SECRET_NAME = re.compile(
-    r"(?i)(secret|passw|token|signature|credential|api[-_]?key|account[-_]?key|private[-_]?key|access[-_]?key"
-    r"|authorization|cookie|sas|client[-_]?id|^sig$|^key$|^auth$)"
-)
 _USERINFO = re.compile(r"(?i)(?<=://)[^/?#\s]*@")
 _QUERY = re.compile(
     r"(?i)([?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
@@ -43,20 +37,3 @@ def text(message: str) -> str:
 
 
 url = text
-
-
-def mapping(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the options in which every value with a secret's name reads ``***``; nested mappings too.
-
-    >>> mapping({"region": "eu-1", "secret_access_key": "x", "client": {"token": "y"}})
-    {'region': 'eu-1', 'secret_access_key': '***', 'client': {'token': '***'}}
-    """
-    shown: dict[str, Any] = {}
-    for name, value in options.items():
-        if _SECRET_NAME.search(str(name)):
-            shown[name] = None if value is None else HIDDEN
-        elif isinstance(value, Mapping):
-            shown[name] = mapping(value)
-        else:
-            shown[name] = text(value) if isinstance(value, str) else value
-    return shown

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from . import url
+from . import redact, url
 from .errors import ConfigError
 from .store import ObjectStore
 from .url import URL
@@ -30,6 +31,9 @@ _BUILT_IN: Mapping[str, str] = {
     "PrefixStore": "holdfast.wrap.rekey:PrefixStore",
     "S3Store": "holdfast.stores.s3:S3Store",
 }
+#: What the grammar of locations knows, and this release does not open.
+_LATER: Mapping[str, str] = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
+_QUERY = re.compile(r"\?[\w.~-]+=")
 _registered: dict[str, str | type[ObjectStore]] = {}
 
 #: Which of our extras installs a module that turned out to be missing.
@@ -76,6 +80,8 @@ def store_class(name: str) -> type[ObjectStore]:
     Raises ConfigError for an unknown name, and with the line to type when a package is missing.
     """
     target = _registered.get(name) or _BUILT_IN.get(name) or url.plugins().get(name)
+    if target is None and name in _LATER:
+        raise ConfigError(f"{name}:// ({_LATER[name]}) is not in this release: it comes with the next one")
     if target is None:
         known = sorted({*_BUILT_IN, *_registered, *url.plugins()})
         raise ConfigError(f"no store is known as {name!r}; known are {', '.join(known)}: holdfast.register adds others")
@@ -94,11 +100,14 @@ def open_store(location: str | URL, **options: Any) -> ObjectStore:
     """
     where = _parsed(location)
     if where.scheme == "file":
-        return _construct(store_class("file"), where, (where.local_path,), options)
-    store = _open_root(where, options)
-    if not where.path:
+        files: Any = store_class("file")
+        root, prefix = files.root_of(where.local_path)
+        store = _construct(files, where, (root,), options)
+    else:
+        store, prefix = _open_root(where, options), where.path
+    if not prefix:
         return store
-    return PrefixStore(store, where.path if where.path.endswith("/") else where.path + "/")
+    return PrefixStore(store, prefix if prefix.endswith("/") else prefix + "/")
 
 
 def open_object(location: str | URL, **options: Any) -> tuple[ObjectStore, str]:
@@ -125,11 +134,16 @@ def _parsed(location: str | URL) -> URL:
 def _open_root(where: URL, options: dict[str, Any]) -> ObjectStore:
     """The store of the whole bucket or server."""
     opened = store_class(where.scheme)
-    root = replace(where, path="")
+    location, root = where, replace(where, path="")
     from_url = getattr(opened, "from_url", None)
     if from_url is not None:
         return _construct(from_url, root, (root,), options)
     if where.scheme in {"http", "https"}:
+        if _QUERY.search(location.path):
+            raise ConfigError(
+                f"{redact.text(str(location))} has a query: as in a signed URL it belongs to one object, and would be "
+                "sent as a part of its name"
+            )
         return _construct(opened, root, (where.address,), options)
     if where.endpoint is not None:
         if options.get("endpoint") is not None:

@@ -443,6 +443,9 @@ def stream_copy(
     Attributes of the source go along where the target keeps attributes and the options do not say otherwise.
     """
     with source._read(src) as blob:
+        if not target.capabilities.metadata and blob.encoding and "content_encoding" not in options.attributes():
+            cure = "without that its bytes mean something else, so decode them first"
+            raise target._unsupported(f"a copy of {src!r}", f"the encoding {blob.encoding}", cure)
         if target.capabilities.metadata:
             given = options.attributes()
             kept = {

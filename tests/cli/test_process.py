@@ -71,6 +71,7 @@ def test_exit_codes_of_the_process(process, tree):
     assert sorted(os.listdir(tree)) == ["run1", "run1-", "run1.txt", "run10"]
 
 
+@pytest.mark.slow
 def test_a_hyphen_streams_any_amount(process, tree):
     body = os.urandom(5 << 20)
     assert process("cp", "-", "big", stdin=body).code == 0
@@ -152,6 +153,7 @@ def silent_server():
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["ls", "S3/run1"], ["cat", "S3/run1"], ["cp", "S3/a", "x"], ["cp", "-r", "d", "S3/x"], ["rm", "-r", "S3/x/"],

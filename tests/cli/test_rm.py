@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from holdfast.cli import clearing
+from holdfast.stores.file import FileStore
+from holdfast.types import WriteOptions
+
 from .conftest import TREE
 
 
@@ -84,6 +88,69 @@ def test_rm_r_of_a_directory_that_was_a_store_of_its_own(holdfast, folder):
     os.makedirs(folder / "copy/.holdfast/tmp")  # as a copy that was killed would leave it
     assert holdfast("rm", "-r", folder / "copy").code == 0
     assert not os.path.exists(folder / "copy")
+
+
+@pytest.mark.parametrize(
+    ("root", "removed", "code"), [("", "", 1), ("copy/", "copy/", 1), ("copy/", "", 1), ("", "copy/", 0)]
+)
+def test_rm_r_leaves_live_writers_what_they_need(holdfast, folder, root, removed, code):
+    store = FileStore(folder / root)
+    prefix = "copy/" if removed and not root else ""
+    store.write(f"{prefix}old", b"1", WriteOptions(content_type="text/x-old"))
+    results = []
+
+    def slow():
+        yield b"first "
+        results.append(holdfast("rm", "-r", folder / removed))
+        yield b"second"
+
+    store.write(f"{prefix}sub/new", slow(), WriteOptions(content_type="text/x-new"))
+    assert [result.code for result in results] == [code]
+    assert ("somebody is writing there" in results[0].err) == bool(code)
+    assert store.get(f"{prefix}sub/new") == b"first second"
+    assert store.head(f"{prefix}sub/new").content_type == "text/x-new"
+    store.close()
+    assert holdfast("rm", "-r", folder.base).code == 0
+    assert not os.path.exists(folder.base)
+
+
+def test_rm_r_leaves_held_locks(holdfast, folder):
+    store = FileStore(folder.base)
+    with store.locked("a"):
+        assert "somebody is writing there" in holdfast("rm", "-r", folder.base).err
+        assert os.listdir(folder / ".holdfast/locks")
+    assert holdfast("rm", "-r", folder.base).code == 0
+    assert not os.path.exists(folder.base)
+
+
+def test_rm_r_removes_what_dead_writers_left_in_stores_below(holdfast, folder):
+    for path in ("copy", "copy/inner"):
+        FileStore(folder / path).write("a", b"1", WriteOptions(content_type="text/x-old"))
+        for name in ("tmp/1f", "locks/0a", "attributes/1-stale.json"):
+            path_of_it = f"{folder / path}/.holdfast/{name}"
+            os.makedirs(os.path.dirname(path_of_it), exist_ok=True)
+            open(path_of_it, "w").close()
+    assert holdfast("rm", "-r", folder.base).code == 0
+    assert not os.path.exists(folder.base)
+
+
+def test_attributes_written_while_a_directory_is_cleared_are_kept(holdfast, folder, monkeypatch):
+    folder.put({"old": b"1"})
+    looks = []
+    is_quiet = clearing._is_quiet
+
+    def look_between(root):
+        looks.append(is_quiet(root))
+        if len(looks) == 1:
+            FileStore(root).write("new", b"2", WriteOptions(content_type="text/x-new"))
+        return looks[-1]
+
+    os.makedirs(folder / ".holdfast/attributes")
+    open(folder / ".holdfast/attributes/1-stale.json", "w").close()
+    monkeypatch.setattr(clearing, "_is_quiet", look_between)
+    assert holdfast("rm", "-r", folder.base).code == 1
+    assert looks == [True, False]
+    assert folder.store.head("new").content_type == "text/x-new"
 
 
 def test_rm_r_dot_empties_this_directory(holdfast, folder, monkeypatch):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from holdfast import Capabilities, ObjectStore, register
-from holdfast.cli.locations import local_root
+from holdfast.stores.file import FileStore
 from holdfast.types import WriteOptions
 
 COUNT = 20_000
@@ -91,12 +91,12 @@ def test_a_directory_belongs_to_the_store_that_wrote_its_attributes(holdfast, bu
     bucket.store.write("a/b/c", b"x", WriteOptions(content_type="text/x-note"))
     holdfast("cp", "-r", bucket.base, tmp_path / "copy")
     copy = str(tmp_path / "copy")
-    assert local_root(f"{copy}/a/b") == copy
-    assert local_root(f"{copy}/a/not/there/yet") == copy
-    assert local_root(str(tmp_path)) == str(tmp_path)
+    assert FileStore.root_of(f"{copy}/a/b") == (copy, "a/b")
+    assert FileStore.root_of(f"{copy}/a/not/there/yet") == (copy, "a/not/there/yet")
+    assert FileStore.root_of(str(tmp_path)) == (str(tmp_path), "")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "copy/link").symlink_to(tmp_path / "elsewhere")
-    assert local_root(f"{copy}/link") == f"{copy}/link"
+    assert FileStore.root_of(f"{copy}/link") == (f"{copy}/link", "")
     owner = os.stat(copy).st_uid
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    assert local_root(f"{copy}/a/b") == f"{copy}/a/b"
+    assert FileStore.root_of(f"{copy}/a/b") == (f"{copy}/a/b", "")

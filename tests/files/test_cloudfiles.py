@@ -20,20 +20,6 @@ from holdfast.wrap.rekey import PrefixStore
 CODECS = ["gzip", "br", "zstd", "xz", "bz2"]
 
 
-@pytest.fixture(params=["file", "mem", pytest.param("moto", marks=pytest.mark.server)])
-def cf(request, tmp_path):
-    if request.param == "file":
-        yield CloudFiles(f"file://{tmp_path}/root")
-    elif request.param == "mem":
-        MemoryStore("cloudfiles-tests").clear()
-        yield CloudFiles("mem://cloudfiles-tests/prefix")
-    else:
-        moto = request.getfixturevalue("moto")
-        bucket = moto.make_bucket()
-        secrets = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
-        yield CloudFiles(f"s3://{moto.endpoint}/{bucket}/prefix", secrets=secrets)
-
-
 @pytest.fixture
 def local(tmp_path):
     return CloudFiles(str(tmp_path / "root"))
@@ -137,6 +123,26 @@ def test_errors_are_raised_or_kept_in_their_rows(local, tmp_path):
         local.get(["bad"], return_dict=True, raise_errors=False)
 
 
+def test_a_malformed_request_is_an_error_in_its_row(cf):
+    cf.put("a", b"1")
+    wrong = [{"path": "a", "begin": 1, "tags": 5}, {"start": 1, "end": 2}, {"path": "a", "end": -1}, 7, {"path": 8}]
+    rows = cf.get(["a", *wrong], raise_errors=False)
+    assert [type(row["error"]) for row in rows] == [type(None), TypeError, TypeError, ValueError, TypeError, TypeError]
+    assert [row["path"] for row in rows] == ["a", "a", None, "a", 7, 8]
+    assert rows[1]["tags"] == 5
+    assert rows[2]["byte_range"] == (1, 2)
+    assert all(row["content"] is None for row in rows[1:])
+
+
+def test_into_of_the_wrong_form_is_a_type_error(cf):
+    cf.put("a", b"1")
+    with pytest.raises(TypeError, match="writable buffer"):
+        cf.get("a", into={"a": bytearray(1)})
+    for wrong in (bytearray(1), [bytearray(1)]):
+        with pytest.raises(TypeError, match="mapping from path"):
+            cf.get(["a"], into=wrong)
+
+
 def test_wrong_requests_are_type_errors(cf):
     for wrong in (3, b"bytes", {"path": "a", "begin": 1}, [7]):
         with pytest.raises(TypeError):
@@ -159,26 +165,6 @@ def test_a_bulk_get_stays_within_the_byte_budget(monkeypatch, local):
         monkeypatch.setattr(type(small._budget), "acquire", watched)
         assert all(len(row["content"]) == size for row in local.get([str(i) for i in range(12)]))
     assert 0 < most <= 12 << 20
-
-
-# ---------------------------------------------------------------------- json
-def test_json_round_trips_and_keeps_the_order(cf):
-    assert cf.put_json("digits", [1, 2, {"ü": None}]) == 1
-    assert cf.get_json("digits") == [1, 2, {"ü": None}]
-    assert cf.get_json("missing") is None
-    assert cf.put_jsons((f"j{i}", {"i": i}) for i in range(40)) == 40
-    assert cf.get_json(f"j{i}" for i in range(40)) == [{"i": i} for i in range(40)]
-    assert cf.get_json(["j1", "missing"]) == [{"i": 1}, None]
-    assert cf.get_json({"path": "digits"}) == [1, 2, {"ü": None}]
-
-
-def test_json_takes_numpy_and_leaves_the_callers_dicts_alone(cf):
-    numpy = pytest.importorskip("numpy")
-    request = {"path": "n", "content": {"a": numpy.arange(3), "b": numpy.float32(0.5)}}
-    before = dict(request)
-    cf.put_jsons([request], compress="gzip")
-    assert request == before
-    assert cf.get_json("n") == {"a": [0, 1, 2], "b": 0.5}
 
 
 # ---------------------------------------------------------------------- put
@@ -209,6 +195,15 @@ def test_text_is_refused_with_the_cure(cf):
     with pytest.raises(TypeError, match="encode"):
         cf.put("a", "text")
     assert cf.get("a") is None
+
+
+@pytest.mark.parametrize("compress", [None, "gzip"])
+@pytest.mark.parametrize("content", [{}, [], set(), {"a": 1}, [1, 2], {b"a"}], ids=repr)
+def test_what_is_no_content_is_refused_and_leaves_the_old_value(cf, content, compress):
+    cf.put("a", b"old")
+    with pytest.raises(TypeError, match="a body"):
+        cf.put("a", content, compress=compress)
+    assert cf.get("a") == b"old"
 
 
 def test_what_a_request_says_itself_overrides_the_arguments(cf):
@@ -269,6 +264,8 @@ def test_exists_size_and_head_answer_for_one_and_for_many(cf):
     assert cf.head("a")["ETag"]
     assert cf.head("x") is None
     assert cf.head(["a", "x"])["x"] is None
+    for name in ("Content-Md5", "Request-Charged", "Parts-Count"):
+        assert cf.head("a")[name] is None
 
 
 def test_delete_is_silent_about_what_is_missing_and_counts_what_it_was_given(cf):
@@ -303,6 +300,24 @@ def tree(cf):
 
 def test_a_listing_is_sorted_and_relative(tree):
     assert list(tree) == sorted(LISTED, key=str.encode)
+
+
+def test_a_local_listing_streams(monkeypatch, tmp_path):
+    cf = CloudFiles(f"file://{tmp_path}")
+    cf.puts([(f"d{n:02}/{i}", b"1") for n in range(20) for i in range(3)], compress="gzip")
+    taken = []
+    scan = type(cf.store.store)._scan
+
+    def watched(store, options):
+        for row in scan(store, options):
+            taken.append(row)
+            yield row
+
+    monkeypatch.setattr(type(cf.store.store), "_scan", watched)
+    listing = cf.list()
+    assert next(listing) == "d00/0"
+    assert len(taken) < 5
+    assert len(list(listing)) == 59
 
 
 def test_a_prefix_is_a_string_prefix(tree):
@@ -415,6 +430,26 @@ def test_a_five_method_store_under_a_prefix_works_in_bulk():
     assert cf.delete(["k1", "nothing"]) == 2
     with pytest.raises(Unsupported, match="content_encoding"):
         cf.put("a", b"", compress="gzip")
+
+
+def test_sizes_are_asked_for_where_the_listing_does_not_tell_them():
+    tiny = Tiny()
+    cf = CloudFiles(tiny)
+    cf.puts([("d/a", b"1"), ("d/b", b"22"), ("d/e/c", b""), ("x", b"4444")])
+    assert dict(cf.list(size=True)) == {"d/a": 1, "d/b": 2, "d/e/c": 0, "x": 4}
+    assert dict(cf.list("d", flat=True, size=True)) == {"d/a": 1, "d/b": 2, "d/e/": None}
+    assert cf.subtree_size("d/") == {"N": 3, "num_bytes": 3}
+
+
+def test_what_vanishes_between_the_listing_and_its_size_is_left_out():
+    class Vanishing(Tiny):
+        def keys(self):
+            return [*super().keys(), "vanished"]
+
+    cf = CloudFiles(Vanishing())
+    cf.put("a", b"1")
+    assert list(cf.list(size=True)) == [("a", 1)]
+    assert cf.subtree_size() == {"N": 1, "num_bytes": 1}
 
 
 # ---------------------------------------------------------------------- bad input

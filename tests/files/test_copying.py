@@ -15,7 +15,7 @@ from holdfast import errors as e
 from holdfast.engine import Engine
 from holdfast.files import copying
 from holdfast.progress import Bar
-from holdfast.store import READ
+from holdfast.store import READ, ObjectStore
 from holdfast.stores.file import FileStore
 from holdfast.stores.http import HttpStore
 from holdfast.stores.memory import MemoryStore
@@ -123,16 +123,44 @@ def test_a_server_that_answers_ranges_with_the_whole_object_sends_it_once(monkey
     body = os.urandom(1 << 20) * 16
     with Scripted(lambda request: Answer(200, body, {"ETag": '"v1"'})) as server:
         source, target = HttpStore(server.endpoint), FileStore(tmp_path)
-        assert source.capabilities.ranges
         assert copied(source, target, [("a", "a"), ("b", "b")], threads=1) == {
             ("a", "a"): 16 << 20,
             ("b", "b"): 16 << 20,
         }
         assert target.get("a") == target.get("b") == body
-        assert not source.capabilities.ranges
         ranges = [request.headers.get("range") for request in server.requests]
     assert len(ranges) == 4, "once to see that it cuts no ranges"
     assert len([one for one in ranges if one]) == 1
+
+
+def test_an_encoding_that_the_target_cannot_keep_is_not_dropped(stores):
+    class Tiny(ObjectStore):
+        def __init__(self):
+            self.objects = {}
+
+        def get(self, key):
+            return self.objects[key]
+
+        def put(self, key, data):
+            self.objects[key] = data
+
+        def delete(self, key):
+            del self.objects[key]
+
+        def exists(self, key):
+            return key in self.objects
+
+    body = gzip.compress(b"hello")
+    stores["mem"]._write("a", body, WriteOptions(content_encoding="gzip"))
+    tiny = Tiny()
+    (error,) = copied(stores["mem"], tiny, [("a", "a")]).values()
+    assert isinstance(error, e.Unsupported)
+    assert "--decode" in str(error)
+    with pytest.raises(e.Unsupported):
+        tiny.copy("a", "b", stores["mem"])
+    assert tiny.objects == {}
+    assert copied(stores["mem"], tiny, [("a", "a")], decode=True) == {("a", "a"): len(body)}
+    assert tiny.objects == {"a": b"hello"}
 
 
 def test_a_bar_counts_objects_and_bytes(stores):

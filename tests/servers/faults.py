@@ -197,8 +197,9 @@ class FaultyServer:
         body = b"" if without_body else answer.body
         if fault.end is not None:
             body = body[: int(len(body) * (fault.share or 0))]
-        connection.sendall(answer.head())
-        for piece in self._paced(body, fault.pace):
+        pieces = self._paced(body, fault.pace)
+        connection.sendall(answer.head() + next(pieces, b""))  # together, so that it is not by chance what comes when
+        for piece in pieces:
             connection.sendall(piece)
         if fault.end is not None and not without_body:
             return self._finish(connection, fault.end)

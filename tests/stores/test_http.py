@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 
 import pytest
 
@@ -14,6 +15,7 @@ from holdfast.errors import (
     HoldfastError,
     InvalidKey,
     NotFound,
+    StoreError,
     Throttled,
     Unsupported,
 )
@@ -241,6 +243,20 @@ def test_a_redirect_to_another_host_does_not_take_the_password_along(nginx, dire
 def test_urls_that_cannot_be_are_refused(url):
     with pytest.raises(ConfigError):
         HttpStore(url)
+
+
+def test_a_server_that_is_not_there_is_told_from_one_that_refuses():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(StoreError, match="the connection was refused; is the endpoint the right one"):
+        HttpStore(f"http://127.0.0.1:{port}", retry=quick()).get("a")
+
+
+def test_a_signature_that_was_taken_for_a_part_of_the_key_is_not_shown(nginx):
+    store = open_store(nginx)
+    with pytest.raises(NotFound) as caught:
+        store.get("a?X-Amz-Signature=canary0123456789&x=1")
+    assert "canary" not in str(caught.value)
 
 
 def test_forbidden_has_two_meanings_only():

@@ -190,6 +190,7 @@ def test_a_body_may_read_the_store_that_it_is_written_to():
     assert store.get("k") == b"13"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_forked_in_the_middle_of_writes_finds_a_store_that_works():

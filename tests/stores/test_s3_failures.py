@@ -117,6 +117,7 @@ def test_a_passing_failure_is_not_seen():
         assert len(server.requests) == 3
 
 
+@pytest.mark.slow
 def test_bodies_that_can_be_read_once_are_sent_once():
     with Scripted(lambda request: Answer(503)) as server:
         started = []
@@ -371,6 +372,7 @@ def test_the_environment_does_not_leak_into_what_was_given(monkeypatch):
 
 
 # ---------------------------------------------------------------------- stalls
+@pytest.mark.slow
 def test_a_stalled_answer_is_a_timeout():
     with Scripted(lambda request: time.sleep(20) or Answer()) as server:
         store = open_store(server, read_timeout=0.5, retry=quick(tries=2))
@@ -380,6 +382,7 @@ def test_a_stalled_answer_is_a_timeout():
         assert time.monotonic() - started < 10
 
 
+@pytest.mark.slow
 def test_a_stalled_body_is_a_timeout():
     item = Object(bytes(2 * MIB), faults=[lambda answer: Answer(200, answer.body, answer.headers, 1000, stall=20)] * 5)
     with Scripted(item) as server:
@@ -388,6 +391,7 @@ def test_a_stalled_body_is_a_timeout():
             store.get("key")
 
 
+@pytest.mark.slow
 def test_a_slow_upload_is_no_stall():
     def slow(request):
         time.sleep(1.5)

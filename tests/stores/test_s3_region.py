@@ -96,6 +96,19 @@ def test_only_what_can_be_a_region_becomes_part_of_an_address(moto, region):
         assert len(server.requests) == 1
 
 
+def test_a_service_that_sends_from_region_to_region_is_not_followed_for_ever(moto):
+    def elsewhere(request):
+        here = "/us-east-1/" in request.headers["authorization"]
+        return Answer(400, b"", {"x-amz-bucket-region": "eu-west-1" if here else "us-east-1"})
+
+    with Scripted(elsewhere) as server:
+        store = open_store(moto, "bucket", endpoint=server.endpoint, region="us-east-1")
+        for call in (lambda: store.get("a"), lambda: store.head("a"), lambda: list(store.list())):
+            with pytest.raises(StoreError):
+                call()
+        assert len(server.requests) < 20
+
+
 @pytest.mark.parametrize(
     ("region", "host"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from holdfast.store import LIST
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore
 from holdfast.types import ListOptions, WriteOptions
+from holdfast.wrap import _listing
 from holdfast.wrap.rekey import PrefixStore
 from holdfast.wrap.suffix import SuffixStore, split_suffix
 
@@ -25,7 +27,7 @@ def test_prefixes_starts_and_delimiters_count_keys_and_not_stored_names(store):
     put(store, "n.gz", b"")
     assert {key for key, _ in listed(store)} == {"a", "a-b", "d/a", "d/e/f", "gz", "n.gz"}
     assert listed(store, prefix="a.") == []
-    assert listed(store, prefix="a") == [("a-b", "gzip"), ("a", "gzip")]
+    assert listed(store, prefix="a") == [("a", "gzip"), ("a-b", "gzip")]
     assert listed(store, prefix="n.") == [("n.gz", None)]
     assert {key for key, _ in listed(store, start_after="a")} == {"a-b", "d/a", "d/e/f", "gz", "n.gz"}
     assert {key for key, _ in listed(store, start_after="a-b")} == {"d/a", "d/e/f", "gz", "n.gz"}
@@ -42,21 +44,31 @@ STEMS = ["a", "a-b", "a.", "a.gz", "a.b", "a/b", "a b", "a.gz.br", "a.bz", "b"]
 PATHS = [stem + ending for stem in STEMS for ending in ("", *codecs.SUFFIXES.values())]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     paths=st.dictionaries(st.sampled_from(PATHS), st.sampled_from([None, None, "identity", "gzip", "gzip, br"])),
     prefix=st.sampled_from(["", "a", "a.", "a.g", "a.gz", "a/"]),
     start_after=st.none() | st.sampled_from(PATHS),
     ordered=st.booleans(),
+    most_waiting=st.sampled_from([0, 1, 4096]),
 )
-def test_whatever_lies_there_list_head_and_read_agree_and_delete_removes(paths, prefix, start_after, ordered):
+def test_whatever_lies_there_list_head_and_read_agree_and_delete_removes(
+    paths, prefix, start_after, ordered, most_waiting
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_listing, "MOST_WAITING", most_waiting)
+        check_that_list_head_and_read_agree_and_delete_removes(paths, prefix, start_after, ordered)
+
+
+def check_that_list_head_and_read_agree_and_delete_removes(paths, prefix, start_after, ordered):
     inner = MemoryStore() if ordered else Unsorted()
     for path, mark in paths.items():
         inner.write(path, path.encode(), WriteOptions(content_encoding=mark))
     store = SuffixStore(inner)
     rows = list(store.list())
     keys = [row.key for row in rows]
-    assert len(keys) == len(set(keys))
+    assert keys == sorted(set(keys), key=sort_key)
     told = {path if mark or split_suffix(path) is None else split_suffix(path)[0] for path, mark in paths.items()}
     assert set(keys) == told
     for row in rows:
@@ -71,6 +83,54 @@ def test_whatever_lies_there_list_head_and_read_agree_and_delete_removes(paths, 
         store.delete(key)
         assert key not in {row.key for row in store.list()}
     assert list(inner.keys()) == []
+
+
+NAMES = st.text("-. /ab\xe9", min_size=1, max_size=6) | st.sampled_from(STEMS)
+
+
+@settings(max_examples=200)
+@given(names=st.dictionaries(NAMES, st.sampled_from([None, *codecs.SUFFIXES])), most_waiting=st.integers(0, 3))
+def test_keys_come_in_order_whatever_their_stored_names_are(names, most_waiting):
+    store = SuffixStore(MemoryStore())
+    for name, encoding in names.items():
+        put(store, name, b"", encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_listing, "MOST_WAITING", most_waiting)
+        assert [row.key for row in store.list()] == sorted(names, key=sort_key)
+        prefix = "".join(sorted(names))[:1]
+        assert [row.key for row in store.list(prefix)] == sorted(
+            (n for n in names if n.startswith(prefix)), key=sort_key
+        )
+        rolled = [row.key for row in store._scan(ListOptions(delimiter="/"))]
+        assert rolled == sorted({n[: n.find("/") + 1] or n for n in names}, key=sort_key)
+
+
+class Watched(MemoryStore):
+    """A memory store that counts how many rows of its listings were taken."""
+
+    taken = 0
+
+    def _scan(self, options=LIST):
+        for row in super()._scan(options):
+            self.taken += 1
+            yield row
+
+
+@pytest.mark.parametrize("name", ["{:05}", "{:05}.bin", "run-{:05}", "run.{:05}.png", "0-64_{:05}-128_5-9", "d/.{:05}"])
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_a_listing_streams_and_keeps_few_rows_waiting(monkeypatch, name, encoding):
+    monkeypatch.setattr(_listing, "MOST_WAITING", 100)
+    inner = Watched()
+    store = SuffixStore(inner)
+    put(store, "run", b"", "zstd")
+    for number in range(1000):
+        put(store, name.format(number), b"", encoding)
+    inner.taken = ahead = 0
+    for count, row in enumerate(store.list("r" if name.startswith("run") else "")):
+        ahead = max(ahead, inner.taken - count)
+        assert count or row.key in {"run", name.format(0)}
+    assert inner.taken >= 1000
+    assert ahead < 110
 
 
 class Unsorted(MemoryStore):

@@ -8,6 +8,10 @@ Exit codes are the same everywhere:
        rest was done
     2  a usage or configuration error: nothing was done
 
+Where nothing was done because everything was refused, that is said once, and after a hundred objects the command ends:
+the login is wrong. With ``--json``, ``cp`` and ``rm`` end with a line whose status is "summary"; its "error" is what
+ended the command before its time.
+
 Results go to standard output, everything else to standard error. This module imports next to nothing, so that
 ``holdfast --version`` is instant; click and the commands are imported when one of them runs.
 """

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .. import __version__
+from .. import __version__, redact
 from ..errors import BucketNotFound, ConfigError, HoldfastError, NotFound
 from . import CLOSED_PIPE, DONE, FAILED, NOTHING, USAGE
 from .options import ShowsExamples
@@ -115,5 +115,5 @@ def _usage(error: click.UsageError) -> int:
     show_trace(error)
     path = error.ctx.command_path if error.ctx is not None else "holdfast"
     message = error.format_message().rstrip(".")
-    sys.stderr.write(f"holdfast: {message}; '{path} --help' shows how\n")
+    sys.stderr.write(redact.text(f"holdfast: {message}; '{path} --help' shows how\n"))
     return USAGE

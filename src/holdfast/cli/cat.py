@@ -68,7 +68,7 @@ def command(settings: Settings, locations: tuple[str, ...], bounds: Range | None
                     tally.fail(error, place.text)
                 else:
                     tally.done()
-    return tally.exit_code
+    return tally.finish()
 
 
 def stream(spot: Spot, bounds: Range | None = None, *, raw: bool = False) -> int:

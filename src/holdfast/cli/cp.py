@@ -15,7 +15,7 @@ from ..errors import PathConflict
 from ..files.copying import copy_objects
 from ..progress import Bar
 from ..store import ObjectStore
-from . import FAILED, output
+from . import output
 from .cat import stream
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look
 from .options import Command, Settings, shared
@@ -50,26 +50,31 @@ def command(
     input, as the target standard output.
     """
     if STDIO in sources or target == STDIO:
-        return _copy_stdio(settings, sources, target, decode)
+        ignored = {"-r": recursive, "-j": settings.threads is not None, "--progress": settings.progress is True}
+        if sources[0] == STDIO:
+            ignored["--decode"] = decode
+        if target == STDIO:
+            ignored["--json"] = settings.json
+        if useless := [option for option, given in ignored.items() if given]:
+            raise click.UsageError(f"{useless[0]} has no meaning with '-': leave it out")
+        tally = output.Tally()
+        with tally.summarised(settings.json):
+            _copy_stdio(settings, sources, target, decode, tally)
+        return tally.close("copied", as_json=settings.json, verbose=verbose)
     if len(sources) > 1 and not recursive and not locate(target).is_directory:
         raise click.UsageError(f"several sources need a directory as the target: write {target}/")
     tally = output.Tally()
     places = [locate(source) for source in sources]
     goal = locate(target)
-    with Opener(settings, [*places, goal]) as opener:
+    with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener:
         plan = _Plan(opener, goal, several=len(places) > 1)
         _refuse_collisions(places, goal)
         for place in places:
             plan.add(look(opener, place, under=recursive), tally, recursive=recursive)
-        if plan.refused:
-            return FAILED
-        with progress.bar(settings.progress, "copying") as bar:
-            _copy(plan, settings, decode, tally, bar)
-    if settings.json:
-        output.json_line(tally.summary())
-    else:
-        output.close_with(tally.closing_line("copied"), verbose)
-    return tally.exit_code
+        if not plan.refused:
+            with progress.bar(settings.progress, "copying") as bar:
+                _copy(plan, settings, decode, tally, bar)
+    return tally.close("copied", as_json=settings.json, verbose=verbose)
 
 
 def _refuse_collisions(places: Sequence[Location], goal: Location) -> None:
@@ -198,10 +203,9 @@ def _names(plan: _Plan, job: _Job, pair: Pair) -> dict[str, str]:
     return {"source": name(job.source, pair[0]), "target": name(job.target, pair[1])}
 
 
-def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decode: bool) -> int:
+def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decode: bool, tally: output.Tally) -> None:
     if len(sources) > 1 or (sources[0] == STDIO) == (target == STDIO):
         raise click.UsageError("'-' is standard input as the only source, or standard output as the target")
-    tally = output.Tally()
     place = locate(target if sources[0] == STDIO else sources[0])
     with Opener(settings, [place]) as opener:
         if sources[0] == STDIO:
@@ -209,17 +213,15 @@ def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decod
                 raise click.UsageError(f"standard input has no name to keep in {place.text}: name the object")
             spot = opener.object(place)
             size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
+            tally.done(size)
             if settings.json:
                 names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}
                 output.json_line({**names, "status": "copied", "bytes": size})
-            return tally.exit_code
-        if settings.json:
-            raise click.UsageError("--json and the object itself cannot both go to standard output: leave --json out")
+            return
         found = look(opener, place, under=False)
         if found.nothing:
             tally.nothing_there(place.text)
         elif found.info is None:
             tally.is_a_directory(place.text, "name an object in it")
         else:
-            stream(found.spot, raw=not decode)
-    return tally.exit_code
+            tally.done(stream(found.spot, raw=not decode))

@@ -45,7 +45,7 @@ def command(settings: Settings, locations: tuple[str, ...], human: bool) -> int:
             else:
                 size = size_text(bar.nbytes) if human else str(bar.nbytes)
                 output.line(f"{size:>14}  {bar.count:>9}  {place.text}")
-    return tally.exit_code
+    return tally.finish()
 
 
 def _sizes(found: Found, settings: Settings, tally: output.Tally) -> Iterator[int]:

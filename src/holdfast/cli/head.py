@@ -48,7 +48,7 @@ def command(settings: Settings, locations: tuple[str, ...]) -> int:
             else:
                 _show(place, outcome.value.info, settings.json)
                 tally.done()
-    return tally.exit_code
+    return tally.finish()
 
 
 def _show(place: Location, info: ObjectInfo, as_json: bool) -> None:

@@ -102,8 +102,8 @@ class Opener:
         return Spot(self._open(replace(location.url, path="")), prefix)
 
     def _local(self, directory: str, name: str) -> Spot:
-        root = local_root(directory)
-        below = os.path.relpath(directory, root) if root != directory else ""
+        files: Any = registry.store_class("file")
+        root, below = files.root_of(directory)
         return Spot(self._open(parse(root.rstrip("/") + "/")), f"{below}/{name}" if below else name)
 
     def _open(self, url: URL) -> ObjectStore:
@@ -136,30 +136,6 @@ class Opener:
             return  # Ctrl-C: abandoned workers may still be using the stores, and the process is about to end
         for store in self._stores.values():
             store.close()
-
-
-def local_root(directory: str) -> str:
-    """The root of the file store that this local directory belongs to.
-
-    Attributes of files (their content encoding above all) are kept at the root of the store that wrote them. So a
-    directory that an earlier copy of ours wrote belongs to that copy's root, as long as no symlink lies between,
-    which a file store would not follow; any other directory is a root itself.
-    """
-    root = directory
-    while not _is_root(root):
-        above = os.path.dirname(root)
-        if above == root or os.path.islink(root):
-            return directory
-        root = above
-    return root
-
-
-def _is_root(directory: str) -> bool:
-    try:
-        # Somebody else's, in a directory that all may write to, has nothing to say about our files.
-        return os.stat(os.path.join(directory, PRIVATE, "attributes")).st_uid == os.geteuid()
-    except OSError:
-        return False
 
 
 def _on_service(url: URL) -> bool:

@@ -45,7 +45,7 @@ def command(settings: Settings, locations: tuple[str, ...], long: bool, human: b
                 output.line(f"{place.text}:")
             _show(found, _Format(settings.json, long, human))
             tally.done()
-    return tally.exit_code
+    return tally.finish()
 
 
 def _show(found: Found, show: _Format) -> None:

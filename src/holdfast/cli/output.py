@@ -11,13 +11,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import click
+
+from .. import redact
 from ..errors import AuthError, BucketNotFound, ConfigError, HoldfastError
 from ..keys import printable
 from ..progress import size_text
 from . import DONE, FAILED, NOTHING
+
+#: So many objects refused, and none done: it is the login that is wrong, for all the others as well.
+REFUSALS = 100
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
@@ -64,7 +71,7 @@ def complain(problem: BaseException | str, name: str | None = None) -> None:
         show_trace(problem)
         message = describe(problem, name)
     else:
-        message = problem if name is None else f"{name}: {problem}"
+        message = redact.text(problem if name is None else f"{name}: {problem}")
     sys.stderr.write(f"holdfast: {printable(message)}\n")
 
 
@@ -73,11 +80,15 @@ def show_trace(error: BaseException) -> None:
     if os.environ.get("HOLDFAST_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        sys.stderr.write(redact.text("".join(traceback.format_exception(error))))
 
 
 def describe(error: BaseException, name: str | None = None) -> str:
-    """The error in one line, with the name of the object where the error itself does not tell it."""
+    """The error without secrets, with the name of the object where the error itself does not tell it."""
+    return redact.text(_message(error, name))
+
+
+def _message(error: BaseException, name: str | None) -> str:
     if isinstance(error, HoldfastError):
         message = str(error)
         tells = error.key is not None and (error.key in message or printable(error.key) in message)
@@ -88,27 +99,39 @@ def describe(error: BaseException, name: str | None = None) -> str:
 
 
 class Tally:
-    """Counts what was done, reports what was not as it happens, and knows the exit code that follows."""
+    """Counts what was done, reports what was not as it happens, and knows the exit code that follows.
+
+    Objects that are refused before any was done are reported when one is done, or at the end: only then is it known
+    whether these objects are forbidden or the login is wrong, which is said once.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.nbytes = 0
         self.failed = 0
         self.missing = 0
+        self._refused: list[tuple[AuthError, str | None]] = []
         self._began = time.monotonic()
 
     def done(self, nbytes: int = 0) -> None:
         """Count one more object that is done."""
+        self._report_refused()
         self.count += 1
         self.nbytes += nbytes
 
     def fail(self, problem: BaseException | str, name: str | None = None) -> None:
         """Count and report one that failed; raise instead what would fail for every other object as well."""
-        if isinstance(problem, BucketNotFound | ConfigError) or (isinstance(problem, AuthError) and not self.count):
-            raise problem
         if isinstance(problem, BaseException) and not isinstance(problem, Exception):
             raise problem
         self.failed += 1
+        if isinstance(problem, BucketNotFound | ConfigError):
+            raise problem
+        if isinstance(problem, AuthError) and not self.count:
+            if len(self._refused) + 1 == REFUSALS:
+                self._refused.clear()
+                raise problem
+            self._refused.append((problem, name))
+            return
         complain(problem, name)
 
     def nothing_there(self, name: str) -> None:
@@ -120,12 +143,46 @@ class Tally:
         """Count and report a directory where an object was asked for."""
         self.fail(f"{name} is a directory: {cure}")
 
-    @property
-    def exit_code(self) -> int:
-        """0, 1 or 4: all done, some failed, or nothing found at all."""
+    def finish(self) -> int:
+        """The exit code: 0, 1 or 4 (all done, some failed, nothing found at all); reports what is not yet reported."""
+        if len(self._refused) > 1 and not self.count:
+            (problem, name), *others = self._refused
+            self._refused.clear()
+            complain(problem, name)
+            complain(f"{len(others)} more refused, and nothing was done: are these the right credentials?")
+        self._report_refused()
         if self.failed or (self.missing and self.count):
             return FAILED
         return NOTHING if self.missing else DONE
+
+    def _report_refused(self) -> None:
+        refused, self._refused = self._refused, []
+        for problem, name in refused:
+            complain(problem, name)
+
+    def close(self, verb: str, *, as_json: bool, verbose: bool, with_bytes: bool = True) -> int:
+        """Finish, print the summary or the closing line, and return the exit code."""
+        code = self.finish()
+        if as_json:
+            json_line(self.summary())
+        elif verbose or sys.stderr.isatty():
+            sys.stderr.write(f"{printable(self.closing_line(verb, with_bytes=with_bytes))}\n")
+        return code
+
+    @contextmanager
+    def summarised(self, as_json: bool) -> Iterator[None]:
+        """A block that ends with the summary for programs also when an error, told there, ends it.
+
+        Not before a usage or configuration error, with which nothing has begun.
+        """
+        try:
+            yield
+        except (ClosedOutput, click.UsageError, ConfigError):
+            raise
+        except Exception as error:
+            if as_json:
+                json_line({**self.summary(), "error": describe(error)})
+            raise
 
     def closing_line(self, verb: str, *, with_bytes: bool = True) -> str:
         """A line such as "copied 5000 objects, 19.5 MiB in 1.02 s (19.1 MiB/s)"."""
@@ -146,9 +203,3 @@ class Tally:
             "not_found": self.missing,
             "seconds": round(time.monotonic() - self._began, 3),
         }
-
-
-def close_with(text: str, verbose: bool) -> None:
-    """Write a closing line to standard error if a person is watching, or asked for it."""
-    if verbose or sys.stderr.isatty():
-        sys.stderr.write(f"{printable(text)}\n")

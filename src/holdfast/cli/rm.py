@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 import click
 
 from .. import engine, progress
+from ..files.requests import batches
 from ..progress import Bar
 from ..store import ObjectStore
-from . import FAILED, output
-from .locations import PRIVATE, Found, Opener, locate, look
+from . import output
+from .clearing import clear_away, is_private
+from .locations import Found, Opener, locate, look
 from .options import Command, Settings, shared
 
 EXAMPLES = """
@@ -40,35 +39,30 @@ def command(settings: Settings, locations: tuple[str, ...], recursive: bool, ver
     if links := [place.text for place in places if place.is_local and os.path.islink(place.url.local_path.rstrip("/"))]:
         raise click.UsageError(f"{links[0]} is a symlink, which is no object: remove it with the system's rm")
     tally = output.Tally()
-    with Opener(settings, places) as opener:
+    with tally.summarised(settings.json), Opener(settings, places) as opener:
         plan = [look(opener, place, under=recursive) for place in places]
         for found in plan:
             if found.nothing:
                 tally.nothing_there(found.location.text)
             elif found.info is None and not recursive:
                 tally.is_a_directory(found.location.text)
-        if tally.failed:
-            return FAILED
-        with progress.bar(settings.progress, "removing") as bar:
-            for found in plan:
-                _remove(opener, found, settings, tally, bar)
-    if settings.json:
-        output.json_line(tally.summary())
-    else:
-        output.close_with(tally.closing_line("removed", with_bytes=False), verbose)
-    return tally.exit_code
+        if not tally.failed:
+            with progress.bar(settings.progress, "removing") as bar:
+                for found in plan:
+                    _remove(opener, found, settings, tally, bar)
+    return tally.close("removed", as_json=settings.json, verbose=verbose, with_bytes=False)
 
 
 def _remove(opener: Opener, found: Found, settings: Settings, tally: output.Tally, bar: Bar) -> None:
     if found.info is not None:
         _remove_keys(opener, found.spot.store, [found.spot.key], settings, tally, bar)
     if found.directory is not None:
-        # Directory markers go as well: they are what keeps an empty directory in a listing.
-        keys = (row.key for row in found.directory.rows)
-        _remove_keys(opener, found.directory.spot.store, keys, settings, tally, bar)
         path = found.location.local_directory()
-        if path is not None and not tally.failed and not _clear_away(path):
-            tally.fail("kept, because it still holds something that is no file of ours (a symlink?)", path)
+        # Directory markers go as well: they are what keeps an empty directory in a listing.
+        keys = (row.key for row in found.directory.rows if path is None or not is_private(row.key))
+        _remove_keys(opener, found.directory.spot.store, keys, settings, tally, bar)
+        if path is not None and not tally.failed and (reason := clear_away(path)):
+            tally.fail(reason, path)
 
 
 def _remove_keys(
@@ -76,7 +70,7 @@ def _remove_keys(
 ) -> None:
     run = engine.default().run(
         store._remove,
-        _batches(keys, max(1, store.remove_batch)),
+        batches(keys, max(1, store.remove_batch)),
         threads=settings.threads,
         on_error="collect",
         local=store.local,
@@ -94,38 +88,3 @@ def _remove_keys(
                 problem = {} if error is None else {"error": output.describe(error)}
                 output.json_line({"location": name, "status": "failed" if problem else "removed", **problem})
         bar.advance(len(batch))
-
-
-def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    keys = iter(keys)
-    while batch := list(islice(keys, size)):
-        yield batch
-
-
-def _clear_away(path: str) -> bool:
-    """Remove what is left of a local directory without its files; whether nothing but that was in it.
-
-    The current directory itself stays.
-    """
-    for directory, _, _ in os.walk(path, topdown=False):
-        if directory != path and not _is_private(directory, path):
-            _remove_empty(directory)
-    left = os.listdir(path) if os.path.isdir(path) else []
-    if left == [PRIVATE]:
-        # The locks and temporaries of a store without objects.
-        shutil.rmtree(os.path.join(path, PRIVATE))
-        left = []
-    if not left and os.path.realpath(path) != os.getcwd():
-        _remove_empty(path)
-    return not left
-
-
-def _is_private(directory: str, root: str) -> bool:
-    private = os.path.join(root, PRIVATE)
-    return directory == private or directory.startswith(private + os.sep)
-
-
-def _remove_empty(directory: str) -> None:
-    # Not empty, or gone already: what is left is looked at afterwards.
-    with contextlib.suppress(OSError):
-        os.rmdir(directory)

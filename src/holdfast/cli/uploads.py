@@ -55,17 +55,13 @@ def command(settings: Settings, locations: tuple[str, ...], abort: bool, older_t
     before = datetime.now(UTC) - (older_than or timedelta())
     places = [locate(text) for text in locations]
     tally = output.Tally()
-    with Opener(settings, places) as opener:
+    with tally.summarised(settings.json), Opener(settings, places) as opener:
         for place in places:
             store = _administered(opener, place)
             for upload in _uploads(opener, store, place):
                 if older_than is None or upload.started <= before:
                     _treat(opener, store, upload, settings, tally, abort=abort)
-    if settings.json:
-        output.json_line({"status": "summary", "count": tally.count, "failed": tally.failed})
-    elif abort:
-        output.close_with(tally.closing_line("aborted", with_bytes=False), verbose=False)
-    return tally.exit_code
+    return tally.close("aborted" if abort else "found", as_json=settings.json, verbose=False, with_bytes=False)
 
 
 def _administered(opener: Opener, place: Location) -> Any:

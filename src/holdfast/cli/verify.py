@@ -49,12 +49,14 @@ def command(settings: Settings, source: str, target: str, decode: bool) -> int:
     closing line; the exit code is 0 only if both sides hold the same objects with the same bytes.
     """
     places = [locate(source), locate(target)]
+    report = _Report(settings.json)
     with Opener(settings, places) as opener:
         mine, theirs = (look(opener, place) for place in places)
         if mine.nothing:
             output.complain("nothing there", mine.location.text)
+            if settings.json:
+                report.close()
             return NOTHING
-        report = _Report(settings.json)
         compare = _Comparison(mine.spot.store, theirs.spot.store, decode)
         run = engine.default().run(
             compare,
@@ -191,7 +193,8 @@ class _Report:
             output.line(f"{verdict:<9}  {couple.name}{note}")
 
     def close(self) -> None:
-        """Print the closing line."""
+        """Print the closing line, after what is not yet reported."""
+        self._tally.finish()
         if self._json:
             summary = self._tally.summary()
             output.json_line({"status": "summary", **self._counts, **{n: summary[n] for n in CLOSING}})

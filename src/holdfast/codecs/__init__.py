@@ -261,7 +261,7 @@ class _Budget:
         if decoded > allowed:
             raise DecompressionError(
                 f"{_of(self.key)}the {name} data decodes to more than {allowed} bytes, which may be an attack: if it "
-                "is to be trusted, pass limit= or set HOLDFAST_DECODED_LIMIT (bytes) higher; raw=True reads the "
+                "is to be trusted, set HOLDFAST_DECODED_LIMIT (bytes) higher; raw=True reads the "
                 "stored bytes as they are",
                 key=self.key,
             )

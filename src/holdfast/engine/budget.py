@@ -22,6 +22,8 @@ class Budget:
     def acquire(self, count: int, run: Run, slot: Outcome[Any]) -> None:
         """Give ``count`` bytes to the slot, once there is room; Stopped when its run ends first."""
         with self.condition:
+            if run.stop:
+                raise Stopped  # nobody would take back what it reserves now
             # The second reservation of one operation never waits, or two half-done operations could block
             # each other; nor does the one that everything else is queued behind, or a run that holds nothing.
             while (

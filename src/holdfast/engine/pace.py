@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from ..errors import ConfigError
+
 #: Enough for a server nearby, where more threads only get in each other's way; doubled while that pays.
 FIRST_THREADS = 8
 MAX_THREADS = 64
@@ -21,7 +23,7 @@ class Pace:
 
     def __init__(self, threads: int | None, *, local: bool = False) -> None:
         self.adaptive = threads is None
-        ceiling = int(os.environ.get("HOLDFAST_MAX_THREADS", MAX_THREADS)) if threads is None else threads
+        ceiling = _most_threads() if threads is None else threads
         self.ceiling = max(1, min(ceiling, descriptor_bound()))
         first = 1 if local else FIRST_THREADS
         self.limit = min(first, self.ceiling) if threads is None else self.ceiling
@@ -53,6 +55,16 @@ class Pace:
             self.limit = min(self.ceiling, 2 * self.limit)
             if self.limit == self.before:
                 self.before, self.settled_until = 0, now + SETTLE
+
+
+def _most_threads() -> int:
+    """What HOLDFAST_MAX_THREADS says, or MAX_THREADS; ConfigError if it says no number of threads."""
+    text = os.environ.get("HOLDFAST_MAX_THREADS", "")
+    if not text:
+        return MAX_THREADS
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ConfigError(f"HOLDFAST_MAX_THREADS={text!r} is not a number of threads: set it to 1 or more, or unset it")
+    return int(text)
 
 
 def note_throttled() -> None:

@@ -175,7 +175,7 @@ def _inline(
         slot.pending = False
         if progress is not None:
             progress(1)
-        if slot.error is not None and on_error == "raise":
+        if slot.error is not None and (on_error == "raise" or not isinstance(slot.error, Exception)):
             raise slot.error
         yield slot
 
@@ -195,7 +195,12 @@ def reserve(count: int) -> None:
         return
     worker = getattr(_here, "worker", None)
     if worker is not None and worker.slot is not None:
-        worker.run.engine._budget.acquire(count, worker.run, worker.slot)
+        run, slot = worker.run, worker.slot
+        if run.turns:
+            # They hold bytes as well, and if everybody waited for room nobody would be left to make them.
+            run.make_turns(worker)
+            worker.slot = slot
+        run.engine._budget.acquire(count, run, slot)
 
 
 def interruptible(function: Callable[..., Any], *args: Any) -> Any:

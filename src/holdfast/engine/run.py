@@ -107,6 +107,8 @@ class Run:
                 if state and (state == SLEEPING or len(todo) <= self.low):
                     self.ring()
                 if worker.rank >= self.limit:
+                    if self.turns:
+                        self.make_turns(worker)  # those who stay may be asleep already
                     break
         finally:
             worker.slot = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from .. import engine, keys, progress, registry, url
@@ -13,9 +13,9 @@ from ..errors import AlreadyExists, NotFound, Unsupported
 from ..store import HEAD, ObjectStore
 from ..types import Body, ListOptions, ObjectInfo
 from ..wrap.suffix import SuffixStore
-from .reading import Reader, head_fields
-from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complete_writes, is_scalar
-from .writing import Writer
+from .reading import Reader, head_fields, parse_json
+from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complete_writes, is_scalar, write_fields
+from .writing import Writer, dump_json
 
 #: Where codecs show as file-name suffixes, because there is no Content-Encoding header to say it.
 SUFFIXED = frozenset(("file", "mem"))
@@ -94,8 +94,12 @@ class CloudFiles:
         ``into`` is a writable buffer for one object (then the count of its bytes is returned), or for many a
         mapping from path to buffer: bodies are written there, and a row's content is the filled part of it.
         """
+        scalar = is_scalar(paths)
+        if into is not None and isinstance(into, Mapping) == scalar:
+            wanted = "a writable buffer for one path" if scalar else "a mapping from path to buffer for many paths"
+            raise TypeError(f"into is {wanted}, not {type(into).__name__}")
         reader = Reader(self.store, raw=raw, into=into)
-        if is_scalar(paths):
+        if scalar:
             row = reader.one(paths, scalar=True)  # type: ignore[arg-type]
             return {row["path"]: row["content"]} if return_dict else row["content"]
         rows = self._bulk(
@@ -107,14 +111,18 @@ class CloudFiles:
         return [outcome.value for outcome in rows]
 
     def get_json(self, paths: ReadRequest | Iterable[ReadRequest], total: int | None = None) -> Any:
-        """The parsed JSON of one object (None if it is missing), or a list of them in the order asked for."""
-        if is_scalar(paths):
-            return _parse_json(self.get(paths))
+        """The parsed JSON of one object (None if it is missing), or a list of them in the order asked for.
+
+        Raises EncodingError, with the key, for an object that is no JSON.
+        """
         reader = Reader(self.store)
 
         def parsed(request: ReadRequest) -> Any:
-            return _parse_json(reader.row(request)["content"])
+            row = reader.row(request)
+            return parse_json(row["content"], row["path"], self.store.name)
 
+        if is_scalar(paths):
+            return parsed(paths)  # type: ignore[arg-type]
         return [outcome.value for outcome in self._bulk(parsed, paths, "Downloading", total, None, ordered=True)]
 
     def exists(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> Any:
@@ -135,7 +143,8 @@ class CloudFiles:
         """The object's headers as a dict (None if missing), or for many a dict of those.
 
         Always there: Cache-Control, Content-Length, Content-Type, ETag, Last-Modified (an aware datetime),
-        Content-Encoding, Content-Disposition, Content-Language, Storage-Class; None where there is none.
+        Content-Encoding, Content-Disposition, Content-Language, Storage-Class; None where there is none. Content-Md5,
+        Request-Charged and Parts-Count are there for programs that ask for them, and None: no store tells them.
         """
         return self._ask(paths, lambda info: None if info is None else head_fields(info), "Heading", total, progress)
 
@@ -196,7 +205,10 @@ class CloudFiles:
         storage_class: str | None = None,
         content_type: str = "application/json",
     ) -> int:
-        """1, when the content is stored as JSON in UTF-8 (numpy arrays and scalars become lists and numbers)."""
+        """1, when the content is stored as JSON in UTF-8.
+
+        numpy's arrays and scalars become lists and numbers, NaN and infinities null, and keys text.
+        """
         return self.put_jsons(
             [(path, content)], compress, compression_level, cache_control,
             storage_class=storage_class, content_type=content_type,
@@ -259,17 +271,31 @@ class CloudFiles:
         ``flat`` gives one level only: objects, and directories with a trailing slash (whose size is None). A
         prefix that is exactly a directory's name stands for what is in it.
         """
-        for info in self._infos(prefix, flat):
+        rows = self.store._scan(ListOptions(prefix, delimiter="/" if flat else None))
+        for info in self._sized(rows) if size else rows:
             if flat and info.is_prefix and prefix and info.key == prefix + "/":
                 yield from self.list(info.key, flat=True, size=size)
             else:
                 yield (info.key, info.size) if size else info.key
 
-    def _infos(self, prefix: str, flat: bool) -> Iterator[ObjectInfo]:
-        rows = self.store._scan(ListOptions(prefix, delimiter="/" if flat else None))
-        if self.protocol in SUFFIXED and not self.store.capabilities.sorted:
-            return iter(sorted(rows, key=lambda info: keys.sort_key(info.key)))
-        return rows
+    def _sized(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
+        """The rows with their sizes: where the listing does not tell them, each object is asked."""
+        for row in rows:
+            if row.size is None and not row.is_prefix:
+                rows = itertools.chain((row,), rows)
+                break
+            yield row
+        else:
+            return
+        for outcome in engine.default().run(
+            functools.partial(_with_size, self.store),
+            rows,
+            threads=self.num_threads,
+            ordered=True,
+            local=self.store.local,
+        ):
+            if outcome.value is not None:
+                yield outcome.value
 
     def __iter__(self) -> Iterator[str]:
         return self.list()
@@ -283,7 +309,7 @@ class CloudFiles:
     def subtree_size(self, prefix: str = "") -> dict[str, int]:
         """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string ``prefix``."""
         count = total = 0
-        for info in self.store._scan(ListOptions(prefix)):
+        for info in self._sized(self.store._scan(ListOptions(prefix))):
             count += 1
             total += info.size or 0
         return {"N": count, "num_bytes": total}
@@ -376,6 +402,17 @@ def _remove(store: ObjectStore, batch: list[str]) -> int:
     return len(batch)
 
 
+def _with_size(store: ObjectStore, row: ObjectInfo) -> ObjectInfo | None:
+    """The row of a listing with its size, or None if the object is gone meanwhile."""
+    if row.size is not None or row.is_prefix:
+        return row
+    try:
+        with store._read(row.key, HEAD) as blob:
+            return replace(row, size=blob.info.size)
+    except NotFound:
+        return None
+
+
 def _touch(store: ObjectStore, path: str) -> None:
     try:
         store._read(keys.check(path), HEAD).close()
@@ -387,21 +424,5 @@ def _touch(store: ObjectStore, path: str) -> None:
 
 
 def _json_request(request: WriteRequest) -> WriteRequest:
-    if isinstance(request, tuple):
-        return (request[0], _dump_json(request[1]), *request[2:])
-    return {**request, "content": _dump_json(request["content"])}
-
-
-def _dump_json(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_plain).encode("utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and scalars of numpy and scalars as what JSON has, without importing numpy."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON serialisable")
-
-
-def _parse_json(content: bytes | None) -> Any:
-    return None if content is None else json.loads(content)
+    fields = write_fields(request)
+    return {**fields, "content": dump_json(fields["content"])}

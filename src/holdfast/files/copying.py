@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
-from ..errors import IntegrityError
+from ..errors import IntegrityError, Unsupported
 from ..progress import Bar
 from ..store import WRITE, ObjectStore
 from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
@@ -76,8 +76,8 @@ class Copier:
             and there is not None
             and (here.vendor, here.identity) == (there.vendor, there.identity)
         )
-        #: Whether the source was seen to cut ranges: some servers send the whole object for each.
-        self.cuts = False
+        #: Whether the source cuts ranges, once that was seen: some servers send the whole object for each.
+        self.cuts: bool | None = None
 
     def __call__(self, pair: Pair) -> int | engine.Split | engine.InTurn:
         """The number of bytes copied, or what will copy them."""
@@ -137,17 +137,18 @@ class Copier:
     def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
         etag = blob.info.etag
-        step = PART if size >= SPLIT and etag is not None and self.source.capabilities.ranges else size
+        splits = size >= SPLIT and etag is not None and self.source.capabilities.ranges and self.cuts is not False
+        step = PART if splits else size
         starts = range(0, size, step)
         opened = {0: blob}
 
         def open_part(start: int) -> Blob:
             return self.source._read(src, ReadOptions(start, min(start + step, size), if_match=etag))
 
-        if len(starts) > 1 and not self.cuts:
+        if len(starts) > 1 and self.cuts is None:
             # The last part is opened to see: reading n parts out of n whole objects would take n times as long.
             last = open_part(starts[-1])
-            self.cuts = self.source.capabilities.ranges
+            self.cuts = not last.emulated
             if self.cuts:
                 opened[starts[-1]] = last
             else:
@@ -172,6 +173,13 @@ class Copier:
     def options(self, info: ObjectInfo, dst: str, *, decoded: bool = False) -> WriteOptions:
         """What the source says about the object, as far as it says more than the key's name does."""
         if not self.keeps_attributes:
+            if info.content_encoding and not decoded:
+                raise Unsupported(
+                    f"the target cannot keep that {info.key!r} is encoded ({info.content_encoding}), and without that "
+                    "its bytes mean something else: copy it decoded (decode=True, --decode)",
+                    store=self.target.name,
+                    key=info.key,
+                )
             return WRITE
         kept: dict[str, Any] = {
             name: value for name in ATTRIBUTES if name != "storage_class" and (value := getattr(info, name))

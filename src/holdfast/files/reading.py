@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from .. import codecs, engine
 from ..blob import Blob
 from ..engine import SMALL
-from ..errors import HoldfastError, NotFound
+from ..errors import EncodingError, HoldfastError, NotFound
 from ..store import READ, ObjectStore
 from ..types import ObjectInfo, ReadOptions
 from .requests import ReadRequest, parse_read
@@ -54,8 +55,10 @@ class Reader:
         try:
             return self.row(request)
         except Exception as error:  # noqa: BLE001 - it goes into the row
-            path, options, tags = parse_read(request)
-            return _row(path, options, None, None, self.raw, tags, error)
+            # As it was given, because what is wrong may be the request itself.
+            given = request if isinstance(request, Mapping) else {"path": request}
+            bounds = (given.get("start"), given.get("end"))
+            return _row(given.get("path"), bounds, None, None, self.raw, given.get("tags"), error)
 
     def one(self, request: ReadRequest, scalar: bool = False) -> dict[str, Any]:
         """The row for any form of request."""
@@ -80,7 +83,7 @@ class Reader:
             content = None
         if scalar and buffer is not None and content is not None:
             content = len(content)
-        return _row(path, options, content, encoding, self.raw, tags, None)
+        return _row(path, (options.start, options.end), content, encoding, self.raw, tags, None)
 
     def decoded(self, blob: Blob, path: str, options: ReadOptions, encoding: str) -> bytes:
         """The decoded content, or the range of it that was asked for."""
@@ -97,10 +100,10 @@ class Reader:
 
 
 def _row(
-    path: str, options: ReadOptions, content: Any, encoding: str | None, raw: bool, tags: Any, error: Any
+    path: Any, bounds: tuple[Any, Any], content: Any, encoding: str | None, raw: bool, tags: Any, error: Any
 ) -> dict[str, Any]:
     return {
-        "path": path, "content": content, "byte_range": (options.start, options.end), "error": error,
+        "path": path, "content": content, "byte_range": bounds, "error": error,
         "compress": encoding, "raw": raw, "tags": tags,
     }  # fmt: skip
 
@@ -113,8 +116,19 @@ def _copy_into(buffer: Any, content: bytes, path: str) -> memoryview:
     return view[: len(content)]
 
 
+def parse_json(content: bytes | None, path: str, store: str) -> Any:
+    """The parsed content (None if there is none); EncodingError if it is no JSON."""
+    if content is None:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        message = f"object {path!r} is no JSON ({error}): get() gives its bytes"
+        raise EncodingError(message, key=path, store=store, cause=error) from error
+
+
 def head_fields(info: ObjectInfo) -> Mapping[str, Any]:
-    """The info under the names of the HTTP headers that carry it."""
+    """The info under the names of the HTTP headers that carry it; None for those that no info has."""
     return {
         "Cache-Control": info.cache_control,
         "Content-Length": info.size,
@@ -125,5 +139,8 @@ def head_fields(info: ObjectInfo) -> Mapping[str, Any]:
         "Content-Disposition": info.content_disposition,
         "Content-Language": info.content_language,
         "Storage-Class": info.storage_class,
+        "Content-Md5": None,
+        "Request-Charged": None,
+        "Parts-Count": None,
         **{f"Metadata-{name}": value for name, value in info.metadata.items()},
     }

@@ -38,6 +38,8 @@ def parse_read(request: ReadRequest) -> tuple[str, ReadOptions, Any]:
     if not isinstance(request, Mapping):
         raise TypeError(f"a request is a str or a dict with a 'path', not {type(request).__name__}")
     _known(request, _READ_FIELDS)
+    if "path" not in request:
+        raise TypeError("a request to get has a 'path'")
     start, end = request.get("start"), request.get("end")
     options = READ if start is None and end is None else ReadOptions(start, end)
     return check(request["path"]), options, request.get("tags")
@@ -68,15 +70,7 @@ class WriteDefaults(NamedTuple):
 
     def complete(self, request: WriteRequest) -> Write:
         """The request with what it left out; ValueError for an unknown codec, TypeError for a wrong form."""
-        if isinstance(request, tuple):
-            if len(request) != 2:
-                raise TypeError(f"a tuple to put is (path, content), not {len(request)} values")
-            request = {"path": request[0], "content": request[1]}
-        elif not isinstance(request, Mapping):
-            raise TypeError(f"a request is a dict or a (path, content) tuple, not {type(request).__name__}")
-        _known(request, _WRITE_FIELDS)
-        if "path" not in request or "content" not in request:
-            raise TypeError("a request to put has a 'path' and a 'content'")
+        request = write_fields(request)
         say = request.get
         return Write(
             check(request["path"]),
@@ -88,6 +82,20 @@ class WriteDefaults(NamedTuple):
             say("storage_class", self.storage_class),
             say("raw", self.raw),
         )
+
+
+def write_fields(request: WriteRequest) -> Mapping[str, Any]:
+    """The request as a mapping with a path and a content; TypeError for a wrong form."""
+    if isinstance(request, tuple):
+        if len(request) != 2:
+            raise TypeError(f"a tuple to put is (path, content), not {len(request)} values")
+        return {"path": request[0], "content": request[1]}
+    if not isinstance(request, Mapping):
+        raise TypeError(f"a request is a dict or a (path, content) tuple, not {type(request).__name__}")
+    _known(request, _WRITE_FIELDS)
+    if "path" not in request or "content" not in request:
+        raise TypeError("a request to put has a 'path' and a 'content'")
+    return request
 
 
 def complete_writes(files: Any, defaults: WriteDefaults) -> Iterable[Write]:

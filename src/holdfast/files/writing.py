@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
 from .. import codecs, engine
 from ..blob import body_chunks, body_size
 from ..store import WRITE, ObjectStore
@@ -46,3 +51,47 @@ def _encoded(body: Body, encoding: str, level: int | None) -> Body:
         engine.reserve(body_size(body) or 0)
         return codecs.compress(body, encoding, level)
     return codecs.compress_chunks(body_chunks(body), encoding, level)
+
+
+def dump_json(content: Any) -> bytes:
+    """The content as JSON in UTF-8: numpy's arrays and scalars as lists and numbers, NaN and infinities as null.
+
+    Keys become text where they are numbers, booleans or None. Raises TypeError for what JSON cannot say.
+    """
+    try:
+        return _encode_json(content)
+    except (TypeError, ValueError) as error:
+        # NaN or keys that the encoder does not take: rare enough to look at every value only then.
+        try:
+            return _encode_json(_normal(content))
+        except RecursionError:
+            raise error from None
+
+
+def _encode_json(content: Any) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    return text.encode("utf-8")
+
+
+def _normal(value: Any) -> Any:
+    """The value made of nothing but what the encoder takes."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_normal_key(key): _normal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(item) for item in value]
+    return _normal(_plain(value)) if hasattr(value, "tolist") else value
+
+
+def _normal_key(key: Any) -> Any:
+    return _normal(key if key is None or isinstance(key, str | int | float) else _plain(key))
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and scalars of numpy as what Python has, without importing numpy."""
+    if hasattr(value, "tolist"):
+        plain = value.tolist()
+        if type(plain) is not type(value):
+            return plain
+    raise TypeError(f"{type(value).__name__} is not JSON serialisable")

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..blob import Blob, Buffer
 from ..errors import IntegrityError
-from ..keys import printable
 from ..types import NO_METADATA, ObjectInfo
+from ._obstore_errors import shown
 
 Data = bytes  # where a method called bytes() hides the type
 
@@ -54,7 +54,7 @@ def object_info(key: str, result: Any) -> ObjectInfo:
 
 def short(store: str, key: str, promised: int, received: int) -> IntegrityError:
     """The error for a body that ends before its time."""
-    message = f"{promised} bytes of {printable(key)!r} promised, {received} received"
+    message = f"{promised} bytes of {shown(key)!r} promised, {received} received"
     return IntegrityError(message, store=store, key=key)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..checksums import STAMP_NAME, Buffer, Digest, parse_stamp
 from ..errors import ConfigError, IntegrityError, StoreError
-from ..keys import printable
+from ._obstore_errors import shown
 
 Mode = Literal["auto", "strict", "length"]
 MODES = ("auto", "strict", "length")
@@ -66,7 +66,7 @@ class Verifier:
         if etag or not str(attributes.get("Content-Type", "")).startswith(_PAGES):
             return
         message = (
-            f"could not read {printable(key)!r}: the answer is a page of {attributes['Content-Type']} without an ETag, "
+            f"could not read {shown(key)!r}: the answer is a page of {attributes['Content-Type']} without an ETag, "
             "no object; is this an S3 endpoint, or is there a proxy before it?"
         )
         raise StoreError(message, store=self._store, key=key, retryable=True)
@@ -105,7 +105,7 @@ class Verifier:
             return self._encrypted(key)
         self.md5_etags = False
         warnings.warn(
-            f"{self._store}: two identical downloads of {printable(key)!r} have another MD5 than its ETag says, so "
+            f"{self._store}: two identical downloads of {shown(key)!r} have another MD5 than its ETag says, so "
             "ETags are not taken for MD5s here (verify='strict' raises instead)",
             stacklevel=2,
         )
@@ -113,7 +113,7 @@ class Verifier:
 
     def _damaged(self, key: str, promise: Promise, found: str, *, retryable: bool) -> IntegrityError:
         message = (
-            f"the bytes of {printable(key)!r} are not those that were stored ({promise.algorithm} {found} instead of "
+            f"the bytes of {shown(key)!r} are not those that were stored ({promise.algorithm} {found} instead of "
             f"{promise.hex}): "
             + ("read it again" if retryable else "the stored object is damaged; verify='length' reads it as it is")
         )

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -35,12 +36,11 @@ from .. import engine
 from ..blob import Blob, Buffer, BytesBlob
 from ..checksums import Digest, digest_chunks
 from ..errors import Conflict, HoldfastError, IntegrityError, InvalidKey, StoreError, Throttled, Timeout
-from ..keys import printable
 from ..retry import Policy
 from ..types import ObjectInfo, ReadOptions
 from ._answers import Data, FetchedBlob, content_encoding, object_info, short
 from ._digests import Promise, Verifier
-from ._obstore_errors import BadRequest, OutOfRange, RangeIgnored, translate
+from ._obstore_errors import BadRequest, OutOfRange, RangeIgnored, shown, translate
 from ._timeouts import WHOLE, Timeouts
 
 Value = TypeVar("Value")
@@ -73,7 +73,7 @@ class Client:
     """
 
     __slots__ = (
-        *("_locked", "_make", "_variants", "bucket_exists", "cuts", "plain", "policy", "store", "timeouts"),
+        *("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts"),
         *("_telling", "_throttled_until", "verifier"),
     )
 
@@ -94,7 +94,6 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self.policy = policy or Policy()
         self.bucket_exists = False
-        self.cuts = True  # until a whole object comes where a range was asked for
         self._make = make
         self._variants: dict[Hashable, Any] = {}
         self._locked = threading.Lock()
@@ -111,8 +110,10 @@ class Client:
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
-        limit = Timeouts.size_class(size) if tries == 1 else size
-        return self.plain if limit == Timeouts.CLASSES[0] and tries == 1 else self.variant(limit, tries)
+        if size <= Timeouts.CLASSES[0] and tries == 1:
+            return self.plain
+        # A part has its own size for a class, because all parts but the last have it.
+        return self.variant(Timeouts.size_class(size) if tries == 1 else size, tries)
 
     def variant(self, upload: int = 0, tries: int = 1, *, patient: bool = False, **config: Any) -> Any:
         """The engine's store under other settings, made once."""
@@ -232,14 +233,20 @@ def check_key(key: str, store: str, *, longest: int | None = None) -> None:
     if problem is None and not carries(key):
         problem = "a slash at either end, '//', '.', '..' or a control character would be lost"
     if problem is not None:
-        raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=store)
+        raise InvalidKey(f"cannot hold the key {shown(key[:200])!r}: {problem}", key=key, store=store)
+
+
+_DOTS = re.compile(r"(?:\A|/)\.\.?(?:/|\Z)")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 def carries(key: str) -> bool:
     """Whether the engine carries this key as it is, if it can be encoded at all."""
     if key.startswith("/") or key.endswith("/") or "//" in key:
         return False
-    return not ("/./" in (framed := f"/{key}/") or "/../" in framed or any(ord(c) < 32 or ord(c) == 127 for c in key))
+    if (key.startswith(".") or "/." in key) and _DOTS.search(key):
+        return False
+    return key.isprintable() or not _CONTROL.search(key)
 
 
 def unencodable(key: str, longest: int | None) -> str | None:
@@ -283,7 +290,7 @@ class RemoteBlob(Blob):
     ``path`` is what the engine calls the key.
     """
 
-    __slots__ = ("_client", "_info", "_key", "_path", "_patient", "_result", "_start", "_stop", "_whole")
+    __slots__ = ("_client", "_emulated", "_info", "_key", "_path", "_patient", "_result", "_start", "_stop", "_whole")
 
     def __init__(self, client: Client, key: str, path: str, result: Any) -> None:
         self._client = client
@@ -294,13 +301,19 @@ class RemoteBlob(Blob):
         self._start, self._stop = result.range
         self._whole = self._stop - self._start <= WHOLE
         self._patient = False
+        self._emulated = False
 
     def narrow(self, options: ReadOptions) -> RemoteBlob:
         """This blob of a whole object, cut to a range that the server could not cut."""
         self._start, self._stop, _ = slice(options.start, options.end).indices(self._stop)
         self._stop = max(self._start, self._stop)
         self._whole = False
+        self._emulated = True
         return self
+
+    @property
+    def emulated(self) -> bool:
+        return self._emulated
 
     @property
     def info(self) -> ObjectInfo:
@@ -461,7 +474,7 @@ class RemoteBlob(Blob):
         return int(result.range[0])
 
     def _replaced(self) -> Conflict:
-        message = f"{printable(self._key)!r} was replaced while it was being read: read it again"
+        message = f"{shown(self._key)!r} was replaced while it was being read: read it again"
         return Conflict(message, store=self._client.store, key=self._key)
 
     def _broken_for_good(self, wanted: int) -> StoreError:
@@ -505,10 +518,7 @@ def open_body(
         raise
     except RangeIgnored:
         del wanted["range"]
-    result = call("read", key, get, path, wanted)
-    if result.meta["size"]:  # of an empty object there is nothing to cut
-        client.cuts = False  # not before: what came first may have been no answer of the service
-    return result, False
+    return call("read", key, get, path, wanted), False
 
 
 def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob:

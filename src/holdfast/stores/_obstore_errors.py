@@ -111,7 +111,20 @@ _CURES: dict[str, str] = {
     "KeyTooLongError": "shorten the key",
 }
 _BUCKET_CURE = "create it (create=True does, where the store has that option), or correct its name or the endpoint"
+#: What the engine's text says deep inside when there was no answer at all.
+_UNREACHABLE = {
+    "Connection refused": "the connection was refused",
+    "dns error": "the name of the host is not known",
+    "No route to host": "there is no route to the host",
+    "Network is unreachable": "the network is unreachable",
+    "Connection reset": "the connection was reset",
+}
 _TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
+
+
+def shown(key: str) -> str:
+    """The key as a message may show it: printable, and without a signature that was taken for a part of it."""
+    return redact.text(printable(key))
 
 
 class Answer:
@@ -190,13 +203,13 @@ def _is_passing(answer: Answer) -> bool:
 
 def _classify(error: BaseException, answer: Answer, key: str | None, doing: str) -> tuple[type[HoldfastError], str]:
     said = answer.text
-    what = f"could not {doing} {printable(key)!r}" if key is not None else f"could not {doing}"
+    what = f"could not {doing} {shown(key)!r}" if key is not None else f"could not {doing}"
     kind = _CODES.get(answer.code) or _STATUSES.get(answer.status)
     if "DeleteObjects request failed for key" in said:
         return OneOfMany, f"{what}: {answer.detail}"
     missing = kind is NotFound or (kind is None and isinstance(error, FileNotFoundError))
     if missing and key is not None:
-        return NotFound, f"no object {printable(key)!r}"
+        return NotFound, f"no object {shown(key)!r}"
     if missing or kind is BucketNotFound:
         return BucketNotFound, f"no such bucket: {_BUCKET_CURE}"
     if kind is AuthError:
@@ -223,6 +236,9 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
         return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
     if "contained non UTF-8" in answer.text:
         return StoreError, f"{what}: its metadata is not ASCII, which the engine cannot read; rewrite its metadata"
+    reason = next((reason for words, reason in _UNREACHABLE.items() if words in answer.text), None)
+    if reason is not None:
+        return StoreError, f"{what}: {reason}; is the endpoint the right one, and can it be reached from here?"
     kind = BadRequest if answer.status == 400 and not answer.code else StoreError
     return kind, f"{what}: {answer.detail or type(error).__name__}"
 

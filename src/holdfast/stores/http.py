@@ -13,13 +13,12 @@ from typing import Any, Literal
 from .. import redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
-from ..keys import printable
 from ..retry import Policy, shared
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _obstore
 from ._obstore import Client
-from ._obstore_errors import Forbidden
+from ._obstore_errors import Forbidden, shown
 from ._timeouts import Timeouts
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
@@ -87,8 +86,7 @@ class HttpStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Reading; ``ranges`` turns False when this server has answered one with a whole object."""
-        return Capabilities(ranges=self._client is None or self._client.cuts)
+        return Capabilities(ranges=True)
 
     def close(self) -> None:
         self._client = None
@@ -134,9 +132,7 @@ class HttpStore(Store):
             if self.forbidden == "raise":
                 raise
             cause = error
-        message = (
-            f"no object {printable(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
-        )
+        message = f"no object {shown(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
         raise NotFound(message, store=self._name, key=key, cause=cause)
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:

@@ -34,6 +34,10 @@ class Variant(Blob):
         return self._encoding
 
     @property
+    def emulated(self) -> bool:
+        return self._blob.emulated
+
+    @property
     def size(self) -> int | None:
         return self._blob.size
 

@@ -43,8 +43,8 @@ in this process, a third time under its lock. A *listing* can miss a key whose v
 
 A listing asks for the head of each stored name that ends in a suffix, to see its mark, unless the wrapped store has
 a true ``lists_attributes``: its rows tell every ``content_encoding``. Where they do not, the encoding of an object
-that is marked and has no suffix is not listed; its head tells it. Listings are in the order of stored names, not of
-keys: ``sorted`` is False.
+that is marked and has no suffix is not listed; its head tells it. Listings are in the order of keys, and stream in
+bounded memory where those of the wrapped store do (``_listing.py`` tells how).
 """
 
 from __future__ import annotations
@@ -58,7 +58,6 @@ from itertools import chain
 from ..blob import Blob, Buffer, Staged, body_chunks
 from ..codecs import SUFFIXES, parse_content_encoding
 from ..errors import AlreadyExists, Conflict, HoldfastError, NotFound, UnknownEncoding, Unsupported
-from ..keys import sort_key
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ..types import (
     ATTRIBUTES,
@@ -72,6 +71,7 @@ from ..types import (
     WriteOptions,
 )
 from ._families import ENDINGS, families, family_of, split_suffix, takes_suffix, variants
+from ._listing import Lister
 from ._variant import NATURAL, StoredObjects, Variant, told_as
 
 GATHERED = 8 << 20
@@ -94,6 +94,7 @@ class SuffixStore(Store):
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self._stored = StoredObjects(store)
+        self._lister = Lister(store, self._stored)
 
     def __repr__(self) -> str:
         return f"SuffixStore({self.store!r})"
@@ -104,11 +105,11 @@ class SuffixStore(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The wrapped store's, without order, native copies and conditions, but that it may still create."""
+        """The wrapped store's, without native copies and conditions, but that it may still create."""
         inner = self.store.capabilities
         exclusive = self._shared_lock is not None or getattr(self.store, "process_local", False)
         create = inner.create and exclusive
-        return replace(inner, sorted=False, create=create, replace_if=False, delete_if=False, copy=False)
+        return replace(inner, sorted=inner.listing, create=create, replace_if=False, delete_if=False, copy=False)
 
     @property
     def local(self) -> bool:
@@ -323,52 +324,8 @@ class SuffixStore(Store):
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         if options.delimiter and not _ENDING_CHARACTERS.isdisjoint(options.delimiter):
             # Rolled up by the stored names, a delimiter in a suffix would hide whole keys.
-            return select(self._rows(ListOptions(options.prefix)), options)
-        return self._rows(options)
-
-    def _rows(self, options: ListOptions) -> Iterator[ObjectInfo]:
-        """Each key once, by its visible variant.
-
-        In sorted rows everything between ``a`` and its last variant starts with ``a``. So the keys that a later row
-        can repeat are among the beginnings of the present one, and no more of them need to be remembered.
-        """
-        rows = self.store._scan(options)
-        if not self.store.capabilities.sorted:
-            rows = iter(sorted(rows, key=lambda row: sort_key(row.key)))
-        after = None if options.start_after is None else sort_key(options.start_after)
-        shown: list[str] = []
-        for row in rows:
-            if row.is_prefix:
-                yield row
-                continue
-            while shown and not row.key.startswith(shown[-1]):
-                shown.pop()
-            key, encoding = self._told(row)
-            if key != row.key and (key in shown or self._comes_later(key, row.key)):
-                continue
-            shown.append(key)
-            if key.startswith(options.prefix) and (after is None or sort_key(key) > after):
-                yield replace(row, key=key, content_encoding=encoding)
-
-    def _told(self, row: ObjectInfo) -> tuple[str, str | None]:
-        """The key and the encoding of a stored object."""
-        mark = row.content_encoding
-        told = split_suffix(row.key)
-        if mark is None and told is not None and not getattr(self.store, "lists_attributes", False):
-            head = self._stored.head(row.key, row.key)
-            mark = None if head is None else head.content_encoding
-        if mark is not None or told is None:
-            return row.key, None if mark == NATURAL else mark
-        return told
-
-    def _comes_later(self, key: str, path: str) -> bool:
-        """Whether a better variant than this one is still to come in a sorted listing."""
-        for better in variants(key):
-            if better == path:
-                return False
-            if better > path and self._stored.owns(key, better):
-                return True
-        return False
+            return select(self._lister.rows(ListOptions(options.prefix)), options)
+        return self._lister.rows(options)
 
     def _missing(self, key: str) -> NotFound:
         return NotFound(f"no object {key!r}", key=key, store=self.name)

@@ -221,6 +221,7 @@ def test_a_write_is_stamped_with_the_clock_or_just_after_the_version_it_replaces
         assert third.st_mtime_ns == first.st_mtime_ns
 
 
+@pytest.mark.slow
 def test_new_bytes_are_never_seen_with_old_attributes(store: FileStore, soak: bool) -> None:
     texts = {None: b"plain " * 50, "gzip": gzip.compress(b"packed " * 50), "br": b"brotli " * 70}
     done = threading.Event()

@@ -96,9 +96,11 @@ def test_empty_directories_are_not_listed(store: FileStore) -> None:
     assert [row.key for row in store.list(delimiter="/")] == ["a/"]
 
 
-def test_a_directory_below_the_root_may_be_called_like_the_private_one(store: FileStore) -> None:
-    store.put("a/.holdfast/x", b"")
-    assert list(store.keys()) == ["a/.holdfast/x"]
+def test_a_private_directory_below_the_root_is_not_listed(store: FileStore) -> None:
+    store.put("a/x", b"")
+    os.makedirs(os.path.join(store.root, "a/.holdfast/tmp"))
+    assert list(store.keys()) == ["a/x"]
+    assert list(store.keys("a/.holdfast/")) == []
     assert list(store.keys(".holdfast")) == []
     assert list(store.keys(".holdfast/")) == []
 

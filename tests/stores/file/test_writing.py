@@ -252,6 +252,20 @@ def test_a_full_disk_leaves_the_old_value_and_nothing_else(small_disk: Path, tmp
     assert not (small_disk / "new").exists()
 
 
+def test_a_full_disk_does_not_keep_anybody_from_deleting(small_disk: Path) -> None:
+    store = FileStore(small_disk)
+    for key in ("a", "b"):
+        store.write(key, b"1", WriteOptions(content_type="x/y"))
+    filler = small_disk / "filler"
+    with open(filler, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        file.writelines([bytes(1 << 12)] * 2000)
+    for key in ("a", "b"):
+        store.delete(key)
+    filler.unlink()
+    assert list(store.keys()) == []
+    assert litter(store) == set()
+
+
 def test_another_file_system_below_the_root_is_written_whole_too(small_disk: Path) -> None:
     store = FileStore(small_disk.parent)
     key = f"{small_disk.name}/x"

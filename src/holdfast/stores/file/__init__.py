@@ -20,5 +20,10 @@ else:
                 store=f"file://{root}",
             )
 
+        @classmethod
+        def root_of(cls, directory: str) -> tuple[str, str]:
+            """The directory itself: see ``store.FileStore``."""
+            return directory, ""
+
 
 __all__ = ["FileStore"]

@@ -161,15 +161,21 @@ class Directories:
         if cached is not None and cached.is_named():
             return cached
         if create:
-            os.makedirs(self._root, exist_ok=True)
+            try:
+                os.makedirs(self._root, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise self._no_directory(error) from error
         # With its slash a root that is itself a symlink is followed: only what lies below it is not. The slash
         # also tells the root from every other directory (see Directory.child).
         try:
             fd = os.open(self._root + b"/", _OPEN)
         except NotADirectoryError as error:
-            message = "the root is a file, not a directory; name a directory, or remove the file"
-            raise BucketNotFound(message, store=self._name, cause=error) from error
+            raise self._no_directory(error) from error
         return self._remember(b"", Directory(self._root + b"/", fd))
+
+    def _no_directory(self, error: OSError) -> BucketNotFound:
+        message = "the root is, or leads through, a file or a dangling link; name a directory, or remove what is there"
+        return BucketNotFound(message, store=self._name, cause=error)
 
     def _open_child(self, parent: Directory, path: bytes, name: bytes, create: bool, mode: int) -> Directory:
         cached = self._cache.get(path)

@@ -78,9 +78,10 @@ class Lister:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     name = key_of(entry.name)
+                    if name == _PRIVATE:
+                        continue  # ours, or of a store whose root lies below this one
                     if entry.is_dir(follow_symlinks=False):
-                        if prefix or name != _PRIVATE:
-                            yield name + "/"
+                        yield name + "/"
                     elif entry.is_file(follow_symlinks=False) and not name.startswith(_BESIDE):
                         yield name
         finally:

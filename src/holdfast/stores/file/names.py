@@ -50,7 +50,7 @@ def _refused(path: KeyPath) -> str:
             return f"has the component {component.decode()!r}, which a directory tree cannot keep apart"
         if len(component) > LONGEST:
             return f"has a component of {len(component)} bytes: file names end at {LONGEST}"
-    if components[0] == PRIVATE or path.name.startswith(BESIDE):
+    if PRIVATE in components or path.name.startswith(BESIDE):
         return "is one of the names that Holdfast keeps for itself; choose another"
     return ""
 

@@ -46,6 +46,7 @@ from ...types import (
     RemoveOptions,
     WriteOptions,
 )
+from .attributes import DIRECTORY as ATTRIBUTES_DIRECTORY
 from .attributes import Sidecar, Sidecars, describe, etag
 from .directories import ATTEMPTS, Directories, Directory
 from .failures import ABSENT, Translating, conflict, not_found, translate
@@ -104,6 +105,23 @@ class FileStore(Store):
         self._writer = Writer(self.name, self._directories, self._sidecars, durable=durable)
         self._lister = Lister(self._directories)
         self._folders: dict[str, Directory] = {}
+
+    @classmethod
+    def root_of(cls, directory: str) -> tuple[str, str]:
+        """The root of the store that this directory belongs to, and its place below that root ("" if it is one).
+
+        Attributes of files (their content encoding above all) are kept at the root of the store that wrote them. So a
+        directory below one where attributes are kept belongs to that root, unless a symlink lies between, which a
+        store would not follow, or another user's store; any other directory is a root itself.
+        """
+        directory = os.path.abspath(directory)
+        root = directory
+        while not _keeps_attributes(root):
+            above = os.path.dirname(root)
+            if above == root or os.path.islink(root):
+                return directory, ""
+            root = above
+        return root, os.path.relpath(directory, root) if root != directory else ""
 
     def __repr__(self) -> str:
         return f"FileStore({self.root!r}{', durable=True' if self.durable else ''})"
@@ -319,6 +337,14 @@ def _with_attributes_of(info: ObjectInfo, options: WriteOptions) -> WriteOptions
     given = options.attributes()
     kept = {name: value for name in ATTRIBUTES if name not in given and (value := getattr(info, name))}
     return replace(options, **kept) if kept else options
+
+
+def _keeps_attributes(directory: str) -> bool:
+    try:
+        # Somebody else's, in a directory that all may write to, has nothing to say about our files.
+        return os.stat(os.path.join(os.fsencode(directory), ATTRIBUTES_DIRECTORY)).st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def _rebuild(kind: type[FileStore], root: str, durable: bool) -> FileStore:

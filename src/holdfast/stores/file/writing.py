@@ -30,6 +30,7 @@ from .attributes import Sidecar, Sidecars, describe, etag, kept_attributes, stam
 from .directories import ATTEMPTS, Directories, Directory
 from .failures import (
     ABSENT,
+    FULL,
     MISSING_FEATURE,
     Translating,
     already_exists,
@@ -279,7 +280,7 @@ class Writer:
             if standing.sidecar is not None:
                 if note := lock.noted():
                     self._clean_up_after(*note)
-                lock.note(path.key, self._sidecars.noted_name(status), standing.sidecar.version)
+                self._note(lock, path.key, status, standing.sidecar.version)
             yield
             if status.st_nlink == 1:
                 self._sidecars.drop(status)
@@ -287,6 +288,14 @@ class Writer:
                 lock.clear()
         finally:
             os.close(pin)
+
+    def _note(self, lock: KeyLock, key: str, status: os.stat_result, version: str) -> None:
+        try:
+            lock.note(key, self._sidecars.noted_name(status), version)
+        except OSError as error:
+            # A full disk must not keep anybody from deleting: at worst, after a crash, a dead sidecar stays.
+            if error.errno not in FULL:
+                raise
 
     def _remove(self, path: KeyPath, options: RemoveOptions) -> HoldfastError | None:
         if self._standing_at(path) is None:

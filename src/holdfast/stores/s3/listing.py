@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from ...errors import StoreError
-from ...keys import after_prefix, printable, sort_key
+from ...keys import printable, sort_key
 from ...types import ListOptions, ObjectInfo
 from .answers import Document, Fields
 from .wire import Request, Wire
@@ -32,9 +32,8 @@ def scan(wire: Wire, options: ListOptions) -> Iterator[ObjectInfo]:
     if after is None:
         yield from _rows(wire, options, "")
         return
-    end = after_prefix(prefix)
-    if end is not None and sort_key(after) >= sort_key(end):
-        return
+    if sort_key(after) > sort_key(prefix) and not after.startswith(prefix):
+        return  # it comes after every key with this prefix
     unsent = _UNSENT.search(after)
     start = after[: unsent.start()] if unsent else after
     after_bytes = sort_key(after)

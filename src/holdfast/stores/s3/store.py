@@ -151,7 +151,7 @@ class S3Store(Store):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What S3 does; ``ranges`` turns False when this server has answered one with a whole object.
+        """What S3 does.
 
         ``create``, ``replace_if`` and ``delete_if`` turn False where a service other than Amazon's was asked for them
         (see ``probe``) and does not honour them.
@@ -163,7 +163,7 @@ class S3Store(Store):
             delete_if=known.delete_if,
             listing=True,
             sorted=True,
-            ranges=self._client is None or self._client.cuts,
+            ranges=True,
             metadata=True,
             copy=True,
             atomic_write=True,
@@ -403,7 +403,7 @@ class S3Store(Store):
 
     def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
         """The attributes of a new object as the engine wants them, or None."""
-        named = writing.attributes(options, self._name)
+        named = None if options is WRITE else writing.attributes(options, self._name)
         default = self.options.storage_class
         return {"Storage-Class": default, **(named or {})} if default else named
 

@@ -269,14 +269,16 @@ class Wire:
         # Outside the handler, so that no traceback shows foreign text, which may hold a password.
         raise self.broken(request, caught)
 
-    def _send(self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value]) -> Value:
+    def _send(
+        self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value], *, sent_on: bool = False
+    ) -> Value:
         response = self._request(request)
         if 200 <= response.status < 300:
             return take(response)
         body = response.read(LONGEST_REFUSAL, decode_content=False)
         response.drain_conn()
-        if response.status in ELSEWHERE and self._moved(request, response.headers, body):
-            return self._send(request, take)
+        if not sent_on and response.status in ELSEWHERE and self._moved(request, response.headers, body):
+            return self._send(request, take, sent_on=True)
         raise self.refused(request, response.status, response.reason or "", body, response.headers)
 
     def _request(self, request: Request) -> urllib3.BaseHTTPResponse:

@@ -16,7 +16,7 @@ from ...checksums import STAMP_NAME, Digest, format_stamp
 from ...engine import reserve
 from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, Unsupported
 from ...keys import printable
-from ...store import HEAD
+from ...store import HEAD, WRITE
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
@@ -100,14 +100,16 @@ def write(
     which it cannot send, go over the wire, their parts one after the other. ``stamped``: the digest of what is in
     memory is noted in the metadata.
     """
-    data, chunks, size = taken(body)
+    # Most bodies are small bytes: for them nothing is asked that they answer by themselves.
+    data, chunks, size = (body, iter(()), None) if type(body) is bytes and len(body) <= ONE_PUT else taken(body)
     if stamped:
         named = {**(named or {}), **stamp(data if data is not None else body)}
     by_engine = _obstore.carries(key) and wire.options.acl is None
-    tags = dict(wire.options.tags) or None
+    tags = dict(wire.options.tags) if wire.options.tags else None
     if data is not None:
         etag = _put(client, wire, key, data, named, tags) if by_engine else direct.put(wire, key, data, named)
-        info = ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+        given: dict[str, Any] = {} if options is WRITE else options.attributes()
+        info = ObjectInfo(key, size=len(data), etag=etag, **given)
     elif by_engine:
         info = _upload(client, key, chunks, part_size(options, size), named, tags)
     else:
