@@ -91,8 +91,9 @@ class Policy:
     """When to try again: ``tries`` in all, with random exponential waits between ``first`` and ``longest`` seconds.
 
     Only errors that say ``retryable`` are tried again, and only operations whose repetition is harmless may be
-    given to a Policy. A Throttled error's ``retry_after`` lengthens the wait, up to ``longest``. ``sleep`` is
-    called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor.
+    given to a Policy. A Throttled error's ``retry_after`` lengthens the wait, up to ``longest``. No try begins later
+    than ``deadline`` seconds after the first one has failed: a wait that would end after it is not begun. ``sleep``
+    is called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor.
 
     >>> attempts = []
     >>> def flaky():
@@ -107,12 +108,13 @@ class Policy:
     tries: int = 7
     first: float = 0.5
     longest: float = 60.0
+    deadline: float = 300.0
     budget: Budget = field(default_factory=Budget, compare=False)
     sleep: Callable[[float], None] = field(default=_sleep, compare=False)
 
     def __post_init__(self) -> None:
-        if self.tries < 1 or not 0 <= self.first <= self.longest:
-            raise ConfigError(f"a retry policy needs tries >= 1 and 0 <= first <= longest, not {self}")
+        if self.tries < 1 or not 0 <= self.first <= self.longest or not self.deadline > 0:
+            raise ConfigError(f"a retry policy needs tries >= 1, 0 <= first <= longest and deadline > 0, not {self}")
 
     def call(self, operation: Callable[[], Value]) -> Value:
         """What the operation returns, tried again as the policy allows; else its last error, not retryable."""
@@ -124,14 +126,18 @@ class Policy:
             failed = error
         return self.again(operation, failed)
 
-    def again(self, operation: Callable[[], Value], failed: HoldfastError) -> Value:
-        """The same for an operation whose first try has ``failed`` already."""
-        for retry in range(1, self.tries):
+    def again(self, operation: Callable[[], Value], failed: HoldfastError, *, used: int = 1) -> Value:
+        """The same for an operation whose first try (or so many as were ``used``) has ``failed`` already."""
+        ends = time.monotonic() + self.deadline
+        for retry in range(used, self.tries):
             if not failed.retryable:
                 raise failed
+            wait = self.wait(retry, failed)
+            if time.monotonic() + wait > ends:
+                raise _given_up(failed, f"after {retry} of {self.tries} tries, within {self.deadline:g} s")
             if not self.budget.take():
                 raise _given_up(failed, f"after {retry} of {self.tries} tries, because too many other retries failed")
-            self.sleep(self.wait(retry, failed))
+            self.sleep(wait)
             try:
                 value = operation()
             except HoldfastError as error:
@@ -149,6 +155,17 @@ class Policy:
         seconds = random.uniform(min(self.first, ceiling), ceiling)  # noqa: S311 - spreads load, hides nothing
         wish = failed.retry_after if isinstance(failed, Throttled) else None
         return seconds if wish is None else max(seconds, min(wish, self.longest))
+
+
+_shared: dict[str | None, Policy] = {}
+
+
+def shared(service: str | None) -> Policy:
+    """The default policy, with the budget that everything in this process that calls the service shares.
+
+    A service that is down is left alone as a whole, and takes no retries away from the others.
+    """
+    return _shared.setdefault(service, Policy())
 
 
 def _given_up(error: HoldfastError, when: str) -> HoldfastError:

@@ -10,8 +10,9 @@ from holdfast.errors import AlreadyExists, BucketNotFound, Conflict, NotFound, S
 from holdfast.files.copying import copy_objects
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
+from tests.servers.faults import error
+from tests.servers.faulty_s3 import FaultyS3
 from tests.stores.before import Before
-from tests.stores.conditional_s3 import ConditionalS3
 from tests.stores.s3_stores import open_store
 from tests.stores.scripted import Answer
 
@@ -250,16 +251,16 @@ def test_what_is_missing_is_named(store, watched, server):
 
 
 def test_a_service_without_copies_is_copied_through_here():
-    with ConditionalS3() as server:
-        done, there = server._done, set()
+    with FaultyS3() as server:
+        done, there = server._answer, set()
 
         def no_copies(request):
             if "x-amz-copy-source" in request.headers:
                 there.add(request.target)
-                return Answer(501, b"<Error><Code>NotImplemented</Code></Error>", XML)
+                return error(501, "NotImplemented")
             return done(request)
 
-        server._done = no_copies
+        server._answer = no_copies
         store = open_store(server, "bucket")
         store.put("source", b"data")
         assert store.copy("source", "target").size == 4

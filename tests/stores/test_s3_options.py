@@ -12,8 +12,8 @@ from holdfast.errors import AuthError, ConfigError, StoreError, Unsupported
 from holdfast.registry import open_store as open_location
 from holdfast.stores.s3.options import S3Options
 from holdfast.types import ReadOptions, WriteOptions
+from tests.servers.faulty_s3 import FaultyS3
 from tests.stores.before import Before
-from tests.stores.conditional_s3 import ConditionalS3
 from tests.stores.s3_stores import open_store
 
 pytestmark = pytest.mark.server
@@ -112,7 +112,7 @@ def test_stores_with_different_keys_copy_through_here(ceph):
 
 @pytest.mark.parametrize("options", [{"encryption": "AES256"}, {"customer_key": KEY}])
 def test_a_service_that_ignores_the_encryption_is_found_out(options):
-    with ConditionalS3() as server:
+    with FaultyS3() as server:
         store = open_store(server, "bucket", **options)
         for _ in range(2):
             with pytest.raises(Unsupported, match=r"ignores it.*'key' lies there in clear"):

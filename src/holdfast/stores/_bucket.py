@@ -26,19 +26,17 @@ from ..errors import (
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _chunked, _listing, _obstore
-from ._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, Timeouts
+from . import _chunked, _listing, _obstore, _uploads
+from ._answers import OWN_METADATA
+from ._obstore import Client
 from ._obstore_errors import MissingHeader, Unclear, shown
+from ._timeouts import Timeouts
 from ._transport import Request, Transport
-from .s3 import writing
 
 #: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
 NONCE = OWN_METADATA + "nonce"
 #: Bodies up to this size (bytes) are written under a condition: they go in one request, out of memory.
 LARGEST_CONDITIONAL = 256 << 20
-
-_ENGINE_NAMES = {field: name for name, field in ATTRIBUTE_FIELDS.items()}
-_TAKEN = frozenset(name.lower() for name in ATTRIBUTE_FIELDS)
 
 
 class BucketStore(Store):
@@ -141,46 +139,21 @@ class BucketStore(Store):
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         client = self._client or self.client()
         self._check(key)
-        named = self._attributes(options)
+        named = _uploads.attributes(options, self._name, self.metadata_names, self.metadata_rule)
         try:
             if options.conditional:
                 return self._write_if(client, key, body, options, named)
-            data, chunks, size = writing.taken(body)
+            data, chunks, size = _uploads.taken(body)
             if data is None:
-                return writing._upload(client, key, chunks, writing.part_size(options, size), named, None)
-            etag = writing._put(client, key, data, named, None)
+                marked = {**(named or {}), **_uploads.stamp(chunks)}
+                return _uploads.upload(client, key, chunks, _uploads.part_size(options, size), marked)
+            etag = client.policy.call(functools.partial(_uploads.put, client, key, data, named))
             return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
         except NotFound as error:
             missing = self._missing(client, error)
         if isinstance(missing, NotFound):
             raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
         raise missing
-
-    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
-        """The attributes as the engine wants them, or None; ConfigError for what would not come back as it was."""
-        named: dict[str, str] = {}
-        for field, value in options.attributes().items():
-            if isinstance(value, str):
-                named[_ENGINE_NAMES[field]] = self._header(field, value)
-                continue
-            for name, text in value.items():
-                if not self.metadata_names.fullmatch(name) or name in _TAKEN or name.startswith(OWN_METADATA):
-                    raise ConfigError(
-                        f"{name!r} cannot be a metadata name here: {self.metadata_rule}, except the names of standard "
-                        f"headers and what starts with {OWN_METADATA!r}",
-                        store=self._name,
-                    )
-                named[name] = self._header(name, text)
-        return named or None
-
-    def _header(self, name: str, value: Any) -> str:
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
-            raise ConfigError(
-                f"the value of {name!r} cannot travel in a header: printable ASCII without spaces at its ends comes "
-                "back as it is; encode the rest (percent-encoding, base64)",
-                store=self._name,
-            )
-        return value
 
     def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
         """What the engine calls the condition; may raise Conflict when it is known not to hold."""

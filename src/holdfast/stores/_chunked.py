@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from ..blob import Blob, BytesBlob
 from ..errors import HoldfastError, IntegrityError, Unsupported
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
-from ._obstore import OWN_METADATA, PIECE, Client, content_encoding, other_version, short
+from ._answers import OWN_METADATA, content_encoding, short
+from ._obstore import PIECE, Client, other_version
 from ._obstore_errors import OutOfRange, shown
 from ._transport import Request, Transport
 
@@ -130,7 +131,7 @@ class ChunkedBlob(Blob):
             yield piece
         self.close()
         if promised is not None and promised != received:
-            raise short(client, key, promised, received)
+            raise short(client.store, key, promised, received)
 
     def _piece(self) -> Data:
         import urllib3

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
-from ._obstore import Timeouts
 from ._obstore_errors import shown, translate
+from ._timeouts import Timeouts
 
 if TYPE_CHECKING:
     import urllib3

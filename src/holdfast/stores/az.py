@@ -16,8 +16,9 @@ from ..retry import Policy
 from ..store import HEAD, READ, ObjectStore
 from ..types import Capabilities, Location, ReadOptions
 from . import _obstore
+from ._answers import object_info
 from ._bucket import BucketStore
-from ._obstore import Client, object_info
+from ._obstore import Client
 from ._obstore_errors import shown
 from ._transport import Request
 from .az_login import Login, find_login

@@ -13,12 +13,13 @@ from typing import Any, Literal
 from .. import redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
-from ..retry import Policy
+from ..retry import Policy, shared
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _obstore
-from ._obstore import Client, Timeouts
+from ._obstore import Client
 from ._obstore_errors import Forbidden, MissingHeader, shown
+from ._timeouts import Timeouts
 from ._transport import Request, Transport
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
@@ -113,10 +114,10 @@ class HttpStore(Store):
                     store=self._name,
                 )
             make = functools.partial(_make_engine, self._origin, self._authorization)
-            timeouts, retry = self.timeouts, self.retry
+            timeouts, retry = self.timeouts, self.retry or shared(self._origin)
             identity = (
                 *("http", self._name, self._authorization, timeouts.connect, timeouts.read),
-                id(retry) if retry else None,
+                id(retry),
             )
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from ...errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound
 from ...keys import printable
-from .._obstore import OWN_METADATA
+from .._answers import OWN_METADATA
+from .._obstore_errors import BadRequest
 from .direct import METADATA
 from .wire import Request, Wire
 
@@ -72,6 +73,9 @@ def look(wire: Wire, key: str) -> Version | None:
         answer = wire.call(Request("read", "HEAD", key))
     except NotFound:
         return None
+    except BadRequest:
+        wire.call(Request("read", "GET", key, headers={"range": "bytes=0-0"}))  # whose refusal says why
+        raise
     history = answer.headers.get(HISTORY, "")
     return Version(answer.etag or "", tuple(entry for entry in history.split(",") if entry))
 

@@ -12,7 +12,7 @@ from ...keys import printable
 from ...store import HEAD
 from ...types import Location, ObjectInfo, WriteOptions
 from .. import _obstore
-from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA
+from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
 from . import direct
 from .conditions import ConditionalWrite, bare, named_version, quoted
 from .direct import DirectClient, Opened
@@ -150,7 +150,7 @@ class Copy:
         return direct.headers({**kept, **self.named})
 
     def _info(self, etag: str | None) -> ObjectInfo:
-        info = _obstore.object_info(self.key, self.found)
+        info = object_info(self.key, self.found)
         if etag is None:
             found, _ = _obstore.open_body(DirectClient(self.wire), self.key, self.key, HEAD)
             etag = found.etag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,13 +14,15 @@ import urllib3
 from ...blob import Buffer
 from ...errors import HoldfastError, NotFound, Unsupported
 from .. import _obstore
+from .._answers import ATTRIBUTE_FIELDS
+from .._digests import Verifier
 from .._obstore import Client
 from .._obstore_errors import RangeIgnored
 from .wire import Request, Wire
 
 METADATA = "x-amz-meta-"
 #: What the engine calls the attributes, and what they are called on the wire.
-HEADERS = {name: name.lower() for name in _obstore.ATTRIBUTE_FIELDS} | {"Storage-Class": "x-amz-storage-class"}
+HEADERS = {name: name.lower() for name in ATTRIBUTE_FIELDS} | {"Storage-Class": "x-amz-storage-class"}
 _NAMES = {header: name for name, header in HEADERS.items()}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -77,16 +80,15 @@ class Opened:
         return Body(b"".join(self.stream(_obstore.PIECE)))
 
     def stream(self, size: int) -> Iterator[bytes]:  # type: ignore[valid-type]  # bytes() hides the type
-        """The body in pieces of up to so many bytes; errors are Holdfast's."""
-        while piece := self._piece(size):
-            yield piece
-        self._response.release_conn()
-
-    def _piece(self, size: int) -> Any:
+        """The body in pieces of about so many bytes; errors are Holdfast's."""
         try:
-            return self._response.read(size, decode_content=False)
+            yield from self._wire.pieces(self._response, size)
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if isinstance(error, HoldfastError):
+                raise
             caught = error
+        else:
+            return
         raise self._wire.broken(self._request, caught)
 
 
@@ -95,11 +97,12 @@ class DirectClient(Client):
 
     __slots__ = ("wire",)
 
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire.store, lambda *_: wire, timeouts=wire.timeouts, policy=wire.policy)
+    def __init__(self, wire: Wire, verifier: Verifier | None = None) -> None:
+        make = functools.partial(_no_engine, wire)
+        super().__init__(wire.store, make, timeouts=wire.timeouts, policy=wire.policy, verifier=verifier)
         self.wire = wire
 
-    def get(self, path: str, options: Mapping[str, Any]) -> Opened:
+    def get(self, path: str, options: Mapping[str, Any], *, patient: bool = False) -> Opened:
         wanted: dict[str, str] = {}
         if "if_match" in options:
             wanted["if-match"] = options["if_match"]
@@ -117,12 +120,24 @@ class DirectClient(Client):
             raise RangeIgnored("the server does not answer ranges", store=self.store, key=path)
         if request.method == "HEAD":
             response.drain_conn()  # there is no body, and only so the connection learns that it is free
-        return Opened(self.wire, request, response)
+        opened = Opened(self.wire, request, response)
+        if self.verifier is not None:
+            self.verifier.refuse_page(path, opened.attributes, opened.meta["e_tag"])
+        return opened
+
+
+def _no_engine(wire: Wire, *_: Any) -> Wire:
+    return wire
 
 
 def put(wire: Wire, key: str, data: bytes, named: Mapping[str, str] | None) -> str | None:
     """The ETag of what was written in one request, which is repeated as the policy allows."""
-    return wire.call(Request("write", "PUT", key, headers=headers(named), body=data)).etag
+    return wire.call(put_request(key, data, named)).etag
+
+
+def put_request(key: str, data: bytes, named: Mapping[str, str] | None) -> Request:
+    """The request that writes an object whole."""
+    return Request("write", "PUT", key, headers=headers(named), body=data)
 
 
 def delete(wire: Wire, key: str) -> HoldfastError | None:

@@ -53,8 +53,6 @@ def make(
     asked: S3Options,
     options: dict[str, Any],
     tries: int,
-    *,
-    batches: bool = True,
 ) -> Any:
     """The engine's store for this bucket; ``options`` are those of its HTTP client."""
     plain = address.url.startswith("http:")
@@ -69,7 +67,6 @@ def make(
         virtual_hosted_style_request=address.virtual,
         unsigned_payload=not plain,
         conditional_put="etag",
-        disable_bulk_delete=not batches,
         client_options={**options, **network.engine_options(address.url), "allow_http": plain},
         retry_config={"max_retries": tries - 1},
         **asked.engine(),

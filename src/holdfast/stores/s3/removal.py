@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-from ...errors import AuthError, BucketNotFound, ConfigError, HoldfastError, NotFound
+from ...errors import AuthError, BucketNotFound, ConfigError, HoldfastError
 from ...store import Removed
 from .. import _obstore
 from .._obstore import Client
@@ -23,7 +23,7 @@ def remove(client: Client, wire: Callable[[], Wire], keys: Sequence[str]) -> Rem
             failures = _together(client, batch)
         except HoldfastError:
             # One key failed, or the service knows no batches: which ones are gone is learned one by one.
-            failures = [_single(client, key) for key in batch]
+            failures = [direct.delete(wire(), key) for key in batch]  # the engine would believe a page of HTML
         for index, failure in zip(together, failures, strict=True):
             removed[index] = failure
     for index in set(range(len(keys))).difference(together):
@@ -55,16 +55,6 @@ def _together(client: Client, batch: list[str]) -> Removed:
         # A service that is down for one request is not asked a thousand times more.
         return [_with_key(error, key) for key in batch]
     return [None] * len(batch)
-
-
-def _single(client: Client, key: str) -> HoldfastError | None:
-    try:
-        client.call("delete", key, _obstore.delete, client.variant(batches=False), [key])
-    except NotFound:
-        return None
-    except HoldfastError as error:
-        return error
-    return None
 
 
 def _with_key(error: HoldfastError, key: str) -> HoldfastError:

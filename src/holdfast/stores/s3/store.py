@@ -24,12 +24,14 @@ from ...errors import (
     Unsupported,
 )
 from ...keys import printable
-from ...retry import Policy
+from ...retry import Policy, shared
 from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from .. import _obstore
-from .._obstore import Client, Timeouts
+from .._digests import Mode, Verifier, checked
+from .._obstore import Client
 from .._obstore_errors import BadRequest
+from .._timeouts import Timeouts
 from . import administration, conditions, engine, listing, removal, writing
 from .administration import PendingUpload
 from .copying import Copy
@@ -56,7 +58,8 @@ class S3Store(Store):
     ``holdfast.credentials`` is walked at the first use, and what it finds is renewed before it ends.
     ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3), and to AWS_REGION or the profile's region; a bucket in
     another region is found there. ``create=True`` creates the bucket at the first use, if need be.
-    ``connect_timeout`` and ``read_timeout`` are seconds without progress; ``retry`` replaces the default of 7 tries.
+    ``connect_timeout`` and ``read_timeout`` are seconds without progress, and what moves more slowly than
+    ``slowest_rate`` (bytes a second) is stuck too; ``retry`` replaces the default policy of 7 tries.
 
     ``request_payer=True`` agrees to pay for the requests. New objects, copies included, get the ``storage_class``, the
     canned ``acl``, the ``tags``, and the ``encryption`` ("AES256", "aws:kms", "aws:kms:dsse", the latter two with
@@ -64,11 +67,13 @@ class S3Store(Store):
     reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide. A
     service that is found to ignore the encryption is Unsupported.
 
-    Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
-    server checks its SHA-256, over https TLS protects it. Writes and deletes under a condition are done, refused or
-    Indeterminate, never done twice; a service that ignores conditions is found out (``probe``) and they are
-    Unsupported there. Any key of up to 1,024 bytes of UTF-8 is kept as it is, also "/lead", "trail/",
-    "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
+    Reads are checked for length and resumed when they break. Whole objects are checked against the CRC-32C that
+    Holdfast notes in their metadata (``object_metadata=False`` notes none), else against their MD5 where their ETag
+    is one: ``verify="strict"`` raises where it cannot be known to be one, ``"length"`` looks at lengths alone. Each
+    write appears whole or not at all; over http the server checks its SHA-256, over https TLS protects it. Writes and
+    deletes under a condition are done, refused or Indeterminate, never done twice; a service that ignores conditions
+    is found out (``probe``) and they are Unsupported there. Any key of up to 1,024 bytes of UTF-8 is kept as it is,
+    also "/lead", "trail/", "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
 
     >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
     's3://https://minio.example:9000/bucket'
@@ -100,6 +105,9 @@ class S3Store(Store):
         tags: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        slowest_rate: int = Timeouts.SLOWEST,
+        verify: Mode = "auto",
+        object_metadata: bool = True,
         retry: Policy | None = None,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
@@ -119,7 +127,9 @@ class S3Store(Store):
             acl=acl,
             tags=tags,
         )
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
+        self.verify = checked(verify)
+        self.object_metadata = object_metadata
         self.retry = retry
         self._explicit = sources.from_arguments(
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
@@ -179,6 +189,9 @@ class S3Store(Store):
             **self.options.recipe(),
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "slowest_rate": self.timeouts.slowest,
+            "verify": self.verify,
+            "object_metadata": self.object_metadata,
         }
         keyed = self._keyless or self.options.customer_key is not None
         dropped = (self._explicit is not None or self._dropped, keyed)
@@ -213,8 +226,17 @@ class S3Store(Store):
             self.wire()  # creates it
         provider, identity = self._identity("s3")
         make = functools.partial(engine.make, self._address(), self.region, provider, self.options)
+        verifier = Verifier(self._name, functools.partial(_encrypted, self.wire()), self.verify)
         self._client = _obstore.pooled(
-            identity, lambda: Client(self._name, make, timeouts=self.timeouts, policy=self.retry)
+            identity,
+            lambda: Client(
+                self._name,
+                make,
+                timeouts=self.timeouts,
+                policy=self.retry or shared(self.endpoint),
+                verifier=verifier,
+                telling=DirectClient(self.wire(), verifier).get,
+            ),
         )
         return self._client
 
@@ -232,7 +254,7 @@ class S3Store(Store):
                 provider.current if provider else _nobody,
                 options=self.options,
                 timeouts=self.timeouts,
-                policy=self.retry,
+                policy=self.retry or shared(self.endpoint),
             ),
         )
         if self._create:
@@ -292,7 +314,8 @@ class S3Store(Store):
         return provider, (
             kind,
             *(self.endpoint, self.bucket, self.region, self.options.identity()),
-            *(self.timeouts.connect, self.timeouts.read, id(self.retry) if self.retry else None),
+            *(self.timeouts.connect, self.timeouts.read, self.timeouts.slowest, self.verify),
+            id(self.retry) if self.retry else None,
             provider.fingerprint() if provider else None,
             engine.environment(),
         )
@@ -355,7 +378,7 @@ class S3Store(Store):
         self._check(key)
         if _obstore.carries(key):  # it is only long
             return _obstore.read_part(self.client(), key, key, options)
-        return _obstore.read_part(DirectClient(self.wire()), key, key, options)
+        return _obstore.read_part(DirectClient(self.wire(), self.client().verifier), key, key, options)
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         """The objects whose keys start with the string ``prefix``, in order, in requests of up to 1,000 rows.
@@ -376,7 +399,8 @@ class S3Store(Store):
         try:
             if options.conditional:
                 return self._write_if(key, body, options, attributes)
-            return writing.write(client, self.wire(), key, body, options, attributes)
+            stamped = self.object_metadata
+            return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
             missing = self._missing(client, error)
         except (ConfigError, BadRequest):
@@ -400,7 +424,8 @@ class S3Store(Store):
         known = self.guarantees()
         if not (known.create if options.if_absent else known.replace_if):
             raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
-        return writing.write_if(self.wire(), key, body, options, attributes, in_parts_too=known.complete)
+        how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
+        return writing.write_if(self.wire(), key, body, options, attributes, **how)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
@@ -479,6 +504,13 @@ def _from_recipe(
 
 def _nobody() -> None:
     """The credentials of anonymous requests."""
+
+
+def _encrypted(wire: Wire, key: str) -> bool:
+    """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
+    said = wire.call(Request("read", "HEAD", key)).headers
+    kind = said.get("x-amz-server-side-encryption", "")
+    return kind.startswith("aws:kms") or "x-amz-server-side-encryption-customer-algorithm" in said
 
 
 def _endpoint(text: str | None) -> str | None:

@@ -12,8 +12,9 @@ import hashlib
 import io
 import os
 import re
+import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,8 +24,8 @@ from ... import engine, network
 from ...credentials import S3Credentials
 from ...errors import HoldfastError, StoreError, Throttled
 from ...retry import Policy
-from .._obstore import Timeouts
 from .._obstore_errors import translate
+from .._timeouts import Timeouts
 from .answers import Document, Malformed
 from .options import S3Options
 from .signing import encode_path, encode_query, signed_headers
@@ -211,7 +212,7 @@ class Wire:
 
     def attempt(self, request: Request) -> Answer:
         """The answer to a request that is sent once."""
-        return self._exchange(request, self._whole)
+        return self._believed(request, self._exchange(request, self._whole))
 
     def open(self, request: Request) -> urllib3.BaseHTTPResponse:
         """The answer to a request that is sent once, its body still to be read."""
@@ -221,6 +222,19 @@ class Wire:
         """The parsed answer to a request, which must be an XML document with this root; else StoreError."""
         attempt = functools.partial(self._document, request, root)
         return self.policy.call(attempt) if repeat else attempt()
+
+    def _believed(self, request: Request, answer: Answer) -> Answer:
+        """The answer, if it is one of an S3 service to this request; else a StoreError, and it may have been done.
+
+        Proxies answer with status 200 and a page of HTML. But a service names the version that it stored or shows,
+        and has nothing to say about a delete.
+        """
+        object_only = request.key is not None and not request.query and "x-amz-copy-source" not in request.headers
+        if object_only and request.method in {"PUT", "HEAD"} and answer.etag is None:
+            raise self._nonsense(request, "names no ETag", retryable=True)
+        if object_only and request.method == "DELETE" and answer.body:
+            raise self._nonsense(request, "is a page", retryable=True)
+        return answer
 
     def _document(self, request: Request, root: str) -> tuple[Document, Answer]:
         answer = self.attempt(request)
@@ -309,11 +323,29 @@ class Wire:
         _regions[self.address.endpoint, self.address.bucket] = region
         return True
 
-    @staticmethod
-    def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
-        body = response.read(decode_content=False)
+    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
+        """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
+        began, total, held = time.monotonic(), 0, bytearray()
+        try:
+            while part := response.read1(BLOCK, decode_content=False):
+                held += part
+                total += len(part)
+                if len(held) >= size:
+                    yield bytes(held)
+                    held.clear()
+                # What was read is judged after the time that silence has, too: a first byte is no rate.
+                seconds = time.monotonic() - began - self.timeouts.read
+                if seconds > 0 and not self.timeouts.healthy(total, seconds):
+                    raise TimeoutError("the body trickles")
+        except BaseException:
+            response.close()  # what is left of it must not be taken for another answer
+            raise
         response.release_conn()
-        return Answer(response.status, response.headers, body)
+        if held:
+            yield bytes(held)
+
+    def _whole(self, response: urllib3.BaseHTTPResponse) -> Answer:
+        return Answer(response.status, response.headers, b"".join(self.pieces(response, BLOCK)))
 
     def refused(
         self, request: Request, status: int, reason: str, body: bytes, headers: Mapping[str, str]

@@ -1,0 +1,105 @@
+"""Who tries again, how often and when: Retry-After, one budget for a service, no lost uploads, bodies that trickle."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast import retry
+from holdfast.engine import Engine
+from holdfast.errors import HoldfastError, Indeterminate, Throttled
+from holdfast.retry import Policy
+from tests.servers import faults
+from tests.servers.faults import error, instead
+from tests.servers.faulty_s3 import FaultyS3, Stored
+from tests.stores.s3_stores import open_store, quick
+
+LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: as an iterator it goes in parts
+CALLS = {
+    "get": lambda store, key: store.get(key),
+    "head": lambda store, key: store.head(key),
+    "put": lambda store, key: store.put(key, b"x"),
+    "delete": lambda store, key: store.delete(key),
+    "create": lambda store, key: store.create(f"{key}-new", b"x"),
+    "list": lambda store, key: list(store.list(key)),
+}
+
+
+@pytest.fixture
+def server():
+    with FaultyS3() as server:
+        yield server
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_two_hundred_keys_on_a_dead_service_cost_few_requests(server, monkeypatch, call):
+    monkeypatch.setenv("HOLDFAST_RETRY_WAIT", "0")
+    store = open_store(server, retry=None)
+    store.probe()
+    server.requests.clear()
+    server.inject(instead(error(503, "SlowDown")), lambda request: True)
+    with Engine() as engine:
+        keys = (f"key-{number}" for number in range(200))
+        done = list(engine.run(lambda key: CALLS[call](store, key), keys, threads=16, on_error="collect"))
+    assert all(isinstance(outcome.error, HoldfastError) for outcome in done)
+    assert len(server.requests) <= 400 + 200 * (call == "create")  # which looks what became of its write
+
+
+def test_a_service_has_one_budget_in_a_process_and_takes_none_from_others(server):
+    assert retry.shared(server.endpoint).budget is retry.shared(server.endpoint).budget
+    assert retry.shared(server.endpoint).budget is not retry.shared(None).budget
+    store = open_store(server, retry=None)
+    assert store.client().policy.budget is store.wire().policy.budget is retry.shared(server.endpoint).budget
+
+
+@pytest.mark.parametrize("call", ["get", "head", "put", "list", "create"])
+def test_retry_after_is_honoured(server, call):
+    waits = []
+    store = open_store(server, retry=Policy(sleep=waits.append))
+    store.probe()
+    server.objects["key"] = Stored(b"x")
+    server.inject(instead(error(429, "TooManyRequests", Retry_After="17")), lambda request: True, 3)
+    CALLS[call](store, "key")
+    # The engine does not tell of the wish of the first answer; all that follow are asked for over the wire.
+    assert 17.0 in waits
+    assert waits[1:] == [wait for wait in waits[1:] if wait == 17.0]
+
+
+def test_no_try_begins_after_the_deadline(server):
+    waits = []
+    store = open_store(server, retry=Policy(sleep=waits.append, deadline=10.0))
+    server.inject(instead(error(503, "SlowDown", Retry_After="20")), lambda request: True)
+    with pytest.raises(Throttled, match="within 10 s"):
+        list(store.list())
+    assert waits == []
+
+
+@pytest.mark.parametrize("fault", [faults.LOST_AS_500, faults.LOST_BY_RESET, faults.LOST_BY_CLOSE])
+@pytest.mark.parametrize("key", ["key", "key/"])
+def test_an_upload_whose_last_answer_was_lost_is_known_again(server, fault, key):
+    server.inject(fault, lambda request: request.method == "POST" and "uploadId" in request.query, 1)
+    info = open_store(server).put(key, iter([LARGE]))
+    assert server.objects[key].body == LARGE
+    assert (info.size, info.etag, info.metadata) == (len(LARGE), server.objects[key].etag, {})
+
+
+@pytest.mark.parametrize("key", ["key", "key/"])
+def test_an_upload_that_somebody_has_replaced_meanwhile_is_indeterminate(server, key):
+    def replaced(request):
+        if request.method == "POST" and "uploadId" in request.query:
+            server.objects[key] = Stored(LARGE)
+
+    server.after = replaced
+    server.inject(faults.LOST_AS_500, lambda request: request.method == "POST" and "uploadId" in request.query, 1)
+    with pytest.raises(Indeterminate):
+        open_store(server).put(key, iter([LARGE]))
+
+
+def test_a_slow_body_goes_on_for_longer_than_every_timeout(server):
+    server.objects["key"] = Stored(LARGE)
+    server.inject(faults.Fault(pace=(256 << 10, 0.05)), lambda request: request.method == "GET")
+    # Were its pauses failures, two tries would not do.
+    store = open_store(server, read_timeout=0.3, slowest_rate=2 << 20, retry=quick(tries=2))
+    assert store.get("key") == LARGE
+    with store.read("key") as blob:
+        assert b"".join(blob.chunks()) == LARGE
+    assert server.count("GET") > 4
