@@ -10,7 +10,7 @@ Quirks of obstore 0.12, each seen happening, and what is done about it: here, in
 - It reads AWS_* variables that nobody gave it (endpoint, session token, skip_signature ...): every one of them that
   matters is passed explicitly, and credentials come from a provider, which also keeps it from asking the instance
   metadata service.
-- A child of a fork hangs in its first call, if the parent had made one: ``attempt`` raises there instead.
+- A child of a fork hangs in its first call, if the parent had made one: it uses a copy of the engine (see below).
 - Synchronous calls do not see Ctrl-C: ``attempt`` goes through ``engine.interruptible``.
 - A mutable buffer given to ``put`` is not copied, also not when it comes out of a generator: only ``bytes`` go in.
 - Header values with control characters make it panic (a BaseException), non-ASCII ones cannot be read back.
@@ -21,20 +21,22 @@ Quirks of obstore 0.12, each seen happening, and what is done about it: here, in
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
-import obstore
-import obstore.store
+from obstore import _obstore as _native
 
 from .. import engine
 from ..blob import Blob
-from ..errors import HoldfastError, StoreError, Throttled
+from ..errors import HoldfastError, Throttled
 from ..retry import Policy
+from . import _engine_copy
 from ._digests import Verifier
 from ._engine_keys import carries, check_key, unencodable
 from ._obstore_errors import translate
@@ -69,18 +71,19 @@ Value = TypeVar("Value")
 #: For so long (seconds) a service is taken to want fewer requests.
 THROTTLED = 60.0
 
-# What the stores use of the engine, by their own names; its options are plain dicts here.
-S3Engine: Any = obstore.store.S3Store
-AzureEngine: Any = obstore.store.AzureStore
-GCSEngine: Any = obstore.store.GCSStore
-HTTPEngine: Any = obstore.store.HTTPStore
+# What the stores use of the engine, by their own names; its options are plain dicts here. All use goes through these
+# names at the time of the call, because in a forked child they come to mean another engine.
+S3Engine: Any = _native._store.S3Store
+AzureEngine: Any = _native._store.AzureStore
+GCSEngine: Any = _native._store.GCSStore
+HTTPEngine: Any = _native._store.HTTPStore
+get: Any = _native.get
+put: Any = _native.put
+copy: Any = _native.copy
+delete: Any = _native.delete
+list_objects: Any = _native.list
+list_level: Any = _native.list_with_delimiter
 interruptible: Callable[..., Any] = engine.interruptible
-get: Any = obstore.get
-put: Any = obstore.put
-copy: Any = obstore.copy
-delete: Any = obstore.delete
-list_objects: Any = obstore.list
-list_level: Any = obstore.list_with_delimiter
 
 
 class Client:
@@ -93,7 +96,7 @@ class Client:
 
     __slots__ = (
         *("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts"),
-        *("_telling", "_throttled_until", "verifier"),
+        *("__weakref__", "_telling", "_throttled_until", "verifier"),
     )
 
     def __init__(
@@ -116,16 +119,16 @@ class Client:
         self._make = make
         self._variants: dict[Hashable, Any] = {}
         self._locked = threading.Lock()
-        if _forked:
-            _refuse_call()
+        _mark_used()
+        self.plain = self._connect()
+        _clients.add(self)
+
+    def _connect(self) -> Any:
         try:
-            self.plain = make(self.timeouts.options(), 1)
+            return self._make(self.timeouts.options(), 1)
         except Exception as error:  # noqa: BLE001 - translated below
-            caught: BaseException = error
-        else:
-            _mark_used()
-            return
-        raise translate(caught, store=store, key=None, doing="set up the client")
+            caught = error
+        raise self.told(caught, "set up the client", None)
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
@@ -173,6 +176,8 @@ class Client:
         if isinstance(told, Throttled):
             engine.note_throttled()
             self._throttled_until = time.monotonic() + THROTTLED
+        if isinstance(told, HoldfastError) and told.store is None:
+            told.store, told.key = self.store, key
         return told
 
     def open(self, key: str, path: str) -> Blob:
@@ -196,12 +201,10 @@ class Client:
         return self.policy.again(functools.partial(self.attempt, doing, key, function, *args), failed)
 
 
-# ---------------------------------------------------------------------- clients are shared, and end with a fork
+# ---------------------------------------------------------------------- clients are shared
 _POOL_SIZE = 32
 _pool: OrderedDict[Hashable, Any] = OrderedDict()
 _pool_lock = threading.Lock()
-_used = False
-_forked = False
 
 
 def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
@@ -220,25 +223,88 @@ def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
         return client
 
 
+# ---------------------------------------------------------------------- after a fork
+# The child of a process that has used the engine gets a copy of it, at the first use of any of our names for it: until
+# then they mean _late. A process that was not forked pays nothing for this.
+#: Our names for the engine, and where a module of it has them.
+_NAMES = {
+    "S3Engine": "_store.S3Store",
+    "AzureEngine": "_store.AzureStore",
+    "GCSEngine": "_store.GCSStore",
+    "HTTPEngine": "_store.HTTPStore",
+    "get": "get",
+    "put": "put",
+    "copy": "copy",
+    "delete": "delete",
+    "list_objects": "list",
+    "list_level": "list_with_delimiter",
+}
+_used = False
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_copy_lock = threading.Lock()
+_copied = True
+_own: frozenset[type] = frozenset()
+#: What the parent's engine has made is never freed here: that might wait for its threads too.
+_abandoned: list[Any] = []
+
+
+class InheritedClient(Client):
+    """A Client in a forked child, until its connections are made anew at the first use."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "plain":
+            raise AttributeError(name)
+        with self._locked:
+            if type(self) is InheritedClient:
+                self.plain = self._connect()
+                self.__class__ = Client  # type: ignore[assignment]
+        return self.plain
+
+
 def _mark_used() -> None:
     global _used  # noqa: PLW0603 - one engine per process
     _used = True
 
 
-def _refuse_call(*_: Any) -> Any:
-    raise StoreError(
-        "this process was forked from one that had used a cloud store, and the engine does not survive a fork: start "
-        "workers with multiprocessing.get_context('spawn') or 'forkserver', or fork before the first call"
-    )
+def _late(name: str, /, *args: Any, **options: Any) -> Any:
+    """What the name means in this forked child, called: the copy of the engine is loaded if need be."""
+    global _copied, _own  # noqa: PLW0603 - one engine per process
+    with _copy_lock:
+        if not _copied:
+            native, _own = _engine_copy.load(_native)
+            globals().update({name: operator.attrgetter(path)(native) for name, path in _NAMES.items()})
+            _copied = True
+    return globals()[name](*args, **options)
+
+
+def _interruptible_here(function: Callable[..., Any], *args: Any) -> Any:
+    """``interruptible`` in a forked child: what the parent's engine has handed out raises, where it would hang."""
+    for value in (getattr(function, "__self__", None), *args):
+        if type(value).__name__ in _engine_copy.STATEFUL and type(value) not in _own:
+            _abandoned.append(value)
+            raise _engine_copy.inherited()
+    return engine.interruptible(function, *args)
 
 
 def _after_fork_in_child() -> None:
-    global _forked, _pool_lock, interruptible  # noqa: PLW0603 - one engine per process
-    _pool_lock = threading.Lock()
-    if _used:
-        _forked = True
-        # Every call of the engine goes through this name: looking at a flag each time would cost all others.
-        interruptible = _refuse_call
+    global _copied, _copy_lock, _own, _pool_lock, interruptible
+    # A thread of the parent may have held these locks, and it does not exist here.
+    _pool_lock, _copy_lock = threading.Lock(), threading.Lock()
+    clients = list(_clients)
+    for client in clients:
+        client._locked = threading.Lock()
+    if not _used:
+        return
+    _copied, _own, interruptible = False, frozenset(), _interruptible_here
+    globals().update({name: functools.partial(_late, name) for name in _NAMES})
+    for client in clients:
+        if type(client) is Client:
+            _abandoned.append((client.plain, client._variants))
+            client._variants = {}
+            del client.plain
+            client.__class__ = InheritedClient
 
 
 if hasattr(os, "register_at_fork"):
