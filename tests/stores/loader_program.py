@@ -94,7 +94,7 @@ def reading(files: CloudFiles) -> Iterator[None]:
 
 def main(method: str, address: str, rounds: str) -> None:
     """Read in the parent, then round after round in workers; print what came back right."""
-    files = CloudFiles(address)
+    files = CloudFiles(address, no_sign_request=address.startswith("gs:"))
     context = multiprocessing.get_context(method)
     assert all(files.get(key, raw=True) == content(key) for key in KEYS)
     with reading(files):
