@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -21,6 +22,9 @@ Value = TypeVar("Value")
 
 #: The variable that scales every wait: 0 takes the sleeping out (for tests), 1 is the default.
 WAIT_VARIABLE = "HOLDFAST_RETRY_WAIT"
+
+
+_budgets: weakref.WeakSet[Budget] = weakref.WeakSet()
 
 
 class Budget:
@@ -38,7 +42,7 @@ class Budget:
     True
     """
 
-    __slots__ = ("_clock", "_lock", "_seen", "_tokens", "capacity", "refill")
+    __slots__ = ("__weakref__", "_clock", "_lock", "_seen", "_tokens", "capacity", "refill")
 
     def __init__(
         self, capacity: int = 100, refill: float = 1.0, *, clock: Callable[[], float] = time.monotonic
@@ -49,6 +53,7 @@ class Budget:
         self._lock = threading.Lock()
         self._tokens = float(capacity)
         self._seen = clock()
+        _budgets.add(self)
 
     def take(self) -> bool:
         """Whether there was a token left, which is now taken."""
@@ -166,6 +171,16 @@ def shared(service: str | None) -> Policy:
     A service that is down is left alone as a whole, and takes no retries away from the others.
     """
     return _shared.setdefault(service, Policy())
+
+
+def _after_fork_in_child() -> None:
+    # A thread of the parent may have held these locks, and it does not exist here.
+    for budget in list(_budgets):
+        budget._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _given_up(error: HoldfastError, when: str) -> HoldfastError:

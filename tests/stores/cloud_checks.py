@@ -1,4 +1,4 @@
-"""What is checked alike for the stores of Google and Azure: programs that are interrupted, and that fork."""
+"""What is checked alike for the stores of Google and Azure: programs that are interrupted."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ import textwrap
 import time
 
 from tests.stores.scripted import Answer, Scripted
-
-FORK = """
-    import os, sys
-    OPEN
-    print(store.get("key"), flush=True)
-    child = os.fork()
-    if not child:
-        try:
-            store.get("key")
-        except Exception as error:
-            print(type(error).__name__, error, flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
-    print(store.get("key"), flush=True)
-"""
 
 
 def run(program: str, **variables: str) -> subprocess.Popen[str]:
@@ -52,14 +37,3 @@ def assert_ctrl_c_ends(opening: str, call: str) -> None:
         finally:
             process.kill()
             process.wait()
-
-
-def assert_a_forked_child_is_told(opening: str) -> None:
-    """Check that a forked child raises at once, naming the cure, and that its parent goes on."""
-    with Scripted(lambda request: Answer(200, b"data", {"ETag": '"1"'})) as server:
-        process = run(FORK, OPEN=opening, ENDPOINT=repr(server.endpoint), ADDRESS=server.endpoint)
-        output, errors = process.communicate(timeout=30)
-    first, said, last = output.splitlines() or [errors] * 3
-    assert (first, last) == ("b'data'", "b'data'")
-    assert said.startswith("StoreError")
-    assert "spawn" in said

@@ -26,7 +26,7 @@ from holdfast.errors import (
 )
 from holdfast.stores.az import AzureStore
 from holdfast.types import WriteOptions
-from tests.stores.cloud_checks import assert_a_forked_child_is_told, assert_ctrl_c_ends
+from tests.stores.cloud_checks import assert_ctrl_c_ends
 from tests.stores.s3_stores import quick
 from tests.stores.scripted import Answer, Scripted
 
@@ -470,8 +470,3 @@ def multipart(body):
 @pytest.mark.parametrize("call", ["store.get('key')", "list(store.list())", "store.delete_if('key', 'x')"])
 def test_ctrl_c_ends_a_stalled_call(call):
     assert_ctrl_c_ends(OPENING, call)
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_is_told():
-    assert_a_forked_child_is_told(OPENING)

@@ -27,7 +27,7 @@ from holdfast.files.cloudfiles import CloudFiles
 from holdfast.stores.gs import GoogleStore
 from holdfast.types import ReadOptions, WriteOptions
 from tests.servers import Gcs
-from tests.stores.cloud_checks import assert_a_forked_child_is_told, assert_ctrl_c_ends
+from tests.stores.cloud_checks import assert_ctrl_c_ends
 from tests.stores.s3_stores import quick
 from tests.stores.scripted import Scripted, chunked
 
@@ -338,8 +338,3 @@ def test_secrets_are_shown_and_pickled_nowhere(server, bucket, store):
 @pytest.mark.parametrize("call", ["store.get('key')", "list(store.list())"])
 def test_ctrl_c_ends_a_stalled_call(call):
     assert_ctrl_c_ends(OPENING, call)
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_is_told():
-    assert_a_forked_child_is_told(OPENING)

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.checksums import Digest, format_stamp
 from holdfast.errors import ConfigError, IntegrityError
-from holdfast.stores._obstore import SMALL
+from holdfast.stores._reading import SMALL
 from tests.servers import faults
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store

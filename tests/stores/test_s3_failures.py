@@ -494,54 +494,6 @@ def test_ctrl_c_ends_a_stalled_body():
             process.wait()
 
 
-FORK = """
-    import os, signal, sys, time
-    from holdfast.stores.s3 import S3Store
-    store = S3Store("bucket", endpoint=ENDPOINT, anonymous=True)
-    BEFORE
-    child = os.fork()
-    if not child:
-        signal.alarm(5)
-        started = time.monotonic()
-        try:
-            said = store.get("key")
-        except Exception as error:
-            said = error
-        print(f"{time.monotonic() - started < 1} {type(said).__name__} {said}", flush=True)
-        sys.exit(0)
-    _, status = os.waitpid(child, 0)
-    print("status", status)
-    print(store.get("key"))
-"""
-
-
-def test_a_forked_child_of_a_user_raises_at_once_and_ends():
-    with Scripted(Object(b"data")) as server:
-        process = run(FORK.replace("ENDPOINT", repr(server.endpoint)).replace("BEFORE", "store.get('key')"))
-        output, errors = process.communicate(timeout=30)
-    assert output.startswith("True StoreError "), output + errors
-    assert "spawn" in output
-    assert output.endswith("status 0\nb'data'\n")
-
-
-def test_a_child_forked_before_the_first_call_works():
-    with Scripted(Object(b"data")) as server:
-        process = run(FORK.replace("ENDPOINT", repr(server.endpoint)).replace("BEFORE", ""))
-        output, errors = process.communicate(timeout=30)
-    assert output.startswith("True bytes b'data'"), output + errors
-    assert output.endswith("status 0\nb'data'\n")
-
-
-def test_a_blob_opened_before_a_fork_raises_in_the_child():
-    program = FORK.replace("BEFORE", "blob = store.read('key')").replace(
-        'said = store.get("key")', "said = blob.bytes()"
-    )
-    with Scripted(Object(bytes(100_000))) as server:
-        process = run(program.replace("ENDPOINT", repr(server.endpoint)))
-        output, errors = process.communicate(timeout=30)
-    assert output.startswith("True StoreError "), output + errors
-
-
 def test_no_call_asks_the_metadata_service():
     with Scripted(lambda request: Answer(404)) as metadata:
         program = """

@@ -7,6 +7,7 @@ its start as long as nobody has seen a part of it; it is not resumed.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ..blob import Blob, BytesBlob
 from ..errors import HoldfastError, IntegrityError, Unsupported
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
 from ._answers import OWN_METADATA, content_encoding, short
+from ._engine_copy import inherited
 from ._obstore import PIECE, Client, other_version
 from ._obstore_errors import OutOfRange, shown
 from ._transport import Request, Transport
@@ -79,7 +81,7 @@ def read(source: Source) -> Blob:
 class ChunkedBlob(Blob):
     """The opened answer to a GET; how long the body is shows when it has been read."""
 
-    __slots__ = ("_answer", "_source", "info")
+    __slots__ = ("_answer", "_process", "_source", "info")
 
     def __init__(self, source: Source, answer: BaseHTTPResponse) -> None:
         if "content-length" not in answer.headers and not answer.chunked:
@@ -92,6 +94,7 @@ class ChunkedBlob(Blob):
             )
         self._source = source
         self._answer = answer
+        self._process = os.getpid()
         self.info = _info(source.key, answer)
 
     @property
@@ -136,6 +139,8 @@ class ChunkedBlob(Blob):
     def _piece(self) -> Data:
         import urllib3
 
+        if self._process != os.getpid():  # the parent reads from this connection too
+            raise inherited()
         try:
             return self._answer.read(PIECE)
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +38,9 @@ _absent: dict[str, float] = {}
 Token = dict[str, Any]
 
 
+_bearers: weakref.WeakSet[Bearer] = weakref.WeakSet()
+
+
 class Bearer:
     """The token of one credential, which ``ask`` gets anew before it ends: one thread asks, the others wait for it.
 
@@ -49,6 +53,7 @@ class Bearer:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._renew_at: datetime | None = None
+        _bearers.add(self)
 
     def __call__(self) -> Token:
         """A token that holds for some time; raises what ``ask`` raises."""
@@ -59,6 +64,16 @@ class Bearer:
                 ends = self._token["expires_at"]
                 self._renew_at = None if ends is None else max(ends - MARGIN, min(ends, now + SHORTEST))
             return self._token
+
+
+def _after_fork_in_child() -> None:
+    # A thread of the parent may have held these locks, and it does not exist here.
+    for bearer in list(_bearers):
+        bearer._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @functools.lru_cache(maxsize=64)

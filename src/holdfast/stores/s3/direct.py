@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from ...errors import HoldfastError, NotFound, Unsupported
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS
 from .._digests import Verifier
+from .._engine_copy import inherited
 from .._obstore import Client
 from .._obstore_errors import RangeIgnored
 from .wire import Request, Wire
@@ -45,12 +47,13 @@ class Body(bytes):
 class Opened:
     """The opened answer to a read, in the manner of the engine's: ``meta``, ``attributes``, ``range``, the body."""
 
-    __slots__ = ("_request", "_response", "_wire", "attributes", "etag", "meta", "range", "size")
+    __slots__ = ("_process", "_request", "_response", "_wire", "attributes", "etag", "meta", "range", "size")
 
     def __init__(self, wire: Wire, request: Request, response: urllib3.BaseHTTPResponse) -> None:
         self._wire = wire
         self._request = request
         self._response = response
+        self._process = os.getpid()
         said = response.headers
         if "content-length" not in said:
             raise Unsupported(
@@ -81,14 +84,18 @@ class Opened:
 
     def stream(self, size: int) -> Iterator[bytes]:  # type: ignore[valid-type]  # bytes() hides the type
         """The body in pieces of about so many bytes; errors are Holdfast's."""
+        pieces = self._wire.pieces(self._response, size)
         try:
-            yield from self._wire.pieces(self._response, size)
+            while self._process == os.getpid():
+                if (piece := next(pieces, None)) is None:
+                    return
+                yield piece
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, HoldfastError):
                 raise
             caught = error
         else:
-            return
+            raise inherited()  # the parent reads from this connection too
         raise self._wire.broken(self._request, caught)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 from ... import credentials as sources
 from ... import redact
 from ...blob import Blob
-from ...credentials import Explanation, Found, Provider, S3Credentials, Secrets
+from ...credentials import Found, Secrets
 from ...errors import (
     AuthError,
     BucketNotFound,
@@ -24,21 +23,22 @@ from ...errors import (
     Unsupported,
 )
 from ...keys import printable
-from ...retry import Policy, shared
-from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ...retry import Policy
+from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from .. import _obstore
-from .._digests import Mode, Verifier, checked
+from .._digests import Mode, checked
 from .._obstore import Client
 from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
-from . import administration, conditions, engine, listing, removal, writing
+from . import administration, conditions, listing, removal, writing
+from .access import S3Access
 from .administration import PendingUpload
 from .copying import Copy
 from .direct import DirectClient
 from .options import S3Options
 from .probe import probe
-from .wire import Address, Guarantees, Request, Wire, known_region
+from .wire import Guarantees, Request, Wire
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
@@ -50,7 +50,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
 
 
-class S3Store(Store):
+class S3Store(S3Access):
     """The objects of one bucket: on Amazon S3, or where ``endpoint`` (``http(s)://host:port``) says.
 
     Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in ``secrets`` (a
@@ -197,72 +197,7 @@ class S3Store(Store):
         dropped = (self._explicit is not None or self._dropped, keyed)
         return (_from_recipe, (type(self), recipe, *dropped, self._known))
 
-    # ------------------------------------------------------------------ the client
-    def credentials(self) -> S3Credentials | None:
-        """The credentials to sign with now, None for anonymous access; AuthError when none can be found."""
-        provider = self._provider()
-        return provider.current() if provider else None
-
-    def _provider(self) -> Provider | None:
-        if self.anonymous:
-            return None
-        found = self._found or sources.find(self.bucket, explicit=self._explicit)
-        if found.provider is None:
-            raise sources.nothing_found(self._name, found.looks, dropped=self._dropped)
-        self._found = found
-        return found.provider
-
-    def explain_credentials(self) -> Explanation:
-        """Which source of credentials is used and why, and what was looked at; raises as ``find`` does."""
-        if self.anonymous:
-            return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
-        return (self._found or sources.find(self.bucket, explicit=self._explicit)).explain(self._name)
-
-    def client(self) -> Client:
-        """The engine's client for this bucket and these credentials, shared with equal stores."""
-        if self._client is not None:
-            return self._client
-        if self._create:
-            self.wire()  # creates it
-        provider, identity = self._identity("s3")
-        make = functools.partial(engine.make, self._address(), self.region, provider, self.options)
-        verifier = Verifier(self._name, functools.partial(_encrypted, self.wire()), self.verify)
-        self._client = _obstore.pooled(
-            identity,
-            lambda: Client(
-                self._name,
-                make,
-                timeouts=self.timeouts,
-                policy=self.retry or shared(self.endpoint),
-                verifier=verifier,
-                telling=DirectClient(self.wire(), verifier).get,
-            ),
-        )
-        return self._client
-
-    def wire(self) -> Wire:
-        """The wire to this bucket for what the engine cannot say, shared with equal stores."""
-        if self._wire is not None:
-            return self._wire
-        provider, identity = self._identity("s3-wire")
-        wire = _obstore.pooled(
-            identity,
-            lambda: Wire(
-                self._name,
-                self._address(),
-                self.region,
-                provider.current if provider else _nobody,
-                options=self.options,
-                timeouts=self.timeouts,
-                policy=self.retry or shared(self.endpoint),
-            ),
-        )
-        if self._create:
-            administration.create_bucket(wire)
-            self._create = False
-        self._wire = wire
-        return wire
-
+    # ------------------------------------------------------------------ administration
     def probe(self) -> Capabilities:
         """The capabilities, after asking the service (if it is not Amazon's) what it does with conditions.
 
@@ -298,42 +233,6 @@ class S3Store(Store):
                 wire.guarantees = probe(wire)
             self._known = wire.guarantees
         return self._known
-
-    def _identity(self, kind: str) -> tuple[Provider | None, tuple[Any, ...]]:
-        """Who provides the credentials, and everything that makes two clients of a kind differ."""
-        provider = self._provider()
-        if self._keyless:
-            raise AuthError(
-                "its customer_key= stayed behind when it was pickled (a pickle carries no secrets), and "
-                "AWS_SSE_CUSTOMER_KEY_BASE64 names none: open the store again with the key",
-                store=self._name,
-            )
-        self.region = known_region(self.endpoint, self.bucket) or self.region
-        if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
-            raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
-        return provider, (
-            kind,
-            *(self.endpoint, self.bucket, self.region, self.options.identity()),
-            *(self.timeouts.connect, self.timeouts.read, self.timeouts.slowest, self.verify),
-            id(self.retry) if self.retry else None,
-            provider.fingerprint() if provider else None,
-            engine.environment(),
-        )
-
-    def _address(self) -> Address:
-        return Address.of(self.endpoint, self.bucket, self.region)
-
-    def _moved(self, asked: str) -> bool:
-        """Whether the engine was refused because it ``asked`` in a region that is not the bucket's, as it does now."""
-        if self.region == asked:
-            self._follow()
-        return self.region != asked
-
-    def _follow(self) -> None:
-        """Ask in the bucket's own region from now on, as far as the service tells."""
-        region = self.wire().locate()
-        if region != self.region:
-            self.region, self._client = region, None
 
     def _check(self, key: str) -> None:
         problem = "a NUL is refused by some services and ends a key on others" if "\0" in key else None
@@ -500,17 +399,6 @@ def _from_recipe(
     store._keyless = keyed and store.options.customer_key is None
     store._known = known
     return store
-
-
-def _nobody() -> None:
-    """The credentials of anonymous requests."""
-
-
-def _encrypted(wire: Wire, key: str) -> bool:
-    """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
-    said = wire.call(Request("read", "HEAD", key)).headers
-    kind = said.get("x-amz-server-side-encryption", "")
-    return kind.startswith("aws:kms") or "x-amz-server-side-encryption-customer-algorithm" in said
 
 
 def _endpoint(text: str | None) -> str | None:
