@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import copies, small, startup
+from benchmarks import cloud, copies, small, startup
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
@@ -31,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "local-read": small.local_read,
     "layers": small.layers,
     "small-get": small.small_get,
+    "requests": cloud.requests,
+    "listing": cloud.listing,
     "copy-small": copies.copy_small,
     "get-large": copies.get_large,
     "put-large": copies.put_large,
