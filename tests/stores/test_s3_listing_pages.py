@@ -44,6 +44,8 @@ ODD = {
     "no quotes": (row(etag="0"),),
     "an unknown field": (row(after="<New>1</New>"),),
     "a comment": ("<!-- " + row("hidden") + " -->", row()),
+    "a comment alone": ("<!-- " + row("hidden") + " -->",),
+    "a section alone": ("<Note><![CDATA[" + row("hidden") + "]]></Note>",),
     "a section": (row("<![CDATA[x]]>"), row("z")),
     "one odd row among plain ones": (row("a"), row("b&lt;"), row("c")),
     "an odd row at the end": (row("a"), row("b&lt;")),
