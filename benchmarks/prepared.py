@@ -8,23 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.data import Tree
+from holdfast.checksums import STAMP_NAME, stamp_of
 from tests.servers import Nginx
 
 #: Rows to a page of a listing, and keys to a request of deletes.
 PAGE = 1000
-#: Its buckets: objects with MD5s for ETags, a place for PUTs, a long listing, a place for deletes.
-DIGESTS, DISCARD, LISTED, DELETED = "digests", "discard", "listed", "deleted"
+#: Its buckets: objects as Holdfast writes them, others with MD5s for ETags, a place for PUTs, a long listing, a place
+#: for deletes.
+STAMPED, DIGESTS, DISCARD, LISTED, DELETED = "stamped", "digests", "discard", "listed", "deleted"
 
 MAPS = """\
 map_hash_max_size 65536;
 map_hash_bucket_size 128;
 map $uri $md5 {{ include {directory}/md5s.map; }}
+map $uri $stamp {{ include {directory}/stamps.map; }}
 map $args $page {{ default 0; ~continuation-token=(?<token>[0-9]+) $token; }}
 """
 
 # A POST for a static file is 405, which is where the prepared answer to every batch of deletes takes its place.
 LOCATIONS = """\
 location /digests/ {{ alias {root}/; etag off; add_header ETag '"$md5"'; }}
+location /stamped/ {{ alias {root}/; etag off; add_header ETag '"$md5"'; add_header x-amz-meta-{stamp_name} $stamp; }}
 location /discard/ {{ add_header ETag '"0"'; return 200; }}
 location ~ ^/listed/?$ {{
     default_type application/xml;
@@ -40,8 +44,8 @@ location = /deleted.xml {{ root {directory}/pages; default_type application/xml;
 class Prepared(Nginx):
     """The buckets of this module, without storing or looking up anything.
 
-    ``digests`` holds the objects of the tree, ``discard`` takes every PUT, ``listed`` lists so many keys of its own
-    whatever is asked for, and ``deleted`` answers each batch of deletes as if it had held a thousand keys.
+    ``stamped`` and ``digests`` hold the objects of the tree, ``discard`` takes every PUT, ``listed`` lists so many keys
+    of its own whatever is asked for, and ``deleted`` answers each batch of deletes as if it had held a thousand keys.
     """
 
     def __init__(self, directory: str | os.PathLike[str], tree: Tree, *, listed: int = 0) -> None:
@@ -53,11 +57,15 @@ class Prepared(Nginx):
         """Prepare the answers, and serve them."""
         pages = self.directory / "pages"
         pages.mkdir(parents=True)
-        where = {"directory": self.directory, "root": self.root}
+        where = {"directory": self.directory, "root": self.root, "stamp_name": STAMP_NAME}
         (self.directory / "prepared.http").write_text(MAPS.format(**where))
         (self.directory / "prepared.server").write_text(LOCATIONS.format(**where))
-        md5s = ((key, hashlib.md5((self.root / key).read_bytes()).hexdigest()) for key in self._tree.keys)
-        (self.directory / "md5s.map").write_text("".join(f"/{DIGESTS}/{key} {md5};\n" for key, md5 in md5s))
+        with (self.directory / "md5s.map").open("w") as md5s, (self.directory / "stamps.map").open("w") as stamps:
+            for key in self._tree.keys:
+                data = (self.root / key).read_bytes()
+                for bucket in (STAMPED, DIGESTS):
+                    md5s.write(f"/{bucket}/{key} {hashlib.md5(data).hexdigest()};\n")
+                stamps.write(f"/{STAMPED}/{key} {stamp_of(data)};\n")
         for number, page in enumerate(listing(self._listed)):
             (pages / f"{number}.xml").write_text(page)
         (pages / "deleted.xml").write_text(_deleted())
