@@ -133,11 +133,10 @@ def delete_holdfast(arguments: Arguments) -> Subject:
     """``CloudFiles.delete`` of a list of keys; with ``fill`` they are there before."""
     from holdfast import CloudFiles
 
-    files, keys = CloudFiles(arguments["url"]), arguments["keys"]
+    files, keys, fill = CloudFiles(arguments["url"]), arguments["keys"], _filling(arguments)
 
     def measure() -> Sample:
-        if arguments.get("fill"):
-            files.puts([(key, b"") for key in keys])
+        fill()
         seconds, count = _clocked(lambda: files.delete(keys))
         return Sample(seconds, count, 0)
 
@@ -147,8 +146,7 @@ def delete_holdfast(arguments: Arguments) -> Subject:
 def delete_boto3(arguments: Arguments) -> Subject:
     """boto3's ``delete_objects`` of a thousand keys at a time, in a pool of 20 threads that share one client."""
     client, bucket, keys = boto3_client(arguments["endpoint"]), arguments["bucket"], arguments["keys"]
-    pool = ThreadPoolExecutor(RIVAL_THREADS)
-    fill = put_small_boto3({**arguments, "nbytes": 0}) if arguments.get("fill") else None
+    pool, fill = ThreadPoolExecutor(RIVAL_THREADS), _filling(arguments)
 
     batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
 
@@ -160,12 +158,16 @@ def delete_boto3(arguments: Arguments) -> Subject:
         return len(objects)
 
     def measure() -> Sample:
-        if fill is not None:
-            fill()
+        fill()
         seconds, counts = _clocked(lambda: list(pool.map(delete, batches)))
         return Sample(seconds, sum(counts), 0)
 
     return measure
+
+
+def _filling(arguments: Arguments) -> Callable[[], object]:
+    """What puts the keys there that are to be deleted, if ``fill`` asks for it: the same objects for everybody."""
+    return put_small_boto3({**arguments, "nbytes": 0}) if arguments.get("fill") else lambda: None
 
 
 SUBJECTS: dict[str, Callable[[Arguments], Subject]] = {

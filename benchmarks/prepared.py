@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from tests.servers import Nginx
 
 #: Rows to a page of a listing, and keys to a request of deletes.
 PAGE = 1000
+#: So long (seconds) after its answer a request is surely logged.
+SETTLE = 0.5
 #: Its buckets: objects as Holdfast writes them, others with MD5s for ETags, a place for PUTs, a long listing, a place
 #: for deletes.
-STAMPED, DIGESTS, DISCARD, LISTED, DELETED = "stamped", "digests", "discard", "listed", "deleted"
+BUCKETS = STAMPED, DIGESTS, DISCARD, LISTED, DELETED = ("stamped", "digests", "discard", "listed", "deleted")
 
 MAPS = """\
 map_hash_max_size 65536;
@@ -73,8 +76,13 @@ class Prepared(Nginx):
 
     def listing_requests(self) -> int:
         """How many requests for a listing there were until now."""
-        log = Path(self.directory / "listed.log")
-        return len(log.read_bytes().splitlines())
+        return logged(self.directory / "listed.log")
+
+
+def logged(log: Path) -> int:
+    """How many requests nginx has logged there until now."""
+    time.sleep(SETTLE)
+    return len(log.read_bytes().splitlines())
 
 
 def listed_key(number: int) -> str:
