@@ -61,11 +61,12 @@ def short(store: str, key: str, promised: int, received: int) -> IntegrityError:
 class FetchedBlob(Blob):
     """A small object that is here already, whole and checked."""
 
-    __slots__ = ("_data", "_info", "_key", "_result", "size")
+    __slots__ = ("_attributes", "_data", "_info", "_key", "_result", "size")
 
-    def __init__(self, key: str, result: Any, data: Any, size: int) -> None:
+    def __init__(self, key: str, result: Any, attributes: Any, data: Any, size: int) -> None:
         self._key = key
         self._result = result
+        self._attributes = attributes  # which the engine makes anew each time
         self._data = data
         self.size = size  # type: ignore[misc]
 
@@ -83,7 +84,7 @@ class FetchedBlob(Blob):
 
     @property
     def encoding(self) -> str | None:
-        header = self._result.attributes.get("Content-Encoding")
+        header = self._attributes.get("Content-Encoding")
         return None if header is None else content_encoding(header)
 
     def bytes(self) -> Data:

@@ -8,12 +8,13 @@ identical downloads that differ from it are returned, with one warning, and the 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from ..checksums import STAMP_NAME, Buffer, Digest, parse_stamp
+from ..checksums import STAMP_NAME, Buffer, Digest, parse_stamp, stamp_of
 from ..errors import ConfigError, IntegrityError, StoreError
 from ._obstore_errors import shown
 
@@ -70,6 +71,21 @@ class Verifier:
             "no object; is this an S3 endpoint, or is there a proxy before it?"
         )
         raise StoreError(message, store=self._store, key=key, retryable=True)
+
+    def vouches(self, attributes: Any, result: Any, data: Buffer) -> bool:
+        """Whether this whole body is surely the one that was stored; False leaves it to ``promise`` and ``check``.
+
+        Most small bodies need nothing more than this, at a third of the price: the engine makes ``meta`` anew each
+        time, which costs more than the digest.
+        """
+        if self.mode == "length":
+            return False
+        if stamp := attributes.get(STAMP_NAME):
+            return bool(stamp == stamp_of(data))
+        if not self.md5_etags:
+            return False
+        etag: str = result.meta["e_tag"] or ""
+        return etag.strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
     def promise(self, attributes: Any, size: int, etag: str | None) -> Promise | None:
         """What the answer to a GET promises about the whole body, if anything."""

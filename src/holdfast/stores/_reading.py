@@ -41,12 +41,13 @@ def fetch(get: Callable[..., Any], client: Client, key: str, path: str) -> Blob:
     data = result.bytes()
     if len(data) != size:
         raise short(client.store, key, size, len(data))
-    if (verifier := client.verifier) is not None:
-        attributes, etag = result.attributes, result.meta["e_tag"]
+    attributes, verifier = result.attributes, client.verifier
+    if verifier is not None and not verifier.vouches(attributes, result, data):
+        etag = result.meta["e_tag"]
         verifier.refuse_page(key, attributes, etag)
         if (promise := verifier.promise(attributes, size, etag)) is not None:
             verifier.check(key, promise, promise.of(data))
-    return FetchedBlob(key, result, data, size)
+    return FetchedBlob(key, result, attributes, data, size)
 
 
 def other_version(key: str, store: str) -> Conflict:

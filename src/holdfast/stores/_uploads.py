@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..blob import Buffer, body_bytes, body_chunks, body_size
-from ..checksums import STAMP_NAME, Digest, format_stamp
+from ..checksums import STAMP_NAME, stamp_of
 from ..engine import reserve
 from ..errors import ConfigError, HoldfastError, Indeterminate, IntegrityError
 from ..store import HEAD
@@ -83,9 +83,11 @@ def stamp(body: Body) -> dict[str, str]:
 
     By that mark it is known again if its last answer was lost.
     """
+    if type(body) is bytes and len(body) <= ONE_PUT:  # as most are
+        return {STAMP_NAME: stamp_of(body)}
     if not isinstance(body, bytes | bytearray | memoryview):
         return {UPLOAD_NAME: secrets.token_hex(8)}
-    known = {STAMP_NAME: format_stamp(Digest("crc32c", body_bytes(body)))}
+    known = {STAMP_NAME: stamp_of(body_bytes(body))}
     return known if len(body) <= ONE_PUT else {**known, UPLOAD_NAME: secrets.token_hex(8)}
 
 

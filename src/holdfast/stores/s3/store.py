@@ -289,7 +289,7 @@ class S3Store(S3Access):
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        if not isinstance(body, bytes | bytearray | memoryview | os.PathLike):
+        if type(body) is not bytes and not isinstance(body, bytearray | memoryview | os.PathLike):
             self._follow()  # what can be read only once must not be sent to the wrong region
         client = self._client or self.client()
         region = self.region

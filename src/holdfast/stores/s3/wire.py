@@ -218,9 +218,11 @@ class Wire:
         """The answer to a request that is sent once, its body still to be read."""
         return self._exchange(request, lambda response: response)
 
-    def document(self, request: Request, root: str, *, repeat: bool = True) -> tuple[Document, Answer]:
+    def document(
+        self, request: Request, root: str, *, repeat: bool = True, parse: type[Document] = Document
+    ) -> tuple[Document, Answer]:
         """The parsed answer to a request, which must be an XML document with this root; else StoreError."""
-        attempt = functools.partial(self._document, request, root)
+        attempt = functools.partial(self._document, request, root, parse)
         return self.policy.call(attempt) if repeat else attempt()
 
     def _believed(self, request: Request, answer: Answer) -> Answer:
@@ -236,14 +238,14 @@ class Wire:
             raise self._nonsense(request, "is a page", retryable=True)
         return answer
 
-    def _document(self, request: Request, root: str) -> tuple[Document, Answer]:
+    def _document(self, request: Request, root: str, parse: type[Document]) -> tuple[Document, Answer]:
         answer = self.attempt(request)
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         # What was begun or done must not be taken for a failure because its XML goes by another name.
         if kind and kind not in _XML_TYPES and request.method == "GET":
             raise self._nonsense(request, f"is {kind!r}, not XML")
         try:
-            document = Document(answer.body)
+            document = parse(answer.body)
         except Malformed as error:
             raise self._nonsense(request, f"is no sound XML ({error})", retryable=True) from None
         if document.root == "Error":  # with status 200: it had begun to answer before it failed

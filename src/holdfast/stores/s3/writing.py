@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ...engine import reserve
 from ...errors import HoldfastError, Unsupported
@@ -50,13 +49,16 @@ def write(
     """
     data, chunks, size = taken(body)
     if stamped:
-        named = {**(named or {}), **stamp(data if data is not None else body)}
+        noted = stamp(data if data is not None else body)
+        named = noted if named is None else {**named, **noted}
     by_engine = _obstore.carries(key) and wire.options.acl is None
     tags = dict(wire.options.tags) if wire.options.tags else None
     if data is not None:
         etag = _put(client, wire, key, data, named, tags) if by_engine else direct.put(wire, key, data, named)
-        given: dict[str, Any] = {} if options is WRITE else options.attributes()
-        info = ObjectInfo(key, size=len(data), etag=etag, **given)
+        if options is WRITE:
+            info = ObjectInfo(key, len(data), etag)
+        else:
+            info = ObjectInfo(key, len(data), etag, **options.attributes())  # type: ignore[arg-type]
     elif by_engine:
         info = _uploads.upload(client, key, chunks, part_size(options, size), named, tags)
     else:
