@@ -104,11 +104,11 @@ class Client:
         try:
             self.plain = make(self.timeouts.options(), 1)
         except Exception as error:  # noqa: BLE001 - translated below
-            caught: BaseException = error
+            told = translate(error, store=store, key=None, doing="set up the client")
         else:
             _mark_used()
             return
-        raise translate(caught, store=store, key=None, doing="set up the client")
+        raise told
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
@@ -145,10 +145,10 @@ class Client:
         try:
             value: Value = interruptible(function, *args)
             return value
-        except BaseException as error:  # noqa: BLE001 - translated below; Ctrl-C comes back as it is
-            caught = error
+        except BaseException as error:  # noqa: BLE001 - translated; Ctrl-C comes back as it is
+            told = self.told(error, doing, key)
         # Outside the handler, so that no traceback shows the engine's text, which may hold a password.
-        raise self.told(caught, doing, key)
+        raise told
 
     def told(self, error: BaseException, doing: str, key: str | None) -> BaseException:
         """The error to raise for what a call of the engine raised; bulk calls learn from it when to slow down."""
@@ -163,8 +163,7 @@ class Client:
         try:
             return interruptible(_fetch, self, key, path)  # type: ignore[no-any-return]
         except BaseException as error:  # noqa: BLE001 - as in attempt
-            caught = error
-        failed = self.told(caught, "read", key)
+            failed = self.told(error, "read", key)
         if not isinstance(failed, HoldfastError):
             raise failed
         again = functools.partial(self.attempt, "read", key, self.get, path, {})
@@ -359,12 +358,11 @@ class RemoteBlob(Blob):
         try:
             data: Any = interruptible(self._result.bytes)
         except BaseException as error:  # noqa: BLE001 - as in attempt
-            caught = error
+            failed = self._client.told(error, "read", self._key)
         else:
             if len(data) == self._stop - self._start:
                 return data.to_bytes()  # type: ignore[no-any-return]
-            caught = self._short(len(data))
-        failed = self._client.told(caught, "read", self._key)
+            failed = self._short(len(data))
         if not isinstance(failed, HoldfastError):
             raise failed
         return self._client.policy.again(self._bytes_again, failed)
