@@ -18,7 +18,7 @@ TOKEN = "imds-token"
 
 
 class Issuer:
-    """Plays instance metadata, container metadata and STS, and one bucket with every object in it.
+    """Plays instance metadata, container metadata, STS and SSO, and one bucket with every object in it.
 
     ``life`` is how long credentials hold (seconds), ``status`` what is answered instead of credentials, ``delay`` how
     long every answer takes. ``trusted`` are access key ids of others that may read. ``asked`` are the requests for
@@ -86,16 +86,17 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self._note(body)
         form = dict(urllib.parse.parse_qsl(body))
-        if self.issuer.status or form.get("Action") != "AssumeRoleWithWebIdentity":
+        action = form.get("Action", "")
+        if self.issuer.status or action not in {"AssumeRoleWithWebIdentity", "AssumeRole"}:
             self._answer(self.issuer.status or 400, "<Error><Code>AccessDenied</Code></Error>")
             return
         key, secret, token, ends = self.issuer.make()
         self._answer(
             200,
-            "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
+            f"<{action}Response><{action}Result><Credentials>"
             f"<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>"
             f"<SessionToken>{token}</SessionToken><Expiration>{ends}</Expiration>"
-            "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+            f"</Credentials></{action}Result></{action}Response>",
         )
 
     def do_GET(self) -> None:
@@ -111,6 +112,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self.issuer.status, "broken")
         elif self.path == roles:
             self._answer(200, "the-role")
+        elif self.path.startswith("/federation/credentials"):
+            key, secret, token, _ = self.issuer.make()
+            ends = int((time.time() + self.issuer.life) * 1000)
+            found = {"accessKeyId": key, "secretAccessKey": secret, "sessionToken": token, "expiration": ends}
+            self._answer(200, json.dumps({"roleCredentials": found}))
         elif instance or self.path.startswith("/container"):
             key, secret, token, ends = self.issuer.make()
             document = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": token, "Expiration": ends}

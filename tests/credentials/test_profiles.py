@@ -149,6 +149,7 @@ def test_a_role_is_assumed_with_the_keys_of_its_source(aws, monkeypatch, moto):
     assert found.access_key_id.startswith("ASIA")
     assert found.session_token
     assert found.expires_at > datetime.now(UTC)
+    assert found.expires_at.tzinfo is UTC, "the engine takes no other"
 
 
 def test_an_sso_login_that_is_missing_names_the_command(aws, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError
@@ -142,7 +142,9 @@ def pair(given: Mapping[str, Any], where: str, *, expires_at: datetime | None = 
             raise ConfigError(
                 f"an S3 credential in {where} is not printable ASCII text: was it pasted with a line end?"
             )
-    return S3Credentials(access_key_id, secret_access_key, session_token, expires_at)
+    # The engine takes no other time zone, and botocore has a UTC of its own.
+    ends = expires_at and expires_at.astimezone(UTC)
+    return S3Credentials(access_key_id, secret_access_key, session_token, ends)
 
 
 def _loaded(secrets: Secrets) -> tuple[Mapping[str, Any], str]:

@@ -11,6 +11,7 @@ from typing import Any
 from .. import redact
 from ..errors import AuthError, ConfigError
 from .pairs import S3Credentials, pair
+from .quiet import unlogged
 from .services import Offer, from_members, web_identity_offer
 
 #: How long a credential process may take (seconds).
@@ -18,6 +19,8 @@ PROCESS_PATIENCE = 60.0
 #: Credentials of botocore that do not say when they end are asked for again after this time.
 UNSTATED_LIFE = timedelta(minutes=15)
 
+#: Where STS is asked for a role when nothing names a region: a role is good in all of them.
+_ANY_REGION = "us-east-1"
 _STATIC = {
     "aws_access_key_id": "access_key_id",
     "aws_secret_access_key": "secret_access_key",
@@ -61,7 +64,8 @@ def profile_offer(environment: Mapping[str, str]) -> S3Credentials | Offer | str
     meaning = "a role to assume" if profile.get("role_arn") else "SSO"
     if profile.get("role_arn") or profile.get("sso_session") or profile.get("sso_account_id"):
         identity = ("profile", name, *files(environment), profile.get("role_arn"))
-        return Offer(f"{where} names {meaning}", identity, lambda: _through_botocore(name, meaning))
+        region = environment.get("AWS_REGION")  # which botocore does not read
+        return Offer(f"{where} names {meaning}", identity, lambda: _through_botocore(name, meaning, region))
     given = {part: profile.get(member) for member, part in _STATIC.items()}
     if given["access_key_id"] or given["secret_access_key"]:
         return pair(given, where)
@@ -127,7 +131,7 @@ def _from_process(command: str, where: str) -> S3Credentials:
     raise AuthError(f"the credential process of {where} {problem}: run it by hand to see why")
 
 
-def _through_botocore(name: str, meaning: str) -> S3Credentials:
+def _through_botocore(name: str, meaning: str, region: str | None) -> S3Credentials:
     try:
         import botocore.exceptions
         import botocore.session
@@ -136,10 +140,14 @@ def _through_botocore(name: str, meaning: str) -> S3Credentials:
             f"the profile {name!r} names {meaning}, which needs boto3: pip install 'holdfast[s3]'"
         ) from error
     problem = "it has no credentials"
+    session = botocore.session.Session(profile=name)  # imports the rest of botocore
+    if region or session.get_config_variable("region") is None:
+        session.set_config_variable("region", region or _ANY_REGION)
     try:
-        found = botocore.session.Session(profile=name).get_credentials()
-        if found is not None:
-            return _frozen(found, name)
+        with unlogged():  # botocore logs the tokens that it sends
+            found = session.get_credentials()
+            if found is not None:
+                return _frozen(found, name)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         problem = redact.text(str(error))[:240]
     cure = f"; log in with: aws sso login --profile {name}" if meaning == "SSO" else ""

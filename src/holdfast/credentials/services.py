@@ -22,6 +22,7 @@ from .. import network
 from ..errors import AuthError, ConfigError, StoreError
 from .pairs import S3Credentials, pair
 from .providers import Absent
+from .quiet import unlogged
 
 CONTAINER_HOST = "http://169.254.170.2"
 INSTANCE_HOSTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
@@ -154,7 +155,8 @@ class _Metadata:
             raise Absent(f"{self.name} did not answer in time")
         timeout = urllib3.Timeout(total=left)
         try:
-            answer = self._pool.request(method, url, headers=headers, timeout=timeout, redirect=False)
+            with unlogged():  # the address may be a secret, too
+                answer = self._pool.request(method, url, headers=headers, timeout=timeout, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             problem = type(error).__name__
         except ValueError:  # an address that is none
@@ -174,7 +176,6 @@ def _assume_with_token(url: str, role: str, session: str, token_file: str) -> S3
         "Version": "2011-06-15",
         "RoleArn": role,
         "RoleSessionName": session,
-        "WebIdentityToken": _read_token(token_file),
     }
     again = urllib3.Retry(
         2, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503), allowed_methods=None, raise_on_status=False
@@ -182,7 +183,15 @@ def _assume_with_token(url: str, role: str, session: str, token_file: str) -> S3
     timeout = urllib3.Timeout(connect=5.0, read=15.0)
     try:
         pool = network.pool_manager(url, retries=again, timeout=timeout)
-        answer = pool.request("POST", url, fields=form, encode_multipart=False, redirect=False)
+        with unlogged():
+            # The token is in no local variable: some tools show those of a traceback.
+            answer = pool.request(
+                "POST",
+                url,
+                fields={**form, "WebIdentityToken": _read_token(token_file)},
+                encode_multipart=False,
+                redirect=False,
+            )
     except urllib3.exceptions.HTTPError as error:
         problem = type(error).__name__
     else:

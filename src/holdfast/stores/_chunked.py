@@ -144,8 +144,8 @@ class ChunkedBlob(Blob):
         try:
             return self._answer.read(PIECE)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            caught = error
-        raise self._source.transport.broken("read", self._source.key, caught)
+            told = self._source.transport.broken("read", self._source.key, error)
+        raise told
 
     def _promised(self) -> int | None:
         """How many bytes the answer must have, as far as it tells; IntegrityError if it is another range."""

@@ -127,8 +127,8 @@ class Client:
         try:
             return self._make(self.timeouts.options(), 1)
         except Exception as error:  # noqa: BLE001 - translated below
-            caught = error
-        raise self.told(caught, "set up the client", None)
+            told = self.told(error, "set up the client", None)
+        raise told
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
@@ -165,10 +165,10 @@ class Client:
         try:
             value: Value = interruptible(function, *args)
             return value
-        except BaseException as error:  # noqa: BLE001 - translated below; Ctrl-C comes back as it is
-            caught = error
+        except BaseException as error:  # noqa: BLE001 - translated; Ctrl-C comes back as it is
+            told = self.told(error, doing, key)
         # Outside the handler, so that no traceback shows the engine's text, which may hold a password.
-        raise self.told(caught, doing, key)
+        raise told
 
     def told(self, error: BaseException, doing: str, key: str | None) -> BaseException:
         """The error to raise for what a call of the engine raised; bulk calls learn from it when to slow down."""
@@ -185,8 +185,7 @@ class Client:
         try:
             return interruptible(fetch, get, self, key, path)  # type: ignore[no-any-return]
         except BaseException as error:  # noqa: BLE001 - as in attempt
-            caught = error
-        failed = self.told(caught, "read", key)
+            failed = self.told(error, "read", key)
         if not isinstance(failed, HoldfastError):
             raise failed
         again = functools.partial(self.attempt, "read", key, self.get, path, {})

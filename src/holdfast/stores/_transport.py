@@ -115,9 +115,9 @@ class Transport:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            caught = error
+            told = self.broken(request.doing, request.key, error)
         # Outside the handler, so that no traceback shows foreign text, which may hold a password.
-        raise self.broken(request.doing, request.key, caught)
+        raise told
 
     def _connections(self) -> urllib3.PoolManager:
         import urllib3

@@ -16,7 +16,7 @@ from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
 from . import direct
 from .conditions import ConditionalWrite, bare, named_version, quoted
 from .direct import DirectClient, Opened
-from .options import SOURCE_CUSTOMER
+from .options import COPY_SOURCE
 from .uploads import Upload
 from .wire import Request, Wire
 
@@ -134,7 +134,7 @@ class Copy:
     def _source(self) -> dict[str, str]:
         """The headers that name the very version that was looked at."""
         name = urllib.parse.quote(f"/{self.source.bucket}/{self.source.key}", safe="/")
-        headers = {"x-amz-copy-source": name, **self.wire.options.customer_headers(SOURCE_CUSTOMER)}
+        headers = {COPY_SOURCE: name}
         if self.found.etag:
             headers["x-amz-copy-source-if-match"] = bare(self.found.etag)
         return headers

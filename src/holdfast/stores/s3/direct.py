@@ -93,10 +93,10 @@ class Opened:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, HoldfastError):
                 raise
-            caught = error
+            told = self._wire.broken(self._request, error)
         else:
             raise inherited()  # the parent reads from this connection too
-        raise self._wire.broken(self._request, caught)
+        raise told
 
 
 class DirectClient(Client):

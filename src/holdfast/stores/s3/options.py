@@ -15,7 +15,8 @@ from ...errors import ConfigError
 
 ENCRYPTION = "x-amz-server-side-encryption"
 CUSTOMER = f"{ENCRYPTION}-customer"
-SOURCE_CUSTOMER = "x-amz-copy-source-server-side-encryption-customer"
+COPY_SOURCE = "x-amz-copy-source"
+SOURCE_CUSTOMER = f"{COPY_SOURCE}-server-side-encryption-customer"
 #: With a key of the customer's own, which the service does not keep.
 WITH_CUSTOMER_KEY = "sse-c"
 

@@ -27,7 +27,7 @@ from ...retry import Policy
 from .._obstore_errors import translate
 from .._timeouts import Timeouts
 from .answers import Document, Malformed
-from .options import S3Options
+from .options import COPY_SOURCE, SOURCE_CUSTOMER, S3Options
 from .signing import encode_path, encode_query, signed_headers
 
 Value = TypeVar("Value")
@@ -71,8 +71,8 @@ class Request:
     method: str
     key: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # a customer's key may be one
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Wire:
         Proxies answer with status 200 and a page of HTML. But a service names the version that it stored or shows,
         and has nothing to say about a delete.
         """
-        object_only = request.key is not None and not request.query and "x-amz-copy-source" not in request.headers
+        object_only = request.key is not None and not request.query and COPY_SOURCE not in request.headers
         if object_only and request.method in {"PUT", "HEAD"} and answer.etag is None:
             raise self._nonsense(request, "names no ETag", retryable=True)
         if object_only and request.method == "DELETE" and answer.body:
@@ -267,9 +267,9 @@ class Wire:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, HoldfastError):
                 raise
-            caught = error
+            told = self.broken(request, error)
         # Outside the handler, so that no traceback shows foreign text, which may hold a password.
-        raise self.broken(request, caught)
+        raise told
 
     def _send(
         self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value], *, sent_on: bool = False
@@ -277,21 +277,32 @@ class Wire:
         response = self._request(request)
         if 200 <= response.status < 300:
             return take(response)
+        refusal = self._refusal(request, response, sent_on=sent_on)
+        if refusal is None:
+            return self._send(request, take, sent_on=True)
+        raise refusal
+
+    def _refusal(self, request: Request, response: urllib3.BaseHTTPResponse, *, sent_on: bool) -> HoldfastError | None:
+        """The error for this answer, or None to ask again in the region that it named."""
+        # In a method of its own, which is over when the error is raised: a body may repeat what it was sent, and
+        # some tools show the local variables of a traceback.
         body = response.read(LONGEST_REFUSAL, decode_content=False)
         response.drain_conn()
         if not sent_on and response.status in ELSEWHERE and self._moved(request, response.headers, body):
-            return self._send(request, take, sent_on=True)
-        raise self.refused(request, response.status, response.reason or "", body, response.headers)
+            return None
+        return self.refused(request, response.status, response.reason or "", body, response.headers)
 
     def _request(self, request: Request) -> urllib3.BaseHTTPResponse:
         if self._process != os.getpid():  # the parent of this fork goes on using its connections
             self._connections, self._process = self._connect(), os.getpid()
         path = self.address.path(request.key)
+        found = self._credentials()
         headers = {"host": self.address.host, **self.options.headers(request.method, request.key, request.query)}
         headers |= request.headers
+        if COPY_SOURCE in headers:
+            headers |= self.options.customer_headers(SOURCE_CUSTOMER)
         if request.body or request.method in {"PUT", "POST"}:
             headers["content-length"] = str(len(request.body))
-        found = self._credentials()
         if found is not None:
             digest = hashlib.sha256(request.body).hexdigest()
             headers = signed_headers(request.method, path, request.query, headers, digest, found, self.region)
