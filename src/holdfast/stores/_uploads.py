@@ -89,6 +89,13 @@ def stamp(body: Body) -> dict[str, str]:
     return known if len(body) <= ONE_PUT else {**known, UPLOAD_NAME: secrets.token_hex(8)}
 
 
+def repeatable(body: Body) -> bool:
+    """Whether the body can be read a second time: bytes and plain files can; iterators, open files and pipes cannot."""
+    if isinstance(body, bytes | bytearray | memoryview):
+        return True
+    return isinstance(body, os.PathLike) and os.path.isfile(body)
+
+
 def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
     """A body for one request, or else (None) the chunks of one that is too large for it, and their size if known."""
     if type(body) is bytes and len(body) <= ONE_PUT:  # as most are: nothing is asked that they answer by themselves
