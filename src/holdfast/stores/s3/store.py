@@ -318,8 +318,8 @@ class S3Store(S3Access):
 
     def _read_already(self, key: str) -> ConfigError:
         message = (
-            f"could not write {printable(key)!r}: the bucket is in the region {self.region!r}, which shows only now that "
-            "the body was read; write it again with a new body, or name the region with region= or AWS_REGION"
+            f"could not write {printable(key)!r}: the bucket is in the region {self.region!r}, which shows only now "
+            "that the body was read; write it again with a new body, or name the region with region= or AWS_REGION"
         )
         return ConfigError(message, store=self._name, key=key)
 
