@@ -239,6 +239,20 @@ def test_a_range_that_is_shorter_than_asked_for_is_noticed(said, kind):
             list(open_store(server).read("key", ReadOptions(0, 5000)).chunks())
 
 
+@pytest.mark.parametrize("key", ["key", "odd//key"])
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [(10, 15, "0-4/20"), (10, 15, "10-12/20"), (10, None, "10-14/20"), (-5, None, "10-14/20"), (10, 15, None)],
+)
+def test_another_range_than_asked_for_is_no_answer(key, start, end, said):
+    headers = {"ETag": '"x"', "Content-Range": f"bytes {said}" if said else ""}
+    with Scripted(lambda request: Answer(206, b"01234", headers)) as server:
+        store = open_store(server)
+        for read in (store.get_range, lambda *a: b"".join(store.read(a[0], ReadOptions(*a[1:])).chunks())):
+            with pytest.raises((IntegrityError, StoreError)):
+                read(key, start, end)
+
+
 def test_a_service_that_refuses_a_good_range_is_not_believed():
     def refusing(request):
         if "range" in request.headers:
