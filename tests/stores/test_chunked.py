@@ -116,15 +116,26 @@ def test_neither_length_nor_chunks_is_refused():
         open_store(server).get("key")
 
 
-def test_another_range_than_asked_for_is_noticed():
-    def answer(request):
-        return chunked(DATA[:4], {"ETag": '"1"', "Content-Range": f"bytes 0-3/{len(DATA)}"}, 206)
-
-    with Scripted(answer) as server:
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [(2, 6, "0-3/100"), (2, 6, "2-3/100"), (2, 6, "2-9/*"), (2, None, "2-50/100"), (-4, None, "0-3/100"), (2, 6, "")],
+)
+def test_another_range_than_asked_for_is_noticed(start, end, said):
+    headers = {"ETag": '"1"', "Content-Range": f"bytes {said}" if said else ""}
+    with Scripted(lambda request: chunked(bytes(4), headers, 206)) as server:
         store = open_store(server)
         with pytest.raises(IntegrityError, match="another range"):
-            store.get_range("key", 2, 6)
+            store.get_range("key", start, end)
 
+
+@pytest.mark.parametrize(("start", "end", "said"), [(2, 9, "2-5/*"), (2, 9, "2-5/6"), (-9, None, "0-3/4")])
+def test_a_range_that_the_object_cuts_short_is_the_one_that_was_asked_for(start, end, said):
+    headers = {"ETag": '"1"', "Content-Range": f"bytes {said}"}
+    with Scripted(lambda request: chunked(bytes(4), headers, 206)) as server:
+        assert open_store(server).get_range("key", start, end) == bytes(4)
+
+
+def test_a_range_in_chunks_that_ends_too_early_is_noticed():
     def short(request):
         return chunked(DATA[2:4], {"ETag": '"1"', "Content-Range": f"bytes 2-5/{len(DATA)}"}, 206)
 

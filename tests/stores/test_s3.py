@@ -179,6 +179,18 @@ def test_attributes_and_metadata_come_back(store, server):
         assert blob.bytes() == b"x"
 
 
+@pytest.mark.parametrize("key", ["plain", "odd//key", "under a condition"])
+def test_spaces_within_values_come_back_as_they_were(store, key):
+    options = WriteOptions(
+        content_disposition='attachment; filename="a  b.txt"',
+        metadata={"note": "two  spaces"},
+        if_absent=key == "under a condition",
+    )
+    store.write(key, b"x", options)
+    head = store.head(key)
+    assert (head.metadata, head.content_disposition) == (options.metadata, options.content_disposition)
+
+
 def test_a_storage_class_is_passed_on(moto):
     store = open_store(moto)
     store.write("cold", b"x", WriteOptions(storage_class="STANDARD_IA"))

@@ -12,7 +12,8 @@ import pytest
 from holdfast.engine import Engine
 from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unsupported
 from holdfast.types import WriteOptions
-from tests.servers.faults import LOST_AS_500, LOST_BY_CLOSE, LOST_BY_RESET, REFUSED
+from tests.servers.faults import LOST_AS_500, LOST_BY_CLOSE, LOST_BY_RESET, REFUSED, instead
+from tests.servers.faults import error as refusal
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store, quick
 from tests.stores.scripted import Answer, Scripted
@@ -41,6 +42,7 @@ def on(method, *faults):
     return lambda request: left.pop(0) if left and request.method == method else None
 
 
+FORBIDDEN = instead(refusal(403, "AccessDenied"))
 LOST = [LOST_AS_500, LOST_BY_RESET]
 
 
@@ -370,6 +372,28 @@ def test_who_may_not_probe_is_not_told_that_it_is_unsafe():
     with Scripted(answer) as server:
         server.region, server.access_key, server.secret_key = "us-east-1", "AK", "SK"
         assert open_store(server, "bucket").create("key", b"x").etag == '"x"'
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "safe"),
+    [
+        (lambda request: request.method == "POST", set()),
+        (lambda request: "if-none-match" in request.headers, {"create"}),
+        (lambda request: request.method == "PUT", {"create", "replace_if", "delete_if"}),
+    ],
+)
+def test_what_was_seen_to_be_ignored_stays_so_when_the_rest_may_not_be_tried(server, forbidden, safe):
+    ignore = without(("PUT", "if-match"), ("PUT", "if-none-match"), ("DELETE", "if-match"))
+
+    def fault(request):
+        if forbidden(request):
+            return FORBIDDEN
+        return ignore(request)
+
+    server.fault = fault
+    store = open_store(server, "bucket")
+    capabilities = store.probe()
+    assert {name for name in ("create", "replace_if", "delete_if") if getattr(capabilities, name)} == safe
 
 
 def honoured(client, bucket):

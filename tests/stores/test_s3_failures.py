@@ -25,7 +25,8 @@ from holdfast.errors import (
 )
 from holdfast.retry import Budget, Policy
 from holdfast.stores.s3 import S3Store
-from holdfast.types import ReadOptions
+from holdfast.types import ReadOptions, WriteOptions
+from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import quick
 from tests.stores.scripted import Answer, Scripted
 
@@ -238,6 +239,20 @@ def test_a_range_that_is_shorter_than_asked_for_is_noticed(said, kind):
             list(open_store(server).read("key", ReadOptions(0, 5000)).chunks())
 
 
+@pytest.mark.parametrize("key", ["key", "odd//key"])
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [(10, 15, "0-4/20"), (10, 15, "10-12/20"), (10, None, "10-14/20"), (-5, None, "10-14/20"), (10, 15, None)],
+)
+def test_another_range_than_asked_for_is_no_answer(key, start, end, said):
+    headers = {"ETag": '"x"', "Content-Range": f"bytes {said}" if said else ""}
+    with Scripted(lambda request: Answer(206, b"01234", headers)) as server:
+        store = open_store(server)
+        for read in (store.get_range, lambda *a: b"".join(store.read(a[0], ReadOptions(*a[1:])).chunks())):
+            with pytest.raises((IntegrityError, StoreError)):
+                read(key, start, end)
+
+
 def test_a_service_that_refuses_a_good_range_is_not_believed():
     def refusing(request):
         if "range" in request.headers:
@@ -339,10 +354,37 @@ def test_an_upload_that_loses_bytes_is_an_integrity_error():
             )
         if request.method == "POST":
             return Answer(200, b'<CompleteMultipartUploadResult><ETag>"m-1"</ETag></CompleteMultipartUploadResult>')
-        return Answer(200, b"x" * 5, {"ETag": '"part"'})
+        return Answer(200, b"x" * 5, {"ETag": '"m-1"'})
 
     with Scripted(answer) as server, pytest.raises(IntegrityError, match=r"10485760 bytes .* has 5"):
         open_store(server).put("key", (bytes(MIB) for _ in range(10)))
+
+
+@pytest.mark.parametrize("key", ["key", "odd//key"])
+@pytest.mark.parametrize("object_metadata", [True, False])
+@pytest.mark.parametrize("theirs", [None, b"theirs" * MIB, b"bytes." * (2 * MIB) + b"theirs"])
+def test_an_upload_that_was_replaced_at_once_is_not_taken_for_what_replaced_it(key, object_metadata, theirs):
+    mine, seen = b"bytes." * (2 * MIB) + b"in all", []
+
+    def replaced(request):
+        if request.method == "POST" and "uploadId" in request.query:
+            seen.append(server.objects.pop(key).etag)
+            if theirs is not None:
+                server.objects[key] = Stored(theirs)
+
+    with FaultyS3() as server:
+        server.after = replaced
+        store = open_store(server, object_metadata=object_metadata)
+        chunks = (mine[start : start + MIB] for start in range(0, len(mine), MIB))
+        options = WriteOptions(content_type="text/mine", metadata={"whose": "mine"}, part_size=5 * MIB)
+        if not object_metadata and theirs is not None and len(theirs) != len(mine):
+            with pytest.raises(IntegrityError, match="somebody else wrote it"):  # or bytes were lost: who knows
+                store.write(key, chunks, options)
+            return
+        info = store.write(key, chunks, options)
+    assert [info.etag] == seen
+    if object_metadata:
+        assert (info.size, info.content_type, info.metadata) == (len(mine), "text/mine", {"whose": "mine"})
 
 
 def test_the_body_is_signed_over_plain_http():

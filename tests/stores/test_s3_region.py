@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import urllib.parse
 
@@ -10,6 +11,8 @@ import pytest
 from holdfast.errors import ConfigError, StoreError
 from holdfast.stores.s3.wire import Address, Request
 from holdfast.types import ReadOptions
+from tests.servers.faults import REFUSED, error, instead
+from tests.servers.faulty_s3 import FaultyS3
 from tests.stores.regional_s3 import Regional
 from tests.stores.s3_stores import open_store
 from tests.stores.scripted import Answer, Scripted
@@ -124,3 +127,41 @@ def test_each_region_of_amazon_has_an_address_of_its_own(region, host):
     assert urllib.parse.urlsplit(address.url).netloc == address.host == host
     assert Address.of(None, "with.dots", region).path("key") == "/with.dots/key"
     assert address.path("key") == "/key"
+
+
+def misplaced(server, unknown):
+    """Faults of a bucket that is in eu-test-1; where that is asked for, the answer is 503 while ``unknown()``."""
+
+    def fault(request):
+        if request.method == "HEAD" and not request.key and unknown():
+            return REFUSED
+        if "/eu-test-1/" in request.headers["authorization"]:
+            return None
+        return instead(error(400, "AuthorizationHeaderMalformed", x_amz_bucket_region="eu-test-1"))
+
+    server.fault = fault
+
+
+ONCE = [lambda: iter([b"precious ", b"data"]), lambda: io.BytesIO(b"precious data")]
+
+
+@pytest.mark.parametrize("body", ONCE)
+def test_a_region_that_is_not_told_at_first_is_asked_for_again(body):
+    with FaultyS3() as server:
+        misplaced(server, lambda: server.count("HEAD") == 1)
+        store = open_store(server, region="us-east-1")
+        assert store.put("key", body()).size == 13
+        assert server.objects["key"].body == b"precious data"
+        assert server.count("PUT") == 1
+
+
+@pytest.mark.parametrize("body", ONCE)
+def test_what_was_read_already_is_never_stored_as_what_is_left_of_it(body):
+    with FaultyS3() as server:
+        misplaced(server, lambda: not any(request.key == "key" for request in server.requests))
+        store = open_store(server, region="us-east-1")
+        with pytest.raises(ConfigError, match=r"eu-test-1.*write it again"):
+            store.put("key", body())
+        assert not server.objects
+        assert store.put("key", body()).size == 13
+        assert server.objects["key"].body == b"precious data"

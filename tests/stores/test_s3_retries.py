@@ -6,7 +6,7 @@ import pytest
 
 from holdfast import retry
 from holdfast.engine import Engine
-from holdfast.errors import HoldfastError, Indeterminate, Throttled
+from holdfast.errors import HoldfastError, Indeterminate, StoreError, Throttled
 from holdfast.retry import Policy
 from tests.servers import faults
 from tests.servers.faults import error, instead
@@ -103,3 +103,39 @@ def test_a_slow_body_goes_on_for_longer_than_every_timeout(server):
     with store.read("key") as blob:
         assert b"".join(blob.chunks()) == LARGE
     assert server.count("GET") > 4
+
+
+#: What the engine says when something else is wrong; a key may say it too.
+WORDS = ["my-certificate.pem", "TimedOut", "a Connection reset", "Received redirect", "kind: Timeout", "HTTP error"]
+
+
+@pytest.mark.parametrize("key", [*WORDS, "credential provider: x", "odd//certificate"])
+@pytest.mark.parametrize("call", ["get", "head", "put", "delete", "create"])
+def test_a_failure_is_not_taken_for_what_the_key_says(server, key, call):
+    store = open_store(server)
+    store.probe()
+    server.objects[key] = Stored(b"x")
+    document = f"<Error><Code>InternalError</Code><Message>{key}</Message><Key>{key}</Key></Error>".encode()
+    server.inject(faults.lost(faults.Answer(500, document)), lambda request: request.key.startswith(key), 2)
+    CALLS[call](store, key)
+
+
+@pytest.mark.parametrize("key", [*WORDS, "odd//certificate"])
+def test_a_refusal_is_not_taken_for_what_the_key_says(server, key):
+    store = open_store(server)
+    document = f"<Error><Code>Odd</Code><Message>{key}</Message></Error>".encode()
+    server.inject(instead(faults.Answer(418, document)), lambda request: True)
+    for call in (store.get, store.head, lambda key: store.put(key, b"x"), lambda key: list(store.list(key))):
+        with pytest.raises(HoldfastError, match="418") as caught:
+            call(key)
+        assert type(caught.value) is StoreError
+        assert not caught.value.retryable
+    assert server.count("PUT") == 1
+
+
+@pytest.mark.parametrize("key", ["my-certificate.pem", "TimedOut", "Content-Length Header missing"])
+def test_no_answer_is_not_taken_for_what_the_key_says(key):
+    with FaultyS3() as server:
+        store = open_store(server)
+    with pytest.raises(StoreError, match=r"the connection was refused.*gave up after 7 tries"):
+        store.get(key)

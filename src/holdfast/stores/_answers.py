@@ -58,6 +58,12 @@ def short(store: str, key: str, promised: int, received: int) -> IntegrityError:
     return IntegrityError(message, store=store, key=key)
 
 
+def other_range(key: str, store: str) -> IntegrityError:
+    """The error for an answer with another part of an object than the one that was asked for."""
+    message = f"could not read {shown(key)!r}: the server answers another range than was asked for"
+    return IntegrityError(message, store=store, key=key)
+
+
 class FetchedBlob(Blob):
     """A small object that is here already, whole and checked."""
 

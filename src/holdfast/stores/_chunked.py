@@ -15,9 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ..blob import Blob, BytesBlob
-from ..errors import HoldfastError, IntegrityError, Unsupported
+from ..errors import HoldfastError, Unsupported
 from ..types import NO_METADATA, ObjectInfo, ReadOptions
-from ._answers import OWN_METADATA, content_encoding, short
+from ._answers import OWN_METADATA, content_encoding, other_range, short
 from ._engine_copy import inherited
 from ._obstore import PIECE, Client, other_version
 from ._obstore_errors import OutOfRange, shown
@@ -154,14 +154,19 @@ class ChunkedBlob(Blob):
             stored = "" if _transcoded(headers) else headers.get(_STORED_LENGTH, "")
             return int(stored) if stored.isdigit() else None
         match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
-        wanted = self._source.options.start or 0
-        if match is None or (wanted >= 0 and int(match[1]) != wanted):
-            raise IntegrityError(
-                f"could not read {shown(self._source.key)!r}: the server answers another range than was asked for",
-                store=self._source.client.store,
-                key=self._source.key,
-            )
+        if match is None or not _is_asked_for(self._source.options, int(match[1]), int(match[2]) + 1, match[3]):
+            raise other_range(self._source.key, self._source.client.store)
         return int(match[2]) - int(match[1]) + 1
+
+
+def _is_asked_for(options: ReadOptions, start: int, stop: int, size: str) -> bool:
+    """Whether this is the range that was asked for, as far as an object of this size (or "*") has it."""
+    wanted, end = options.start or 0, options.end
+    if size != "*":
+        return (start, stop) == slice(wanted, end).indices(int(size))[:2]
+    if wanted < 0:
+        return stop - start <= -wanted
+    return start == wanted and (end is None or stop <= end)
 
 
 def _info(key: str, answer: BaseHTTPResponse) -> ObjectInfo:

@@ -66,8 +66,10 @@ _STATUS = re.compile(r"non-2xx status code: (\d{3}) ?([^:\n<]*)")
 _CODE = re.compile(r"<Code>\s*([\w.-]{1,80})\s*</Code>|\(code: ([\w.-]{1,80})\)")
 _MESSAGE = re.compile(r"<Message>([^<]{1,400})</Message>")
 _MARKUP = re.compile(r"<[^<>]{0,400}>|\s+")
+_DOCUMENT = "Server returned error response: "
 _DEBUG = "\n\nDebug source:"
 _PREFIX = re.compile(r"^Generic \w+ error: ")
+_URL = re.compile(r"(?:https?://|url: /)[^\s\"<>]*")
 _ADDRESS = re.compile(r"Error performing ([A-Z]+) \S+ in \S+ - ")
 
 #: Error codes of S3, Google and Azure that say more than their HTTP status.
@@ -136,7 +138,6 @@ _CURES: dict[str, str] = {
     "NoAuthenticationInformation": _AZURE_LOGIN,
     "LeaseIdMissing": "somebody holds a lease on it",
 }
-_LOGIN = "credential provider: "
 _BUCKET_CURE = "create it (create=True does, where the store has that option), or correct its name or the endpoint"
 #: What the engine's text says deep inside when there was no answer at all.
 _UNREACHABLE = {
@@ -162,14 +163,20 @@ def shown(key: str) -> str:
 
 
 class Answer:
-    """What the engine's text says: ``status``, ``code`` and a short ``detail`` fit for a message."""
+    """What the engine's text says: ``status``, ``code`` and a short ``detail`` fit for a message.
 
-    __slots__ = ("code", "detail", "status", "text")
+    ``text`` is where its words are looked for, so nothing in it may be a key's or a document's: addresses are cut out,
+    and where the service has answered with a status or a document, that alone tells what happened.
+    """
+
+    __slots__ = ("code", "detail", "redirected", "status", "text")
 
     def __init__(self, error: BaseException) -> None:
-        self.text = text = str(error)
+        text = str(error)
         said = text.partition(_DEBUG)[0]
         status = _STATUS.search(said)
+        self.redirected = said.startswith("Received redirect") if status else "Received redirect" in said
+        self.text = "" if status else _URL.sub("", said if _DOCUMENT in said else text).partition(_DOCUMENT)[0]
         code = _CODE.search(said)
         self.status = int(status[1]) if status else 0
         self.code = (code[1] or code[2]) if code else ""
@@ -190,7 +197,7 @@ class Answer:
     @property
     def login_failed(self) -> bool:
         """Whether credentials could not be renewed for a reason that may pass."""
-        return f"{_LOGIN}StoreError: " in self.text
+        return not self.status and f"{_LOGIN}StoreError: " in self.detail
 
     @property
     def no_length(self) -> bool:
@@ -252,13 +259,17 @@ def _is_passing(answer: Answer) -> bool:
 
 
 def _classify(error: BaseException, answer: Answer, key: str | None, doing: str) -> tuple[type[HoldfastError], str]:
-    said = answer.text
     what = f"could not {doing} {shown(key)!r}" if key is not None else f"could not {doing}"
+    unencodable = isinstance(error, UnicodeEncodeError) or (
+        isinstance(error, ValueError) and "parse path" in answer.text
+    )
+    if unencodable or type(error).__name__ == "InvalidPathError":
+        return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
     kind = _CODES.get(answer.code) or _STATUSES.get(answer.status)
-    if _LOGIN in answer.detail:
+    if not answer.status and _LOGIN in answer.detail:
         kind = StoreError if answer.login_failed else AuthError
         return kind, f"{what}: {answer.detail.partition(_LOGIN)[2]}"
-    if "DeleteObjects request failed for key" in said:
+    if "DeleteObjects request failed for key" in answer.text:
         return OneOfMany, f"{what}: {answer.detail}"
     missing = kind is NotFound or (kind is None and isinstance(error, FileNotFoundError))
     if missing and key is not None:
@@ -267,7 +278,7 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
         return BucketNotFound, f"no such bucket: {_BUCKET_CURE}"
     if kind is AuthError:
         return Forbidden if answer.status == 403 else AuthError, f"{what}: {answer.detail}; {_auth_cure(answer)}"
-    if kind is ConfigError or "Received redirect" in answer.text:
+    if kind is ConfigError or answer.redirected:
         return ConfigError, f"{what}: {answer.detail}; {_config_cure(answer)}"
     if kind is Conflict:
         return Conflict, f"{what}: the object is not, or no longer, the version that was named; read it again"
@@ -287,9 +298,6 @@ def _classify(error: BaseException, answer: Answer, key: str | None, doing: str)
     if any(word in answer.text for word in _TLS):
         cure = next((cure for fault, cure in _TLS_CURES.items() if fault in answer.text), answer.detail)
         return ConfigError, f"{what}: the server's TLS certificate is not trusted; {cure}"
-    unencodable = isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "parse path" in said)
-    if unencodable or type(error).__name__ == "InvalidPathError":
-        return InvalidKey, f"{what}: this store's engine cannot carry such a key ({answer.detail})"
     if "contained non UTF-8" in answer.text:
         return StoreError, f"{what}: its metadata is not ASCII, which the engine cannot read; rewrite its metadata"
     reason = next((reason for words, reason in _UNREACHABLE.items() if words in answer.text), None)

@@ -9,14 +9,15 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..blob import Buffer, body_bytes, body_chunks, body_size
 from ..checksums import STAMP_NAME, stamp_of
 from ..engine import reserve
-from ..errors import ConfigError, HoldfastError, Indeterminate, IntegrityError
+from ..errors import ConfigError, HoldfastError, Indeterminate, IntegrityError, NotFound
 from ..store import HEAD
-from ..types import Body, ObjectInfo, WriteOptions
+from ..types import NO_METADATA, Body, ObjectInfo, WriteOptions
 from . import _obstore
 from ._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
 from ._obstore import Client
@@ -89,6 +90,13 @@ def stamp(body: Body) -> dict[str, str]:
         return {UPLOAD_NAME: secrets.token_hex(8)}
     known = {STAMP_NAME: stamp_of(body_bytes(body))}
     return known if len(body) <= ONE_PUT else {**known, UPLOAD_NAME: secrets.token_hex(8)}
+
+
+def repeatable(body: Body) -> bool:
+    """Whether the body can be read a second time: bytes and plain files can; iterators, open files and pipes cannot."""
+    if isinstance(body, bytes | bytearray | memoryview):
+        return True
+    return isinstance(body, os.PathLike) and os.path.isfile(body)
 
 
 def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
@@ -191,7 +199,7 @@ def upload(
         _obstore.put, attributes=named, tags=tags, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
     )
     try:
-        client.attempt(
+        answer = client.attempt(
             "write", key, send, client.upload(part, tries=min(PART_TRIES, client.policy.tries)), key, iter(watched)
         )
     except HoldfastError as error:
@@ -206,17 +214,44 @@ def upload(
             raise last_answer_lost(client.store, key, watched.total, error) from error
         if info is None:
             raise
-    else:
+        return _of_size(info, watched.total, client.store)
+    return completed(client, key, watched.total, answer["e_tag"] or None, named)
+
+
+def completed(client: Client, key: str, size: int, etag: str | None, named: Mapping[str, str] | None) -> ObjectInfo:
+    """The info of an upload that ended with this ETag: its own, also where others have replaced it by now.
+
+    IntegrityError if what is there has not all the bytes that were sent.
+    """
+    try:
         head, _ = _obstore.open_body(client, key, key, HEAD)
-        info = object_info(key, head)
-    if info.size != watched.total:
-        raise IntegrityError(
-            f"{watched.total} bytes of {key!r} were sent, the object there has {info.size}: somebody else wrote it, or "
-            "the service lost some; write it again",
-            store=client.store,
-            key=key,
-        )
-    return info
+    except NotFound:
+        return _as_written(key, size, etag, named)  # and deleted since
+    info, mark = object_info(key, head), (named or {}).get(UPLOAD_NAME)
+    same = etag is not None and info.etag is not None and info.etag.strip('"') == etag.strip('"')
+    if same or (mark is not None and head.attributes.get(UPLOAD_NAME) == mark):
+        return _of_size(info, size, client.store)
+    if mark is not None:
+        return _as_written(key, size, etag, named)
+    return replace(_of_size(info, size, client.store), etag=etag or info.etag)
+
+
+def _as_written(key: str, size: int, etag: str | None, named: Mapping[str, str] | None) -> ObjectInfo:
+    given = dict(named or {})
+    fields: dict[str, Any] = {field: given.pop(name) for name, field in ATTRIBUTE_FIELDS.items() if name in given}
+    metadata = {name: text for name, text in given.items() if not name.startswith(OWN_METADATA)}
+    return ObjectInfo(key, size=size, etag=etag, metadata=metadata or NO_METADATA, **fields)
+
+
+def _of_size(info: ObjectInfo, sent: int, store: str) -> ObjectInfo:
+    if info.size == sent:
+        return info
+    raise IntegrityError(
+        f"{sent} bytes of {info.key!r} were sent, the object there has {info.size}: somebody else wrote it, or "
+        "the service lost some; write it again",
+        store=store,
+        key=info.key,
+    )
 
 
 def landed(client: Client, key: str, named: Mapping[str, str] | None) -> ObjectInfo | None:

@@ -15,7 +15,7 @@ import urllib3
 from ...blob import Buffer
 from ...errors import HoldfastError, NotFound, Unsupported
 from .. import _obstore
-from .._answers import ATTRIBUTE_FIELDS
+from .._answers import ATTRIBUTE_FIELDS, other_range
 from .._digests import Verifier
 from .._engine_copy import inherited
 from .._obstore import Client
@@ -47,7 +47,10 @@ class Body(bytes):
 class Opened:
     """The opened answer to a read, in the manner of the engine's: ``meta``, ``attributes``, ``range``, the body."""
 
-    __slots__ = ("_process", "_request", "_response", "_wire", "attributes", "etag", "meta", "range", "size")
+    __slots__ = (
+        *("_process", "_request", "_response", "_wire", "attributes"),
+        *("etag", "meta", "part", "range", "size"),
+    )
 
     def __init__(self, wire: Wire, request: Request, response: urllib3.BaseHTTPResponse) -> None:
         self._wire = wire
@@ -64,6 +67,7 @@ class Opened:
             )
         length = int(said["content-length"])
         part = _CONTENT_RANGE.fullmatch(said.get("content-range", ""))
+        self.part = part is not None  # whether it says which part of the object it is
         self.range = (int(part[1]), int(part[2]) + 1) if part else (0, length)
         changed = said.get("last-modified")
         self.size = int(part[3]) if part else length
@@ -77,6 +81,10 @@ class Opened:
         self.attributes |= {
             n.lower().removeprefix(METADATA): v for n, v in said.items() if n.lower().startswith(METADATA)
         }
+
+    def close(self) -> None:
+        """Leave the body, and with it the connection."""
+        self._response.close()
 
     def bytes(self) -> Body:
         """The whole body."""
@@ -128,9 +136,24 @@ class DirectClient(Client):
         if request.method == "HEAD":
             response.drain_conn()  # there is no body, and only so the connection learns that it is free
         opened = Opened(self.wire, request, response)
+        if "range" in wanted:
+            self._check_range(path, options["range"], opened)
         if self.verifier is not None:
             self.verifier.refuse_page(path, opened.attributes, opened.meta["e_tag"])
         return opened
+
+    def _check_range(self, path: str, asked: Any, opened: Opened) -> None:
+        """Raise IntegrityError for an answer with another range than the one that was asked for."""
+        match asked:
+            case {"suffix": count}:
+                wanted = slice(-count, None)
+            case {"offset": start}:
+                wanted = slice(start, None)
+            case _:
+                wanted = slice(*asked)
+        if not opened.part or opened.range != wanted.indices(opened.size)[:2]:
+            opened.close()
+            raise other_range(path, self.store)
 
 
 def _no_engine(wire: Wire, *_: Any) -> Wire:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 from ...errors import AuthError, BucketNotFound, Conflict, HoldfastError
 from .conditions import bare
@@ -17,7 +18,8 @@ WRONG = "00000000000000000000000000000000"
 def probe(wire: Wire) -> Guarantees:
     """What the service honours: a dozen requests for an object of its own, which is deleted again.
 
-    Where the credentials do not allow that, it is unknown, and taken to be as on Amazon's.
+    What the credentials do not allow to be tried is unknown, and taken to be as on Amazon's; what was seen to be
+    ignored until then stays ignored.
     """
     return wire.policy.call(_Probe(wire).run)
 
@@ -30,28 +32,35 @@ class _Probe:
         self._key = PROBES + secrets.token_hex(8)
         self._stored = False
         self._etag = WRONG
+        self._found = Guarantees()
         try:
-            return self._guarantees()
+            self._look()
         except AuthError:
-            return Guarantees()
+            pass  # what is left stays as it is: unknown
         finally:
             if self._stored:
                 self._wire.call(Request("delete", "DELETE", self._key))
+        return self._found
 
-    def _guarantees(self) -> Guarantees:
+    def _look(self) -> None:
         absent, wrong = {"if-none-match": "*"}, {"if-match": WRONG}
-        replace = not self._put(wrong)
-        delete = not self._delete(wrong)
+        self._learn(replace_if=not self._put(wrong))
+        self._learn(delete_if=not self._delete(wrong))
         if self._stored:  # that was wrong: a clean slate for the others
             self._wire.call(Request("delete", "DELETE", self._key))
-        create = self._put(absent) and not self._put(absent)
+        self._learn(create=self._put(absent) and not self._put(absent))
         if not self._stored:
             self._put({})
-        replace = replace and not self._put(wrong) and self._put({"if-match": self._etag})
-        delete = delete and not self._delete(wrong) and self._delete({"if-match": self._etag})
+        if self._found.replace_if:
+            self._learn(replace_if=not self._put(wrong) and self._put({"if-match": self._etag}))
+        if self._found.delete_if:
+            self._learn(delete_if=not self._delete(wrong) and self._delete({"if-match": self._etag}))
         self._put({})
-        complete = self._refuses_to_complete(absent) and self._refuses_to_complete(wrong)
-        return Guarantees(create, replace, delete, complete)
+        self._learn(complete=self._refuses_to_complete(absent) and self._refuses_to_complete(wrong))
+
+    def _learn(self, **seen: bool) -> None:
+        """Note at once what was seen: the next step may be one that the credentials do not allow."""
+        self._found = replace(self._found, **seen)
 
     def _put(self, condition: dict[str, str]) -> bool:
         body = secrets.token_bytes(8)  # another ETag each time

@@ -50,7 +50,7 @@ def signed_headers(
     ``path`` is not encoded yet; ``headers`` must hold ``host``; ``payload_hash`` is the body's SHA-256 in hexadecimal.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    signed = {name.lower(): value for name, value in headers.items()}
     signed["x-amz-date"] = stamp
     signed["x-amz-content-sha256"] = payload_hash
     if credentials.session_token:
@@ -61,7 +61,8 @@ def signed_headers(
             method,
             encode_path(path),
             encode_query(query),
-            *(f"{name}:{signed[name]}" for name in sorted(signed)),
+            # Runs of spaces count as one in what is signed; what is sent, and stored, keeps them.
+            *(f"{name}:{' '.join(signed[name].split())}" for name in sorted(signed)),
             "",
             names,
             payload_hash,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -31,6 +30,7 @@ from .._digests import Mode, checked
 from .._obstore import Client
 from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
+from .._uploads import repeatable
 from . import administration, conditions, listing, removal, writing
 from .access import S3Access
 from .administration import PendingUpload
@@ -289,7 +289,8 @@ class S3Store(S3Access):
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        if type(body) is not bytes and not isinstance(body, bytearray | memoryview | os.PathLike):
+        again = repeatable(body)
+        if not again:
             self._follow()  # what can be read only once must not be sent to the wrong region
         client = self._client or self.client()
         region = self.region
@@ -302,9 +303,11 @@ class S3Store(S3Access):
             return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
             missing = self._missing(client, error)
-        except (ConfigError, BadRequest):
+        except (ConfigError, BadRequest) as error:
             if not self._moved(region):
                 raise
+            if not again:  # what is left of the body would be stored as if it were all of it
+                raise self._read_already(key) from error
             return self._write(key, body, options)
         if isinstance(missing, NotFound) and options.if_match is not None:
             raise Conflict(f"there is no object {printable(key)!r} (any more)", store=self._name, key=key)
@@ -312,6 +315,13 @@ class S3Store(S3Access):
             kind = StoreError if _obstore.carries(key) else InvalidKey
             raise kind(f"the service has no place for {printable(key)!r}", store=self._name, key=key)
         raise missing
+
+    def _read_already(self, key: str) -> ConfigError:
+        message = (
+            f"could not write {printable(key)!r}: the bucket is in the region {self.region!r}, which shows only now "
+            "that the body was read; write it again with a new body, or name the region with region= or AWS_REGION"
+        )
+        return ConfigError(message, store=self._name, key=key)
 
     def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
         """The attributes of a new object as the engine wants them, or None."""

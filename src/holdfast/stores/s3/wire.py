@@ -198,13 +198,17 @@ class Wire:
     def locate(self) -> str:
         """The region to ask in: the bucket's own, if the service tells; asked once."""
         if not self._located:
-            try:
-                self.attempt(Request("find the region", "HEAD"))
-            except HoldfastError as error:  # whoever comes next is told what is wrong
-                self._located = not error.retryable
-            else:
-                self._located = True
+            with contextlib.suppress(HoldfastError):  # whoever comes next is told what is wrong
+                self.policy.call(self._ask_for_the_region)
         return self.region
+
+    def _ask_for_the_region(self) -> None:
+        try:
+            self.attempt(Request("find the region", "HEAD"))
+        except HoldfastError as error:
+            if error.retryable:
+                raise
+        self._located = True
 
     def call(self, request: Request) -> Answer:
         """The answer to a request that may be repeated: tried again as the policy allows."""

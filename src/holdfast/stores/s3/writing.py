@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from ...engine import reserve
 from ...errors import HoldfastError, Unsupported
 from ...keys import printable
-from ...store import HEAD, WRITE
+from ...store import WRITE
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore, _uploads
 from .._obstore import Client
-from .._uploads import ONE_PUT, landed, last_answer_lost, part_size, stamp, taken
+from .._uploads import ONE_PUT, completed, landed, last_answer_lost, part_size, stamp, taken
 from . import direct
 from .conditions import ConditionalWrite, named_version
 from .direct import DirectClient
@@ -103,7 +103,7 @@ def _upload_directly(
         upload.abort()
         raise
     try:
-        upload.complete()
+        etag = upload.complete()
     except HoldfastError as error:
         if not error.retryable:
             upload.abort()
@@ -112,8 +112,7 @@ def _upload_directly(
         if info is None:
             raise last_answer_lost(wire.store, key, total, error) from error
         return info
-    with _obstore.read_part(DirectClient(wire), key, key, HEAD) as blob:
-        return blob.info
+    return completed(DirectClient(wire), key, total, etag, named)
 
 
 def write_if(
