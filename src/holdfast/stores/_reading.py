@@ -63,7 +63,10 @@ class RemoteBlob(Blob):
     ``path`` is what the engine calls the key.
     """
 
-    __slots__ = ("_client", "_emulated", "_info", "_key", "_path", "_patient", "_result", "_start", "_stop", "_whole")
+    __slots__ = (
+        *("_client", "_emulated", "_info", "_key", "_path", "_patient", "_result", "_start", "_stop", "_stream"),
+        "_whole",
+    )
 
     def __init__(self, client: Client, key: str, path: str, result: Any) -> None:
         self._client = client
@@ -73,6 +76,7 @@ class RemoteBlob(Blob):
         self._info: ObjectInfo | None = None
         self._start, self._stop = result.range
         self._whole = self._stop - self._start <= WHOLE
+        self._stream: Any = None
         self._patient = False
         self._emulated = False
 
@@ -180,7 +184,7 @@ class RemoteBlob(Blob):
             self._reopen(self._start)
         wanted = begun = self._start
         since, failures = time.monotonic(), 0
-        at, stream = self._result.range[0], self._result.stream(PIECE)
+        at, stream = self._result.range[0], self._opened(PIECE)
         while wanted < self._stop:
             try:
                 chunk = self._piece(stream, wanted)
@@ -206,6 +210,11 @@ class RemoteBlob(Blob):
                 wanted += len(piece)
                 yield piece
 
+    def _opened(self, size: int) -> Iterator[Data]:
+        # Kept until the blob goes: a forked child must not free it (see _obstore.py).
+        self._stream = self._result.stream(size)
+        return self._stream  # type: ignore[no-any-return]
+
     def _piece(self, stream: Iterator[Data], wanted: int) -> Data:
         chunk: Data = self._client.attempt("read", self._key, next, stream, b"")
         if not chunk:
@@ -214,7 +223,7 @@ class RemoteBlob(Blob):
 
     def _resume(self, wanted: int, size: int) -> tuple[int, Iterator[Data], Data]:
         at = self._reopen(wanted)
-        stream = self._result.stream(size)
+        stream = self._opened(size)
         return at, stream, self._piece(stream, wanted)
 
     def _reopen(self, wanted: int, *, anew: bool = False) -> int:
@@ -222,6 +231,7 @@ class RemoteBlob(Blob):
 
         ``anew``: nothing of it was handed out yet, so what was said of its length may turn out to have been wrong.
         """
+        self._client.refuse_inherited(self._key, self._result)
         before = self._result.meta
         etag = before["e_tag"] or None
         stop = None if self._stop == before["size"] else self._stop
