@@ -47,9 +47,9 @@ class Request:
 
     doing: str
     method: str
-    url: str
+    url: str = field(repr=False)  # a signature may be in its query
     key: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     follow: bool = False
 
 

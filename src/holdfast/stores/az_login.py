@@ -36,6 +36,9 @@ class Login:
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("credentials do not pickle: they are found anew in the other process")
+
     def provide(self) -> dict[str, Any]:
         """The credential in the form that the engine takes; tokens say when to ask again."""
         if self.kind == "account_key":

@@ -39,6 +39,9 @@ class Login:
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("credentials do not pickle: they are found anew in the other process")
+
     def engine_options(self) -> dict[str, Any]:
         """What tells the engine to use this."""
         # The engine signs for service accounts by itself, without google-auth. But it reads the variables, too, and
