@@ -155,12 +155,13 @@ def test_a_bucket_that_may_only_be_read_is_examined_by_reading(holdfast, request
     else:
         server = request.getfixturevalue("azurite")
         name = server.make_container(public=True)
+    sorts = {} if cloud == "gs" else {"exact listing": "lacks"}  # Azurite's are in no order
     for key in ("run1/a", "run1/b", "run10"):
         server.put(name, key, b"0123456789")
     before = server.objects(name)
     for below in ("", "/run1", "/run1/a"):
         result = holdfast("doctor", "--json", "--anonymous", f"{server.url(name)}{below}")
-        assert_examined_by_reading(result, "unknown", READABLE)
+        assert_examined_by_reading(result, "unknown", READABLE | sorts)
     assert server.objects(name) == before
 
 
