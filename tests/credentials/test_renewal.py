@@ -96,7 +96,7 @@ def test_a_long_upload_in_parts_outlives_its_credentials(refusing, instance, key
 def test_many_threads_renew_once(refusing, instance):
     instance.life, instance.delay = 1.0, 0.1
     store = S3Store("bucket", endpoint=refusing.endpoint, retry=quick())
-    store.put("key", b"data")
+    store.put("a//key", b"data")
     assert instance.issued == 1
     time.sleep(1.1)
     instance.life = 3600.0
@@ -104,7 +104,7 @@ def test_many_threads_renew_once(refusing, instance):
 
     def read():
         gate.wait()
-        found.append(store.get("key"))
+        found.append(store.get("a//key"))  # over the wire: the engine has a lock of its own
 
     threads = [threading.Thread(target=read) for _ in range(16)]
     for thread in threads:
@@ -146,7 +146,7 @@ def test_two_profiles_are_used_side_by_side(s3, home, monkeypatch):
     for name in names:
         monkeypatch.setenv("AWS_PROFILE", name)
         stores[name] = S3Store("bucket", endpoint=s3.endpoint, retry=quick())
-        stores[name].put(f"{name}/first", b"x")
+        assert stores[name].credentials().access_key_id == f"AK{name}"
     monkeypatch.delenv("AWS_PROFILE")
 
     def use(name):
@@ -159,6 +159,6 @@ def test_two_profiles_are_used_side_by_side(s3, home, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(s3.objects) == 82
+    assert len(s3.objects) == 80
     used = {(request.key.partition("/")[0], signer(request)) for request in s3.requests}
     assert used == {("one", "AKone"), ("two", "AKtwo")}
