@@ -142,10 +142,10 @@ def test_two_profiles_are_used_side_by_side(s3, home, monkeypatch):
     names = ("one", "two")
     sections = [f"[{name}]\naws_access_key_id = AK{name}\naws_secret_access_key = s\n" for name in names]
     (home / ".aws" / "credentials").write_text("".join(sections))
-    stores = {}
+    stores, same = {}, quick()
     for name in names:
         monkeypatch.setenv("AWS_PROFILE", name)
-        stores[name] = S3Store("bucket", endpoint=s3.endpoint, retry=quick())
+        stores[name] = S3Store("bucket", endpoint=s3.endpoint, retry=same)
         assert stores[name].credentials().access_key_id == f"AK{name}"
     monkeypatch.delenv("AWS_PROFILE")
 
