@@ -41,7 +41,7 @@ def service(setting: Setting) -> Iterator[Row]:
         print(f"no rows on {CEPH}: {missing}")
         return
     setting = replace(setting, rounds=min(setting.rounds, ROUNDS))
-    tree = small_files(setting.directory / "tree", setting.size(1000, 50), OBJECT_SIZE, OBJECT_SIZE)
+    tree = small_files(setting.directory / "tree", setting.size(500, 50), OBJECT_SIZE, OBJECT_SIZE)
     with Ceph(setting.directory / "ceph") as server:
         yield from _calls(setting, server, tree)
         yield from _programs(setting, server, tree)

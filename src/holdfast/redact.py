@@ -8,7 +8,7 @@ HIDDEN = "***"
 
 _USERINFO = re.compile(r"(?i)(?<=://)[^/?#\s]*@")
 _QUERY = re.compile(
-    r"(?i)([?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
+    r"(?i)([?&;#](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
     r"|googleaccessid|signature|sig|token|access_token|key|password|secret|code|se|sp|sv|skoid)=)[^&#\s\"'<>]*"
 )
 _HEADER = re.compile(

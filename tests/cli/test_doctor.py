@@ -130,6 +130,78 @@ def test_a_web_server_is_not_written(holdfast, nginx):
     assert result.err == ""
 
 
+#: What can be found out about a store without writing, where all of it works.
+READABLE = {"read": "works", "ranges": "works", "exact listing": "works"}
+
+
+def assert_examined_by_reading(result, first, readable):
+    found = verdicts(result)
+    assert list(found) == ["write and read", "read", *CHECKS]
+    assert found.pop("write and read") == first
+    assert {name: verdict for name, verdict in found.items() if verdict != "unknown"} == readable
+    details = {row["check"]: row["detail"] for row in result.rows if "check" in row}
+    assert details["create"] == "needs write access to be tried"
+    assert result.code == 0
+    assert result.err == ""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("cloud", ["gs", "az"])
+def test_a_bucket_that_may_only_be_read_is_examined_by_reading(holdfast, request, cloud, monkeypatch):
+    monkeypatch.setenv("HOLDFAST_RETRY_WAIT", "0")
+    if cloud == "gs":
+        server = request.getfixturevalue("gcs")
+        name = server.make_bucket(public=True)
+    else:
+        server = request.getfixturevalue("azurite")
+        name = server.make_container(public=True)
+    sorts = {} if cloud == "gs" else {"exact listing": "lacks"}  # Azurite's are in no order
+    for key in ("run1/a", "run1/b", "run10"):
+        server.put(name, key, b"0123456789")
+    before = server.objects(name)
+    for below in ("", "/run1", "/run1/a"):
+        result = holdfast("doctor", "--json", "--anonymous", f"{server.url(name)}{below}")
+        assert_examined_by_reading(result, "unknown", READABLE | sorts)
+    assert server.objects(name) == before
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("cloud", ["gs", "az"])
+def test_clouds_do_all_they_promise_and_are_left_as_they_were(holdfast, request, cloud, monkeypatch):
+    if cloud == "gs":
+        server = request.getfixturevalue("gcs")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.endpoint)
+        monkeypatch.setattr(server, "accepts", lambda token: token == "anonymous")
+        name = server.make_bucket()
+        location = f"gs://{name}"
+    else:
+        server = request.getfixturevalue("azurite")
+        for variable, value in server.environment.items():
+            monkeypatch.setenv(variable, value)
+        name = server.make_container()
+        location = server.url(name)
+    server.put(name, "mine", b"untouched")
+    result = holdfast("doctor", "--json", f"{location}/scratch")
+    found = verdicts(result)
+    assert list(found) == EVERYTHING
+    assert "wrong" not in found.values(), result.out
+    assert [found[name] for name in ("create", "replace if match", "delete if match")] == ["works"] * 3
+    assert found["awkward keys"] == "lacks"
+    assert result.code == 0
+    assert server.objects(name) == {"mine": b"untouched"}
+
+
+@pytest.mark.server
+def test_an_object_on_a_web_server_is_read(holdfast, nginx):
+    (nginx.root / "doctor").mkdir()
+    (nginx.root / "doctor" / "file").write_bytes(b"0123456789")
+    result = holdfast("doctor", "--json", f"{nginx.endpoint}/doctor/file")
+    assert_examined_by_reading(result, "lacks", {"read": "works", "ranges": "works", "exact listing": "lacks"})
+    found = holdfast("doctor", f"{nginx.endpoint}/doctor/missing")
+    assert found.code == 1
+    assert "give the location of one" in found.out
+
+
 @pytest.mark.server
 def test_a_missing_bucket_or_login_is_one_line(holdfast, moto, monkeypatch):
     for name, value in moto.environment.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from holdfast.credentials import providers
@@ -83,6 +85,36 @@ def test_where_none_are_needed_it_says_so(holdfast, location):
     result = holdfast("whoami", location)
     assert result.code == 0
     assert "  credentials: none needed" in result.lines
+
+
+def test_azure_says_which_variable_has_the_login(holdfast, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
+    result = holdfast("whoami", "az://container")
+    assert result.code == 1
+    assert "  credentials: none" in result.lines
+    assert "AZURE_STORAGE_ACCOUNT_KEY" in result.out
+    assert "--anonymous" in result.err
+    for variable, kind in (("AZURE_STORAGE_SAS_TOKEN", "sas token"), ("AZURE_STORAGE_ACCOUNT_KEY", "account key")):
+        monkeypatch.setenv(variable, "U0VDUkVU")
+        result = holdfast("whoami", "az://container")
+        assert result.lines[1:] == [f"  credentials: {kind}", f"  because: found in {variable}"]
+        assert result.code == 0
+        assert "U0VDUkVU" not in result.out + result.err
+    assert "  credentials: anonymous" in holdfast("whoami", "--anonymous", "az://container").lines
+
+
+def test_google_says_which_file_has_the_login(holdfast, monkeypatch, tmp_path):
+    result = holdfast("whoami", "gs://bucket")
+    assert result.code == 1
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in result.out
+    assert "--anonymous" in result.err
+    user = {"type": "authorized_user", "client_id": "me", "client_secret": SECRET, "refresh_token": SECRET}
+    path = tmp_path / ".config" / "gcloud" / "application_default_credentials.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(user))
+    [row] = holdfast("whoami", "--json", "gs://bucket").rows
+    assert (row["source"], row["why"]) == ("authorized user", f"found in gcloud's file {path}")
+    assert SECRET not in str(row)
 
 
 def test_anonymous_access_is_a_choice_that_wins(holdfast, keys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 from xml.sax.saxutils import escape
@@ -14,6 +15,7 @@ from tests.servers.faults import (
     STALL,
     Answer,
     Fault,
+    FaultyServer,
     Request,
     error,
     instead,
@@ -103,3 +105,27 @@ class CanaryS3(FaultyS3):
             path = request.target.split("/", 3)[3]
             request = Request(request.method, f"/{path}", request.headers, request.body)
         return super()._serve(connection, request)
+
+
+class CanaryService(FaultyServer):
+    """Any other service: it has every object, gives bearer tokens to all who ask, and fails by key.
+
+    ``logins`` are the Authorization headers, and the queries with a signature, that came.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault = by_key
+
+    @property
+    def logins(self) -> set[str]:
+        """How those who asked proved who they are."""
+        headers = {request.headers.get("authorization", "") for request in self.requests}
+        return (headers | {request.query.get("sig", "") for request in self.requests}) - {""}
+
+    def answer(self, request: Request) -> Answer:
+        """A token, or the object."""
+        if request.target.endswith("/token"):
+            token = json.dumps({"access_token": "CANARYissuedtoken", "expires_in": 3600}).encode()
+            return Answer(200, token, {"Content-Type": "application/json"})
+        return Answer(200, b"data", {"ETag": '"1"', "Content-Type": "text/plain"})

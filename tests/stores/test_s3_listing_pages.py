@@ -46,6 +46,7 @@ ODD = {
     "a comment": ("<!-- " + row("hidden") + " -->", row()),
     "a comment alone": ("<!-- " + row("hidden") + " -->",),
     "a section alone": ("<Note><![CDATA[" + row("hidden") + "]]></Note>",),
+    "rows within something else": (f"<Wrap>{row()}</Wrap>",),
     "a section": (row("<![CDATA[x]]>"), row("z")),
     "one odd row among plain ones": (row("a"), row("b&lt;"), row("c")),
     "an odd row at the end": (row("a"), row("b&lt;")),
@@ -86,8 +87,8 @@ def test_a_page_with_anything_else_is_left_to_the_parser(rows):
 
 @pytest.mark.parametrize(
     "text",
-    [body(row())[:-5], row("a").encode() * 2, body(row())[60:], body(row()) + b"<more/>"],
-    ids=["cut off", "two roots", "no beginning", "something behind"],
+    [body(row())[:-5], row("a").encode() * 2, body(row())[60:], body(row()) + b"<more/>", body() + row().encode()],
+    ids=["cut off", "two roots", "no beginning", "something behind", "a row behind"],
 )
 def test_what_is_no_document_is_malformed_with_plain_rows_too(text):
     with pytest.raises(Malformed):

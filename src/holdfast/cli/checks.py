@@ -24,6 +24,8 @@ from ..store import ObjectStore
 from ..types import ReadOptions, WriteOptions
 
 WORKS, LACKS, WRONG, UNKNOWN = "works", "lacks", "wrong", "unknown"
+#: The check without which the others cannot be tried.
+FIRST = "write and read"
 
 #: Keys that many services, or the programs before them, alter, merge or refuse.
 AWKWARD = (
@@ -54,6 +56,30 @@ def expect(condition: object, otherwise: str) -> None:
         raise Wrong(otherwise)
 
 
+class Unknown(Exception):
+    """It cannot be tried here."""
+
+
+def finding(name: str, check: Callable[[], str]) -> Finding:
+    """What the check found, or what its error means; BucketNotFound is raised, for nothing can be found then."""
+    try:
+        return Finding(name, WORKS, check())
+    except BucketNotFound:
+        raise
+    except Unsupported as error:
+        return Finding(name, LACKS, error.message)
+    except AuthError as error:
+        return Finding(name, UNKNOWN, f"the credentials do not allow to try it: {error.message}")
+    except Unknown as unknown:
+        return Finding(name, UNKNOWN, str(unknown))
+    except Wrong as wrong:
+        return Finding(name, WRONG, str(wrong))
+    except HoldfastError as error:
+        if name == FIRST:
+            raise
+        return Finding(name, WRONG, error.message)
+
+
 class Doctor:
     """Examines one store below a prefix that holds nothing else; ``examine``, then ``clean_up``."""
 
@@ -67,33 +93,17 @@ class Doctor:
 
         Raises what says that nothing can be found out: BucketNotFound, ConfigError, a service that is not there.
         """
-        first = self._try("write and read", self.writes_and_reads)
+        first = finding(FIRST, self.writes_and_reads)
         yield first
         if first.verdict != WORKS:
             return
         for name, check in CHECKS.items():
-            yield self._try(name, lambda check=check: check(self))  # type: ignore[misc]
-
-    def _try(self, name: str, check: Callable[[], str]) -> Finding:
-        try:
-            return Finding(name, WORKS, check())
-        except BucketNotFound:
-            raise
-        except Unsupported as error:
-            return Finding(name, LACKS, error.message)
-        except AuthError as error:
-            return Finding(name, UNKNOWN, f"the credentials do not allow to try it: {error.message}")
-        except Wrong as wrong:
-            return Finding(name, WRONG, str(wrong))
-        except HoldfastError as error:
-            if name == "write and read":
-                raise
-            return Finding(name, WRONG, error.message)
+            yield finding(name, lambda check=check: check(self))  # type: ignore[misc]
 
     def clean_up(self) -> None:
         """Delete everything that was written; what cannot be deleted is raised."""
         store = self.store
-        if not store.capabilities.write:
+        if not store.capabilities.write or not self._written:
             return
         keys = self._listed() | self._written
         errors = [error for error in store.remove(sorted(keys)) if error is not None]
@@ -115,7 +125,12 @@ class Doctor:
 
     def put(self, name: str, data: bytes, options: WriteOptions | None = None) -> Any:
         """The info of what was written, and the key in it."""
-        return self.store.write(self.key(name), data, options or WriteOptions())
+        key = self.key(name)
+        try:
+            return self.store.write(key, data, options or WriteOptions())
+        except AuthError:
+            self._written.discard(key)  # refused, so there is nothing to clean up
+            raise
 
     def version(self, name: str, data: bytes) -> str:
         """The ETag of what was written; Unsupported where objects have none."""

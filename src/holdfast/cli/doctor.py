@@ -13,9 +13,10 @@ import click
 
 from .. import registry
 from . import DONE, FAILED, output
-from .checks import CHECKS, WORKS, WRONG, Doctor, Finding
+from .checks import CHECKS, FIRST, LACKS, UNKNOWN, WORKS, WRONG, Doctor, Finding
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
+from .reading_checks import Reader
 
 EXAMPLES = """
 holdfast doctor s3://bucket/scratch
@@ -24,7 +25,7 @@ holdfast doctor --json s3://https://minio.example:9000/bucket
 
 #: Everything that is written lies under a name that begins like this.
 SCRATCH = "holdfast-doctor-"
-_NAME_WIDTH = max(map(len, ("write and read", *CHECKS))) + 2
+_NAME_WIDTH = max(map(len, (FIRST, *CHECKS))) + 2
 _VERDICT_WIDTH = 9
 
 
@@ -39,21 +40,36 @@ def command(settings: Settings, location: str) -> int:
     done on some forty small objects under LOCATION/holdfast-doctor-..., which are deleted again, and (on S3 other
     than Amazon's) on one named holdfast-probe-... in the bucket. With --json each guarantee is one line.
 
-    Exits with 0 unless something is wrong or nothing could be tried.
+    Where nothing may be written, or can be, an object that is there is read, LOCATION itself or one below it, and
+    what only a write could tell stays unknown.
+
+    Exits with 0 unless something is wrong or nothing works.
     """
     place = locate(location)
     findings = []
     with Opener(settings, [place]) as opener, _scratch(opener, place) as doctor:
         if not settings.json:
             output.line(place.text)
-        for finding in doctor.examine():
+        for finding in _examine(doctor, opener, place):
             findings.append(finding)
             _show(finding, settings)
     verdicts = [finding.verdict for finding in findings]
     if settings.json:
         counts = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
         output.json_line({"status": "summary", "location": place.text, **counts})
-    return FAILED if WRONG in verdicts or verdicts[0] != WORKS else DONE
+    return FAILED if WRONG in verdicts or WORKS not in verdicts else DONE
+
+
+def _examine(doctor: Doctor, opener: Opener, place: Location) -> Iterator[Finding]:
+    """What the doctor finds by writing or, where that is refused, by reading what is there."""
+    verdict = WORKS
+    for finding in doctor.examine():
+        verdict = finding.verdict if finding.check == FIRST else verdict
+        yield finding
+    if verdict in {LACKS, UNKNOWN}:
+        spot = opener.directory(place)
+        prefix = spot.key.lstrip("/")  # of a whole bucket, too
+        yield from Reader(spot.store, prefix, prefix.rstrip("/")).examine()
 
 
 @contextmanager

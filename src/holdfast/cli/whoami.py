@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..credentials import Explanation
+from ..errors import AuthError
 from . import DONE, FAILED, output
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
@@ -24,7 +25,7 @@ holdfast whoami --json s3://https://minio.example:9000/bucket
 def command(settings: Settings, location: str) -> int:
     """Show which credentials would be used for LOCATION, where they come from, and what else was looked at.
 
-    The first source that has credentials wins, in this order: secrets files (~/.cloudvolume/secrets,
+    On S3 the first source that has credentials wins, in this order: secrets files (~/.cloudvolume/secrets,
     ~/.cloudfiles/secrets), the environment (AWS_ACCESS_KEY_ID), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE), a
     profile of ~/.aws (AWS_PROFILE, else "default"), container metadata, instance metadata. To choose another one,
     unset what wins; for a public bucket use --anonymous. No secret is shown, and the bucket is not asked: ls does
@@ -50,7 +51,20 @@ def _explain(settings: Settings, place: Location) -> Explanation:
             if hasattr(store, "explain_credentials"):
                 told: Explanation = store.explain_credentials()
                 return told
+            if hasattr(store, "login"):
+                return _of_login(store)
     return Explanation(place.text, "none needed", f"{place.url.scheme}:// has only what the location says")
+
+
+def _of_login(store: Any) -> Explanation:
+    """The same for Google and Azure, whose stores say how they log in."""
+    if store.anonymous:
+        return Explanation(store.name, "anonymous", "--anonymous was given, so requests are not signed")
+    try:
+        login = store.login()
+    except AuthError as error:
+        return Explanation(store.name, None, error.message)
+    return Explanation(store.name, login.kind.replace("_", " "), f"found in {login.where}")
 
 
 def _show(told: Explanation) -> None:
@@ -66,6 +80,7 @@ def _show(told: Explanation) -> None:
     for look in told.looks:
         output.line(f"  {'used' if look.won else 'skipped'} {look.source}: {look.why}")
     if told.source is None:
+        cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add --anonymous"
         output.complain(
-            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add --anonymous", told.store
+            f"no credentials: {cure if told.looks else 'do what is said above, or add --anonymous'}", told.store
         )

@@ -4,6 +4,7 @@ Two promises are known. The stamp is our own, in the metadata of what Holdfast w
 is the MD5 of the body on most services, but not for objects that were encrypted with a key of the user's (SSE-KMS,
 SSE-C), and not everywhere: it is believed once it was right for another object of the same bucket. Until then two
 identical downloads that differ from it are returned, with one warning, and the bucket's ETags are not asked again.
+A tool may have carried a stamp along to another body of the same size: one whose MD5 is the ETag is believed.
 """
 
 from __future__ import annotations
@@ -26,15 +27,24 @@ _PAGES = ("text/html", "application/xml", "text/xml")
 
 
 class Promise(NamedTuple):
-    """The digest that the whole body must have; ``sure``: a difference can only mean damage."""
+    """The digest that the whole body must have; ``sure``: a difference can only mean damage.
+
+    ``etag`` is an MD5 that the ETag looks like, beside a stamp. A tool that rewrote the object may have carried the
+    stamp of the old body along: then the body whose MD5 is the ETag is the one that is stored.
+    """
 
     algorithm: str
     hex: str
     sure: bool
+    etag: str | None = None
 
     def of(self, data: Buffer) -> str:
         """The digest that this body has."""
         return Digest(self.algorithm, data).hex()
+
+    def outdated(self, data: Buffer) -> bool:
+        """Whether the stamp is that of an older body, because this one's MD5 is the ETag."""
+        return self.etag is not None and Digest("md5", data).hex() == self.etag
 
 
 def checked(mode: Mode) -> Mode:
@@ -94,7 +104,8 @@ class Verifier:
         text = attributes.get(STAMP_NAME)
         stamp = parse_stamp(text) if text else None
         if stamp is not None and stamp.size == size:
-            return Promise("crc32c", f"{stamp.crc32c:08x}", sure=True)
+            md5 = _MD5.fullmatch(etag or "")
+            return Promise("crc32c", f"{stamp.crc32c:08x}", True, md5[1] if md5 else None)
         looks = _MD5.fullmatch(etag or "") if self.md5_etags is not False else None
         if looks is not None:
             return Promise("md5", looks[1], sure=self.md5_etags is True or stamp is not None)

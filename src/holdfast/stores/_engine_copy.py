@@ -7,6 +7,7 @@ touch again. That file is one in memory: nothing is left behind, however the pro
 
 from __future__ import annotations
 
+import ctypes
 import importlib.machinery
 import importlib.util
 import os
@@ -48,6 +49,11 @@ def load(native: ModuleType) -> tuple[ModuleType, frozenset[type]]:
 def inherited() -> StoreError:
     """The error for the use of a blob or listing that was opened before the process was forked."""
     return StoreError("this was opened before the process was forked, and belongs to the parent: open it again here")
+
+
+def abandon(value: Any) -> None:
+    """Keep an object of the parent's engine for ever: it would wait for threads that are not here to be freed, too."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
 def _refusal(why: str) -> StoreError:

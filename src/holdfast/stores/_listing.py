@@ -57,8 +57,7 @@ def _objects(client: Client, options: ListOptions, *, in_order: bool) -> Iterato
 
 def _rows(client: Client, parent: str | None, offset: str | None) -> Iterator[Mapping[str, Any]]:
     engine = client.variant(tries=PAGE_TRIES)
-    stream = _obstore.list_objects(engine, parent, offset=offset, chunk_size=PAGE)
-    while page := client.attempt("list", None, next, stream, ()):
+    for page in _obstore.pages(client, engine, parent, offset=offset, chunk_size=PAGE):
         yield from page
 
 

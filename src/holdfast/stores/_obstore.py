@@ -27,7 +27,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from obstore import _obstore as _native
@@ -60,6 +60,7 @@ __all__ = [
     "list_objects",
     "open_body",
     "other_version",
+    "pages",
     "pooled",
     "put",
     "read_part",
@@ -170,6 +171,11 @@ class Client:
         # Outside the handler, so that no traceback shows the engine's text, which may hold a password.
         raise told
 
+    def refuse_inherited(self, key: str, result: Any) -> None:
+        """Raise StoreError for an answer that was opened before this process was forked."""
+        if _is_inherited(result):
+            raise self.told(_engine_copy.inherited(), "read", key)
+
     def told(self, error: BaseException, doing: str, key: str | None) -> BaseException:
         """The error to raise for what a call of the engine raised; bulk calls learn from it when to slow down."""
         told = translate(error, store=self.store, key=key, doing=doing)
@@ -222,6 +228,17 @@ def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
         return client
 
 
+def pages(client: Client, engine: Any, prefix: str | None, **options: Any) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The pages of one of the engine's listings, each fetched when it is asked for."""
+    stream = list_objects(engine, prefix, **options)
+    _listings[id(stream)] = stream
+    try:
+        while page := client.attempt("list", None, next, stream, ()):
+            yield page
+    finally:
+        _listings.pop(id(stream), None)
+
+
 # ---------------------------------------------------------------------- after a fork
 # The child of a process that has used the engine gets a copy of it, at the first use of any of our names for it: until
 # then they mean _late. A process that was not forked pays nothing for this.
@@ -241,10 +258,11 @@ _NAMES = {
 _used = False
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 _copy_lock = threading.Lock()
+_forked = False
 _copied = True
 _own: frozenset[type] = frozenset()
-#: What the parent's engine has made is never freed here: that might wait for its threads too.
-_abandoned: list[Any] = []
+#: The engine's listings that are not at their end.
+_listings: dict[int, Any] = {}
 
 
 class InheritedClient(Client):
@@ -278,17 +296,29 @@ def _late(name: str, /, *args: Any, **options: Any) -> Any:
     return globals()[name](*args, **options)
 
 
+def _is_inherited(value: Any) -> bool:
+    """Whether the engine of the process that this one was forked from has made it, and it needs that one's threads."""
+    return _forked and type(value).__name__ in _engine_copy.STATEFUL and type(value) not in _own
+
+
 def _interruptible_here(function: Callable[..., Any], *args: Any) -> Any:
     """``interruptible`` in a forked child: what the parent's engine has handed out raises, where it would hang."""
     for value in (getattr(function, "__self__", None), *args):
-        if type(value).__name__ in _engine_copy.STATEFUL and type(value) not in _own:
-            _abandoned.append(value)
+        if _is_inherited(value):
             raise _engine_copy.inherited()
     return engine.interruptible(function, *args)
 
 
+def _abandon_inherited(blob: RemoteBlob) -> None:
+    """What a RemoteBlob does at its end in a forked child."""
+    for name in ("_result", "_stream"):
+        value = getattr(blob, name, None)
+        if _is_inherited(value):
+            _engine_copy.abandon(value)
+
+
 def _after_fork_in_child() -> None:
-    global _copied, _copy_lock, _own, _pool_lock, interruptible
+    global _copied, _copy_lock, _forked, _own, _pool_lock, interruptible
     # A thread of the parent may have held these locks, and it does not exist here.
     _pool_lock, _copy_lock = threading.Lock(), threading.Lock()
     clients = list(_clients)
@@ -296,11 +326,16 @@ def _after_fork_in_child() -> None:
         client._locked = threading.Lock()
     if not _used:
         return
-    _copied, _own, interruptible = False, frozenset(), _interruptible_here
+    _forked, _copied, _own, interruptible = True, False, frozenset(), _interruptible_here
     globals().update({name: functools.partial(_late, name) for name in _NAMES})
+    for stream in _listings.values():
+        _engine_copy.abandon(stream)
+    _listings.clear()
+    RemoteBlob.__del__ = _abandon_inherited  # type: ignore[attr-defined]  # here alone: it has a price
     for client in clients:
         if type(client) is Client:
-            _abandoned.append((client.plain, client._variants))
+            for inherited in (client.plain, *client._variants.values()):
+                _engine_copy.abandon(inherited)
             client._variants = {}
             del client.plain
             client.__class__ = InheritedClient

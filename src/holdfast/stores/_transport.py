@@ -11,7 +11,7 @@ import logging
 import os
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .. import engine, redact
@@ -47,9 +47,9 @@ class Request:
 
     doing: str
     method: str
-    url: str
+    url: str = field(repr=False)  # a signature may be in its query
     key: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     follow: bool = False
 
 
@@ -79,19 +79,18 @@ class Transport:
 
     def open(self, request: Request) -> urllib3.BaseHTTPResponse:
         """The successful answer, its body still to be read (or to be closed); the error for any other."""
-        url, headers = request.url, request.headers
         for _ in range(MOST_REDIRECTS):
-            answer = self._send(request, url, headers)
+            answer = self._send(request)
             if 200 <= answer.status < 300:
                 return answer
             if not request.follow or answer.status not in _REDIRECTS:
                 raise self._refused(request, answer)
             answer.close()
-            target = urllib.parse.urljoin(url, answer.headers.get("location", ""))
-            if origin(target) != origin(url):
-                headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
-            self._check_redirect(request, url, target)
-            url = target
+            # Addresses and headers may be secrets: they are in no local variable where an error is raised.
+            following = self._redirected(request, answer.headers.get("location", ""))
+            if isinstance(following, HoldfastError):
+                raise following
+            request = following
         raise StoreError(f"{_failing(request)}: more than {MOST_REDIRECTS} redirects", store=self.store)
 
     def broken(self, doing: str, key: str, failed: BaseException) -> HoldfastError:
@@ -102,14 +101,14 @@ class Transport:
         said = f"HTTP error{' (TimedOut)' if timed_out else ''}: {failed}"
         return self._told(TransportFailed(said), doing, key)
 
-    def _send(self, request: Request, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
         import urllib3
 
         try:
             return self._connections().request(
                 request.method,
-                url,
-                headers=dict(headers),
+                request.url,
+                headers=dict(request.headers),
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
@@ -129,16 +128,22 @@ class Transport:
             self._process = os.getpid()
         return self._pool
 
-    def _check_redirect(self, request: Request, url: str, target: str) -> None:
-        if target == f"{url}/":
-            raise NotFound(f"no object {shown(request.key)!r}: it is a directory", store=self.store, key=request.key)
-        if url.startswith("https:") and not target.startswith("https:"):
-            raise ConfigError(
+    def _redirected(self, request: Request, location: str) -> Request | HoldfastError:
+        """The request to where this one is sent on, or why it does not follow."""
+        target = urllib.parse.urljoin(request.url, location)
+        if target == f"{request.url}/":
+            return NotFound(f"no object {shown(request.key)!r}: it is a directory", store=self.store, key=request.key)
+        if request.url.startswith("https:") and not target.startswith("https:"):
+            return ConfigError(
                 f"{_failing(request)}: the server redirects from https down to http, where anybody could read along; "
                 "name the address that it redirects to if that is meant",
                 store=self.store,
                 key=request.key,
             )
+        headers = request.headers
+        if origin(target) != origin(request.url):
+            headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+        return replace(request, url=target, headers=headers)
 
     def _refused(self, request: Request, answer: urllib3.BaseHTTPResponse) -> HoldfastError:
         body = b""

@@ -35,9 +35,14 @@ class Login:
 
     kind: str
     secret: Any = field(repr=False, default=None)
+    #: Where it was found, for ``holdfast whoami``.
+    where: str = field(default="the arguments", compare=False)
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("credentials do not pickle: they are found anew in the other process")
 
     def engine_options(self) -> dict[str, Any]:
         """What tells the engine to use this."""
@@ -98,11 +103,11 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
     directory = environment.get("CLOUDSDK_CONFIG") or os.path.join(os.path.expanduser("~"), ".config", "gcloud")
     path = os.path.join(directory, "application_default_credentials.json")
     if os.path.exists(path):
-        return from_file(path, "gcloud's file")
+        return from_file(path, f"gcloud's file {path}")
     tried = "this machine was not asked (NO_GCE_CHECK)"
     if environment.get("NO_GCE_CHECK", "").lower() != "true":
         try:
-            login = Login("metadata", gs_tokens.metadata_host())
+            login = Login("metadata", gs_tokens.metadata_host(), "this machine's metadata service")
             login.provide()
         except AuthError as error:
             tried = str(error)
@@ -145,13 +150,13 @@ def _of_text(text: str, where: str) -> Login:
     if kind == "service_account":
         if missing := [name for name in ("client_email", "private_key") if not parsed.get(name)]:
             raise ConfigError(f"the service account in {where} has no {' and no '.join(missing)}")
-        return Login(kind, text)
+        return Login(kind, text, where)
     if kind == "authorized_user":
         if missing := [name for name in ("client_id", "client_secret", "refresh_token") if not parsed.get(name)]:
             raise ConfigError(f"the credentials in {where} have no {' and no '.join(missing)}")
-        return Login(kind, text)
+        return Login(kind, text, where)
     if kind == "external_account" and "executable" not in parsed.get("credential_source", {}):
-        return Login("credential", gs_tokens.federated(parsed))
+        return Login("credential", gs_tokens.federated(parsed), where)
     raise ConfigError(
         f"{where} holds a credential of the kind {str(kind)[:80]!r}, which must be opened by google-auth: pass "
         "credential=google.auth.default()[0]"

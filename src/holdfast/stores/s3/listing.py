@@ -25,7 +25,7 @@ _PLAIN_ROW = re.compile(
     f"(?:<ChecksumAlgorithm>{_TEXT}</ChecksumAlgorithm>)*(?:<ChecksumType>{_TEXT}</ChecksumType>)?"
     f"<Size>([0-9]+)</Size>(?:<StorageClass>{_TEXT}</StorageClass>)?"
     f"(?:<Owner><ID>{_TEXT}</ID>(?:<DisplayName>{_TEXT}</DisplayName>)?</Owner>)?"
-    f"(?:<StorageClass>{_TEXT}</StorageClass>)?(?:<Type>{_TEXT}</Type>)?</Contents>\\s*"
+    f"(?:<StorageClass>{_TEXT}</StorageClass>)?(?:<Type>{_TEXT}</Type>)?</Contents>[ \\t\\r\\n]*"
 )
 #: What the pattern keeps of a row: Key, LastModified, ETag without quotes, Size.
 _KEPT = 4
@@ -46,12 +46,15 @@ class Page(Document):
         self.plain: Sequence[tuple[str, str, str, str]] = ()
         rest = self._take_plain(body)
         super().__init__(rest)
-        if rest is not body and any(kind == "Contents" for kind, _ in self.rows):
-            self.plain = ()  # their places among the other rows are lost
+        if rest is body:
+            return
+        displaced = self.fields.pop("Contents", None) is None
+        if displaced or any(kind == "Contents" for kind, _ in self.rows):
+            self.plain = ()  # they are no rows where they stand, or their places among the others are lost
             super().__init__(body)
 
     def _take_plain(self, body: bytes) -> bytes:
-        """The body without its plain rows, which are kept; the body itself if they are not one block of it."""
+        """The body with an empty row for all plain ones, which are kept; the body itself if they are not one block."""
         if not body.isascii() or b"<!" in body:  # comments and CDATA sections may hold what only looks like rows
             return body
         before, *parts = _PLAIN_ROW.split(body.decode("ascii"))
@@ -59,7 +62,7 @@ class Page(Document):
             return body
         fields = (parts[number :: _KEPT + 1] for number in range(_KEPT))
         self.plain = list(zip(*fields, strict=True))
-        return (before + parts[-1]).encode("ascii")
+        return f"{before}<Contents/>{parts[-1]}".encode("ascii")
 
 
 def scan(wire: Wire, options: ListOptions) -> Iterator[ObjectInfo]:
