@@ -196,10 +196,12 @@ class Wire:
         return self._beside[bucket]
 
     def locate(self) -> str:
-        """The region to ask in: the bucket's own, if the service tells; asked once."""
+        """The region to ask in: the bucket's own, if the service tells; asked once.
+
+        Raises what keeps the service from being asked at all; a refusal is for whoever comes next.
+        """
         if not self._located:
-            with contextlib.suppress(HoldfastError):  # whoever comes next is told what is wrong
-                self.policy.call(self._ask_for_the_region)
+            self.policy.call(self._ask_for_the_region)
         return self.region
 
     def _ask_for_the_region(self) -> None:
@@ -331,7 +333,10 @@ class Wire:
         region = headers.get(REGION_HEADER) or (element[1].decode("ascii", "replace") if element else None)
         asked = self.region
         if region is None and request.key is not None and request.method == "HEAD":
-            return self.locate() != asked  # such a refusal has no document, and may name no region
+            # Such a refusal has no document, and may name no region.
+            with contextlib.suppress(HoldfastError):
+                return self.locate() != asked
+            return False
         # It becomes part of a host name that is sent signed requests.
         if region is None or region == asked or not _REGION.fullmatch(region):
             return False
