@@ -21,7 +21,6 @@ from holdfast.errors import (
     Indeterminate,
     InvalidKey,
     NotFound,
-    StoreError,
     Throttled,
 )
 from holdfast.stores.az import AzureStore
@@ -251,18 +250,6 @@ def test_a_missing_container_is_no_missing_key(azurite):
         with pytest.raises(BucketNotFound):
             call()
     assert [type(error) for error in store.remove(["a", "b"])] == [BucketNotFound] * 2
-
-
-def test_markers_of_folders_are_left_out(azurite, container, store):
-    for key in ("photos/", "photos", "photos-2", "empty/", "real/x"):
-        azurite.put(container, key, b"" if key.endswith("/") else b"x")
-    azurite.put(container, "nothing", b"")
-    assert [row.key for row in store.list()] == ["nothing", "photos", "photos-2", "real/x"]
-    assert [row.key for row in store.list("photos/")] == []
-    assert [row.key for row in store.list("photos/", delimiter="/")] == []
-    azurite.put(container, "photos/", b"full")
-    with pytest.raises(StoreError, match="cannot tell it from 'photos'"):
-        list(store.list())
 
 
 def test_awkward_keys_are_kept_exactly(azurite, container, store):

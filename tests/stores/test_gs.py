@@ -21,7 +21,6 @@ from holdfast.errors import (
     IntegrityError,
     InvalidKey,
     NotFound,
-    StoreError,
 )
 from holdfast.files.cloudfiles import CloudFiles
 from holdfast.stores.gs import GoogleStore
@@ -285,20 +284,6 @@ def test_keys_that_would_be_altered_are_refused(server, bucket, store, key):
             call(key)
     assert isinstance(store.remove([key])[0], InvalidKey)
     assert server.objects(bucket) == {}
-
-
-def test_a_listing_never_merges_what_it_cannot_tell_apart(server, bucket, store):
-    for key in ("photos/", "photos", "photos-2", "empty/", "real/x"):
-        server.put(bucket, key, b"" if key.endswith("/") else b"x")
-    assert [row.key for row in store.list()] == ["photos", "photos-2", "real/x"]
-    server.put(bucket, "photos/", b"full")
-    with pytest.raises(StoreError, match="cannot tell it from 'photos'"):
-        list(store.list())
-    for key in ("z//b", "z/../b"):
-        server.buckets[bucket].objects = {}
-        server.put(bucket, key, b"x")
-        with pytest.raises(InvalidKey):
-            list(store.list())
 
 
 def test_a_missing_bucket_is_no_missing_key(server):

@@ -6,7 +6,7 @@ import functools
 import re
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..blob import Blob, body_chunks, body_size
@@ -24,10 +24,11 @@ from ..errors import (
     StoreError,
 )
 from ..retry import Policy
-from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ..store import HEAD, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _chunked, _listing, _obstore, _uploads
+from . import _chunked, _obstore, _uploads
 from ._answers import OWN_METADATA
+from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import MissingHeader, Unclear, shown
 from ._timeouts import Timeouts
@@ -42,27 +43,34 @@ LARGEST_CONDITIONAL = 256 << 20
 class BucketStore(Store):
     """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
 
-    A subclass implements ``client``, ``_request``, ``_delete_condition`` and the class variables, and may replace
-    ``_part`` (reads other than of whole objects) and ``_mode`` (the condition of a write, as the engine wants it).
+    A subclass implements ``client``, ``_request``, ``page``, ``_scan``, ``_delete_condition`` and the class variables,
+    and may replace ``_part`` (reads other than of whole objects) and ``_mode`` (the condition of a write, as the
+    engine wants it).
     """
 
     #: The longest key in bytes of UTF-8.
     longest_key: ClassVar[int] = 1024
-    #: Whether the service lists in the order of UTF-8.
-    in_order: ClassVar[bool] = True
     #: What metadata names come back as they were given, and how to say that.
     metadata_names: ClassVar[re.Pattern[str]]
     metadata_rule: ClassVar[str]
+
+    #: What errors take the service for.
+    service: ClassVar[str]
 
     def __init__(self, name: str, connect_timeout: float, read_timeout: float, retry: Policy | None) -> None:
         self.timeouts = Timeouts(connect_timeout, read_timeout)
         self.retry = retry
         self._name = name
         self._client: Client | None = None
-        self._transport = Transport(name, self.timeouts)
+        self._transport = Transport(name, self.timeouts, retry, self.service)
 
     @property
     def name(self) -> str:
+        return self._name
+
+    @property
+    def store(self) -> str:
+        """What errors call this place."""
         return self._name
 
     def __repr__(self) -> str:
@@ -80,8 +88,20 @@ class BucketStore(Store):
         """The engine's client for this bucket and its credentials, shared with equal stores."""
 
     @abstractmethod
-    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
-        """A signed request of our own, for what the engine cannot say."""
+    def _request(
+        self,
+        doing: str,
+        key: str | None,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Request:
+        """A signed request of our own, for what the engine cannot say; without a key it is for the bucket."""
+
+    @abstractmethod
+    def page(self, query: Mapping[str, str]) -> Document:
+        """One page of a listing, as the service answers this query."""
 
     @abstractmethod
     def _delete_condition(self, client: Client, key: str, etag: str) -> Mapping[str, str]:
@@ -96,13 +116,13 @@ class BucketStore(Store):
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
         """The error for a miss, once it is known whether there is a bucket at all."""
         if not client.bucket_exists:
-            first = _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1)
+            first = self._scan(ListOptions(error.key or ""))
             try:
-                client.call("list", None, next, first, None)
+                next(first, None)
             except BucketNotFound as missing:
                 return missing
             except HoldfastError as other:
-                if other.retryable or not isinstance(other, AuthError | InvalidKey):
+                if not isinstance(other, AuthError):  # who may not list is told of the key alone
                     raise
             client.bucket_exists = True
         return error
@@ -124,16 +144,6 @@ class BucketStore(Store):
 
     def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
         return _obstore.read_part(client, key, key, options)
-
-    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
-        """The objects whose keys start with the string ``prefix``.
-
-        The engine sees keys as paths: an empty object may be the marker of a folder ("photos/"), is looked for by a
-        HEAD, and left out if it is one. A lone "photos/" that is not empty shows as "photos". A key with "//", "." or
-        ".." that the listing comes to makes it raise InvalidKey. An answer that is no listing at all (a proxy's page
-        with status 200) reads as empty: never delete on the strength of that.
-        """
-        return _listing.scan(self.client(), options, in_order=self.in_order)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:

@@ -140,7 +140,7 @@ class ChunkedBlob(Blob):
             return self._answer.read(PIECE)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             caught = error
-        raise self._source.transport.broken("read", self._source.key, caught)
+        raise self._source.transport.broken(self._source.prepare("GET", {}), caught)
 
     def _promised(self) -> int | None:
         """How many bytes the answer must have, as far as it tells; IntegrityError if it is another range."""

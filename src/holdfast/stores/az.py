@@ -6,18 +6,19 @@ import functools
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from .. import redact
 from ..blob import Blob, BytesBlob
 from ..errors import ConfigError, Conflict, InvalidKey
 from ..retry import Policy
-from ..store import HEAD, READ, ObjectStore
-from ..types import Capabilities, Location, ReadOptions
-from . import _obstore
+from ..store import HEAD, LIST, READ, ObjectStore
+from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
+from . import _obstore, az_listing
 from ._answers import object_info
 from ._bucket import BucketStore
+from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import shown
 from ._transport import Request
@@ -39,14 +40,14 @@ class AzureStore(BucketStore):
 
     Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates, replacements
     and deletes under a condition are exact: done, refused or Indeterminate. Keys that the engine would alter ("/lead",
-    "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are not in the order of UTF-8, and
-    one of a prefix reads the whole directory that the prefix is in. A pickle carries no secrets.
+    "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are verbatim, but
+    not in the order of UTF-8. A pickle carries no secrets.
 
     >>> AzureStore("container", account="me", anonymous=True).name
     'az://https://me.blob.core.windows.net/container'
     """
 
-    in_order = False  # that of UTF-16, it seems, and another one in accounts with a hierarchical namespace
+    service = "an Azure"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z_][a-z0-9_]*")
     metadata_rule = "lower-case letters, digits and '_', no digit first, come back as they are"
 
@@ -161,9 +162,29 @@ class AzureStore(BucketStore):
     def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
         return {"if-match": etag}
 
-    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
-        url = f"{self.endpoint}/{self.container}/{urllib.parse.quote(key)}"
-        url, headers = signed(method, url, headers, self.account, self.login())
+    def page(self, query: Mapping[str, str]) -> Document:
+        prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)
+        return self._transport.document(prepare, "EnumerationResults", az_listing.Blobs)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        """The objects whose keys start with the string ``prefix``, as Azure orders them, 5,000 to a request.
+
+        Every key is shown as it is, markers of folders (`photos/`) included, and also those that cannot be read here.
+        Raises StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
+        """
+        return az_listing.scan(self, options)
+
+    def _request(
+        self,
+        doing: str,
+        key: str | None,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Request:
+        url = f"{self.endpoint}/{self.container}" + ("" if key is None else f"/{urllib.parse.quote(key)}")
+        url, headers = signed(method, url, headers, self.account, self.login(), query)
         return Request(doing, method, url, key, headers)
 
     def _locate(self, key: str) -> Location | None:

@@ -6,16 +6,17 @@ import functools
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from .. import redact
 from ..errors import ConfigError, Conflict, NotFound
 from ..retry import Policy
-from ..store import HEAD, WRITE, ObjectStore
-from ..types import Capabilities, Location, ObjectInfo, WriteOptions
-from . import _obstore, gs_login
+from ..store import HEAD, LIST, WRITE, ObjectStore
+from ..types import Capabilities, ListOptions, Location, ObjectInfo, WriteOptions
+from . import _list_objects, _obstore, gs_login
 from ._bucket import BucketStore
+from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import MissingHeader, shown
 from ._transport import Request
@@ -50,6 +51,7 @@ class GoogleStore(BucketStore):
     'gs://bucket'
     """
 
+    service = "a Google"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9._-]*")
     metadata_rule = "lower-case letters, digits, '.', '_' and '-' come back as they are"
 
@@ -161,8 +163,30 @@ class GoogleStore(BucketStore):
     def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
         return {"x-goog-if-generation-match": self._generation(client, "delete", key, etag)}
 
-    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
-        url = f"{self.endpoint or GOOGLE}/{self.bucket}/{urllib.parse.quote(key)}"
+    def page(self, query: Mapping[str, str]) -> Document:
+        prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)
+        return self._transport.document(prepare, "ListBucketResult")
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        """The objects whose keys start with the string ``prefix``, in order, in requests of up to 1,000 rows.
+
+        Every key is shown as it is, markers of folders (`photos/`) included, and also those that cannot be read here.
+        Raises StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
+        """
+        return _list_objects.scan(self, options)
+
+    def _request(
+        self,
+        doing: str,
+        key: str | None,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Request:
+        url = f"{self.endpoint or GOOGLE}/{self.bucket}" + ("" if key is None else f"/{urllib.parse.quote(key)}")
+        if query:
+            url += "?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
         login = self.login()
         signed = {} if login is None else {"Authorization": f"Bearer {login.provide()['token']}"}
         return Request(doing, method, url, key, {**headers, **ALWAYS, **signed})

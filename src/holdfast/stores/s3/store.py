@@ -27,12 +27,12 @@ from ...keys import printable
 from ...retry import Policy, shared
 from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from .. import _obstore
+from .. import _list_objects, _obstore
 from .._digests import Mode, Verifier, checked
 from .._obstore import Client
 from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
-from . import administration, conditions, engine, listing, removal, writing
+from . import administration, conditions, engine, removal, writing
 from .administration import PendingUpload
 from .copying import Copy
 from .direct import DirectClient
@@ -386,7 +386,7 @@ class S3Store(Store):
         Every key is shown as it is, markers of folders (`photos/`) included: they are objects of their own. Raises
         StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
         """
-        return listing.scan(self.wire(), options)
+        return _list_objects.scan(self.wire(), options)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
