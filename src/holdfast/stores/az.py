@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from .. import redact
+from .. import network, redact
 from ..blob import Blob, BytesBlob
 from ..errors import ConfigError, Conflict, InvalidKey
 from ..retry import Policy
@@ -227,7 +227,8 @@ def _address(account: str | None, endpoint: str | None) -> tuple[str, str]:
 
 def _engine_environment() -> tuple[tuple[str, str], ...]:
     # The engine reads the environment by itself when a client is made (encryption, proxies).
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AZURE_")))
+    own = sorted((name, value) for name, value in os.environ.items() if name.startswith("AZURE_"))
+    return (*own, *network.identity())
 
 
 def _make_engine(
@@ -243,7 +244,7 @@ def _make_engine(
         endpoint=endpoint,
         use_emulator=False,
         use_fabric_endpoint=False,
-        client_options={**options, "allow_http": endpoint.startswith("http:")},
+        client_options={**options, **network.engine_options(endpoint), "allow_http": endpoint.startswith("http:")},
         retry_config={"max_retries": tries - 1},
         **config,
     )

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from .. import redact
+from .. import network, redact
 from ..errors import ConfigError, Conflict, NotFound
 from ..retry import Policy
 from ..store import HEAD, LIST, WRITE, ObjectStore
@@ -125,6 +125,7 @@ class GoogleStore(BucketStore):
             identity = (
                 *("gs", self._name, login.fingerprint() if login else None),
                 *(self.timeouts.connect, self.timeouts.read, id(retry) if retry else None),
+                network.identity(),
             )
             make = functools.partial(_make_engine, self.endpoint or GOOGLE, self.bucket, login)
             timeouts = self.timeouts
@@ -240,6 +241,7 @@ def _make_engine(endpoint: str, bucket: str, login: Login | None, options: dict[
         skip_signature=login is None,
         client_options={
             **options,
+            **network.engine_options(endpoint),
             "allow_http": endpoint.startswith("http:"),
             "default_headers": ALWAYS,
         },

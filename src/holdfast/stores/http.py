@@ -10,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from .. import redact
+from .. import network, redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
 from ..retry import Policy, shared
@@ -118,6 +118,7 @@ class HttpStore(Store):
             identity = (
                 *("http", self._name, self._authorization, timeouts.connect, timeouts.read),
                 id(retry),
+                network.identity(),
             )
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client
@@ -183,7 +184,7 @@ def _basic(userinfo: str) -> str | None:
 
 def _make_engine(origin: str, authorization: str | None, options: dict[str, Any], tries: int) -> Any:
     # Plain http is allowed only where it was asked for: a redirect from https to http fails.
-    client: dict[str, Any] = {**options, "allow_http": origin.startswith("http:")}
+    client: dict[str, Any] = {**options, **network.engine_options(origin), "allow_http": origin.startswith("http:")}
     if authorization is not None:
         client["default_headers"] = {"authorization": authorization}
     return _obstore.HTTPEngine(origin, client_options=client, retry_config={"max_retries": tries - 1})
