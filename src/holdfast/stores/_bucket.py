@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,13 +11,11 @@ from typing import Any, ClassVar
 from ..blob import Blob, body_chunks, body_size
 from ..engine import reserve
 from ..errors import (
-    AlreadyExists,
     AuthError,
     BucketNotFound,
     ConfigError,
     Conflict,
     HoldfastError,
-    Indeterminate,
     InvalidKey,
     NotFound,
     StoreError,
@@ -26,16 +23,14 @@ from ..errors import (
 from ..retry import Policy
 from ..store import HEAD, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _chunked, _obstore, _uploads
-from ._answers import OWN_METADATA
+from . import _chunked, _conditions, _obstore, _uploads
+from ._conditions import Place, Version
 from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import MissingHeader, Unclear, shown
 from ._timeouts import Timeouts
 from ._transport import Request, Transport
 
-#: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
-NONCE = OWN_METADATA + "nonce"
 #: Bodies up to this size (bytes) are written under a condition: they go in one request, out of memory.
 LARGEST_CONDITIONAL = 256 << 20
 
@@ -43,9 +38,8 @@ LARGEST_CONDITIONAL = 256 << 20
 class BucketStore(Store):
     """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
 
-    A subclass implements ``client``, ``_request``, ``page``, ``_scan``, ``_delete_condition`` and the class variables,
-    and may replace ``_part`` (reads other than of whole objects) and ``_mode`` (the condition of a write, as the
-    engine wants it).
+    A subclass implements ``client``, ``_request``, ``page``, ``_scan``, what conditions are (``_version``, ``_mode``,
+    ``_delete_condition``) and the class variables, and may replace ``_part`` (reads other than of whole objects).
     """
 
     #: The longest key in bytes of UTF-8.
@@ -104,8 +98,16 @@ class BucketStore(Store):
         """One page of a listing, as the service answers this query."""
 
     @abstractmethod
-    def _delete_condition(self, client: Client, key: str, etag: str) -> Mapping[str, str]:
-        """The headers of a delete of that version only; may raise Conflict or NotFound when it is gone."""
+    def _version(self, head: Any) -> Version:
+        """The version that the engine's answer to a HEAD tells of."""
+
+    @abstractmethod
+    def _mode(self, version: Version) -> Any:
+        """What the engine calls the condition that this version is there."""
+
+    @abstractmethod
+    def _delete_condition(self, version: Version) -> Mapping[str, str]:
+        """The headers of a delete of that version only."""
 
     def _check(self, key: str) -> None:
         _obstore.check_key(key, self._name, longest=self.longest_key)
@@ -161,67 +163,44 @@ class BucketStore(Store):
             return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
         except NotFound as error:
             missing = self._missing(client, error)
+        if isinstance(missing, NotFound) and options.if_match is not None:
+            raise Conflict(f"there is no object {shown(key)!r} (any more)", store=self._name, key=key)
         if isinstance(missing, NotFound):
             raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
         raise missing
 
-    def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
-        """What the engine calls the condition; may raise Conflict when it is known not to hold."""
-        return "create" if options.if_absent else {"e_tag": options.if_match}
-
     def _write_if(
         self, client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
     ) -> ObjectInfo:
-        """The info of what was written under a condition: done, refused (nothing written), or Indeterminate.
-
-        Each write carries a random word. Where an answer was lost, the write is sent again, which cannot do it twice
-        (the condition no longer holds then); if that does not tell, the word of the object that is there does.
-        """
+        """The info of what was written under a condition: done, refused (nothing written), or Indeterminate."""
         data = self._in_memory(key, body)
-        nonce = uuid.uuid4().hex
-        mode = self._mode(client, key, options)
-        attributes = {**(named or {}), NONCE: nonce}
-        send = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
-        attempt = functools.partial(client.attempt, "write", key, send, client.upload(len(data)), key, data)
-        try:
-            try:
-                etag = attempt()["e_tag"]
-            except HoldfastError as error:
-                if not (error.retryable or isinstance(error, Unclear)):
-                    raise
-                etag = self._resolved(client, key, nonce, attempt, error)
-        except Conflict as error:
-            if not options.if_absent:
-                raise
-            refused = error
-        else:
-            return ObjectInfo(key, size=len(data), etag=etag or None, **options.attributes())  # type: ignore[arg-type]
-        raise AlreadyExists(f"there is an object {shown(key)!r}", store=self._name, key=key, cause=refused.cause)
+        place = self._place(client, key)
+        base = None if options.if_match is None else _conditions.named_version(place, options.if_match)
+        write = _conditions.ConditionalWrite(place, base)
+        attributes = {**(named or {}), **write.history}
 
-    def _resolved(
-        self, client: Client, key: str, nonce: str, attempt: Callable[[], Any], failed: HoldfastError
-    ) -> str | None:
-        """The ETag of a write whose first answer was lost, if it was done; else Indeterminate."""
+        def send(version: Version | None) -> str | None:
+            mode = "create" if version is None else self._mode(version)
+            put = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
+            try:
+                answer = client.attempt("write", key, put, client.upload(len(data)), key, data)
+            except Unclear as error:
+                error.retryable = True  # it may have been done
+                raise
+            return answer["e_tag"] or None
+
+        etag = write.perform(send)
+        return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+
+    def _place(self, client: Client, key: str) -> Place:
+        return Place(self._name, key, client.policy, functools.partial(self._look, client, key))
+
+    def _look(self, client: Client, key: str) -> Version | None:
+        """The version that is there now, or None."""
         try:
-            etag: str | None = client.policy.again(attempt, failed)["e_tag"]
-        except HoldfastError as error:
-            failed = error
-        else:
-            return etag
-        try:
-            head, _ = _obstore.open_body(client, key, key, HEAD)
-        except HoldfastError as error:
-            failed = failed if isinstance(error, NotFound) else error
-        else:
-            if head.attributes.get(NONCE) == nonce:
-                return str(head.meta["e_tag"])
-        raise Indeterminate(
-            f"the answer to the conditional write of {shown(key)!r} was lost, and the object there does not tell: "
-            "read it, and write again if need be",
-            store=self._name,
-            key=key,
-            cause=failed,
-        )
+            return self._version(_obstore.open_body(client, key, key, HEAD)[0])
+        except NotFound:
+            return None
 
     def _in_memory(self, key: str, body: Body) -> bytes:
         size = body_size(body)
@@ -269,36 +248,16 @@ class BucketStore(Store):
     def _remove_if(self, client: Client, key: str, etag: str) -> None:
         """Delete that version: done, refused (Conflict, NotFound: nothing was deleted), or Indeterminate."""
         self._check(key)
+        send = functools.partial(self._send_delete, client, key)
         try:
-            condition = self._delete_condition(client, key, etag)
+            _conditions.delete(self._place(client, key), etag, send)
         except NotFound as error:
             raise self._missing(client, error) from None
-        delete = functools.partial(client.attempt, "delete", key, self._send_delete, key, condition)
-        try:
-            delete()
-            return
-        except NotFound as error:
-            raise self._missing(client, error) from None
-        except Conflict:
-            _obstore.open_body(client, key, key, HEAD)  # NotFound, which some servers call a Conflict too
-            raise
-        except HoldfastError as error:
-            if not error.retryable:
-                raise
-            failed = error
-        try:
-            client.policy.again(delete, failed)
-        except HoldfastError as error:
-            # Refused now: the try whose answer was lost has deleted it, or somebody else did something.
-            raise Indeterminate(
-                f"the answer to the conditional delete of {shown(key)!r} was lost, and what is there now does not "
-                "tell: read it, and delete again if need be",
-                store=self._name,
-                key=key,
-                cause=error,
-            ) from None
 
-    def _send_delete(self, key: str, condition: Mapping[str, str]) -> None:
+    def _send_delete(self, client: Client, key: str, version: Version) -> None:
+        client.attempt("delete", key, self._delete_once, key, self._delete_condition(version))
+
+    def _delete_once(self, key: str, condition: Mapping[str, str]) -> None:
         self._transport.open(self._request("delete", key, "DELETE", condition)).drain_conn()
 
     def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:

@@ -18,6 +18,7 @@ from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
 from . import _obstore, az_listing
 from ._answers import object_info
 from ._bucket import BucketStore
+from ._conditions import HISTORY, Version
 from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import shown
@@ -159,8 +160,14 @@ class AzureStore(BucketStore):
                     raise
         raise AssertionError("the last turn returns or raises")
 
-    def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
-        return {"if-match": etag}
+    def _version(self, head: Any) -> Version:
+        return Version.of(head.meta["e_tag"], head.attributes.get(HISTORY))
+
+    def _mode(self, version: Version) -> Any:
+        return {"e_tag": version.etag}
+
+    def _delete_condition(self, version: Version) -> dict[str, str]:
+        return {"if-match": version.etag}
 
     def page(self, query: Mapping[str, str]) -> Document:
         prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)

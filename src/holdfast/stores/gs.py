@@ -10,21 +10,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from .. import network, redact
-from ..errors import ConfigError, Conflict, NotFound
+from ..errors import ConfigError, NotFound
 from ..retry import Policy
 from ..store import HEAD, LIST, WRITE, ObjectStore
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, WriteOptions
 from . import _list_objects, _obstore, gs_login
 from ._bucket import BucketStore
+from ._conditions import HISTORY, Version
 from ._documents import Document
 from ._obstore import Client
-from ._obstore_errors import MissingHeader, shown
+from ._obstore_errors import MissingHeader
 from ._transport import Request
 from .gs_login import Login
 
 GOOGLE = "https://storage.googleapis.com"
 #: Else Google decompresses what is stored with gzip, and the answer has neither length nor ETag.
 ALWAYS = {"accept-encoding": "gzip"}
+
+METADATA = "x-goog-meta-"
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
@@ -132,37 +135,24 @@ class GoogleStore(BucketStore):
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client
 
-    def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
-        if options.if_absent:
-            return "create"
+    def _look(self, client: Client, key: str) -> Version | None:
         try:
-            return {"version": self._generation(client, "write", key, options.if_match)}
-        except NotFound as error:
-            missing = self._missing(client, error)
-        if isinstance(missing, NotFound):
-            raise self._other_version("write", key)
-        raise missing
-
-    def _generation(self, client: Client, doing: str, key: str, etag: str | None) -> str:
-        """The generation that has this ETag now: Google's conditions are generations. Conflict if none has."""
-        try:
-            meta = _obstore.open_body(client, key, key, HEAD)[0].meta
-            found, generation = meta["e_tag"], meta["version"]
+            return super()._look(client, key)
         except MissingHeader:
             ask = functools.partial(self._transport.open, self._request("read", key, "HEAD", {}))
-            answer = client.call("read", key, ask)
-            answer.drain_conn()
-            found, generation = answer.headers.get("etag"), answer.headers.get("x-goog-generation", "")
-        if found != etag:
-            raise self._other_version(doing, key)
-        return str(generation)
+        answer = client.call("read", key, ask)
+        answer.drain_conn()
+        said = answer.headers
+        return Version.of(said.get("etag"), said.get(METADATA + HISTORY), said.get("x-goog-generation"))
 
-    def _other_version(self, doing: str, key: str) -> Conflict:
-        message = f"could not {doing} {shown(key)!r}: it is not the version that was named; read it again"
-        return Conflict(message, store=self._name, key=key)
+    def _version(self, head: Any) -> Version:
+        return Version.of(head.meta["e_tag"], head.attributes.get(HISTORY), head.meta["version"])
 
-    def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
-        return {"x-goog-if-generation-match": self._generation(client, "delete", key, etag)}
+    def _mode(self, version: Version) -> Any:
+        return {"version": version.generation}
+
+    def _delete_condition(self, version: Version) -> dict[str, str]:
+        return {"x-goog-if-generation-match": version.generation or ""}
 
     def page(self, query: Mapping[str, str]) -> Document:
         prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)

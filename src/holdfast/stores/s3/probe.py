@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from ...errors import AuthError, BucketNotFound, Conflict, HoldfastError
-from .conditions import bare
+from .._conditions import bare
 from .uploads import Upload
 from .wire import Guarantees, Request, Wire
 
