@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from .. import network
 from ..blob import Blob, body_chunks, body_size
 from ..engine import reserve
 from ..errors import (
@@ -20,11 +21,12 @@ from ..errors import (
     NotFound,
     StoreError,
 )
-from ..retry import Policy
+from ..retry import Policy, shared
 from ..store import HEAD, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _conditions, _obstore, _uploads
 from ._conditions import Place, Version
+from ._digests import Mode, Verifier, checked
 from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import MissingHeader, Unclear, shown
@@ -51,12 +53,21 @@ class BucketStore(Store):
     #: What errors take the service for.
     service: ClassVar[str]
 
-    def __init__(self, name: str, connect_timeout: float, read_timeout: float, retry: Policy | None) -> None:
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+    #: How the headers begin that only the service itself sends.
+    own_headers: ClassVar[str]
+
+    def __init__(
+        self, name: str, endpoint: str, timeouts: Timeouts, verify: Mode, retry: Policy | None, *, stamped: bool
+    ) -> None:
+        self.timeouts = timeouts
+        self.verify = checked(verify)
+        self.object_metadata = stamped
         self.retry = retry
+        self._policy = retry or shared(endpoint)
+        self._verifier = Verifier(name, self._encrypted, verify, self.service)
         self._name = name
         self._client: Client | None = None
-        self._transport = Transport(name, self.timeouts, retry, self.service)
+        self._transport = Transport(name, timeouts, self._policy, self.service)
 
     @property
     def name(self) -> str:
@@ -80,6 +91,28 @@ class BucketStore(Store):
     @abstractmethod
     def client(self) -> Client:
         """The engine's client for this bucket and its credentials, shared with equal stores."""
+
+    def _pooled(self, make: Callable[..., Any], *identity: Any) -> Client:
+        """The client that ``make`` makes, shared with all stores of this identity that have equal options."""
+        options = (self.timeouts.connect, self.timeouts.read, self.timeouts.slowest, self.verify, id(self._policy))
+        new = functools.partial(
+            Client, self._name, make, timeouts=self.timeouts, policy=self._policy, verifier=self._verifier
+        )
+        return _obstore.pooled((self._name, *identity, *options, network.identity()), new)
+
+    def _recipe(self) -> dict[str, Any]:
+        """The options that a pickle carries."""
+        return {
+            "connect_timeout": self.timeouts.connect,
+            "read_timeout": self.timeouts.read,
+            "slowest_rate": self.timeouts.slowest,
+            "verify": self.verify,
+            "object_metadata": self.object_metadata,
+        }
+
+    def _encrypted(self, key: str) -> bool:
+        """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
+        return False
 
     @abstractmethod
     def _request(
@@ -142,7 +175,7 @@ class BucketStore(Store):
             prepare = functools.partial(self._request, "read", key)
         except NotFound as error:
             raise self._missing(client, error) from None
-        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
+        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options, self.own_headers))
 
     def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
         return _obstore.read_part(client, key, key, options)
@@ -157,8 +190,9 @@ class BucketStore(Store):
                 return self._write_if(client, key, body, options, named)
             data, chunks, size = _uploads.taken(body)
             if data is None:
-                marked = {**(named or {}), **_uploads.stamp(chunks)}
+                marked = {**(named or {}), **_uploads.stamp(body if self.object_metadata else chunks)}
                 return _uploads.upload(client, key, chunks, _uploads.part_size(options, size), marked)
+            named = self._stamped(data, named)
             etag = client.policy.call(functools.partial(_uploads.put, client, key, data, named))
             return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
         except NotFound as error:
@@ -177,7 +211,7 @@ class BucketStore(Store):
         place = self._place(client, key)
         base = None if options.if_match is None else _conditions.named_version(place, options.if_match)
         write = _conditions.ConditionalWrite(place, base)
-        attributes = {**(named or {}), **write.history}
+        attributes = {**(self._stamped(data, named) or {}), **write.history}
 
         def send(version: Version | None) -> str | None:
             mode = "create" if version is None else self._mode(version)
@@ -192,6 +226,10 @@ class BucketStore(Store):
         etag = write.perform(send)
         return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
 
+    def _stamped(self, data: bytes, named: dict[str, str] | None) -> dict[str, str] | None:
+        """The attributes, with the digest of what is written among them unless that was declined."""
+        return {**(named or {}), **_uploads.stamp(data)} if self.object_metadata else named
+
     def _place(self, client: Client, key: str) -> Place:
         return Place(self._name, key, client.policy, functools.partial(self._look, client, key))
 
@@ -201,6 +239,12 @@ class BucketStore(Store):
             return self._version(_obstore.open_body(client, key, key, HEAD)[0])
         except NotFound:
             return None
+        except MissingHeader:
+            return self._look_ourselves(client, key)
+
+    def _look_ourselves(self, client: Client, key: str) -> Version | None:
+        """The same where the engine can make nothing of the answer."""
+        raise self._transport.nonsense(self._request("read", key, "HEAD", {}), "names no ETag")
 
     def _in_memory(self, key: str, body: Body) -> bytes:
         size = body_size(body)
@@ -258,7 +302,12 @@ class BucketStore(Store):
         client.attempt("delete", key, self._delete_once, key, self._delete_condition(version))
 
     def _delete_once(self, key: str, condition: Mapping[str, str]) -> None:
-        self._transport.open(self._request("delete", key, "DELETE", condition)).drain_conn()
+        request = self._request("delete", key, "DELETE", condition)
+        answer = self._transport.open(request)
+        said = answer.read(1)
+        answer.drain_conn()
+        if said:  # a service has nothing to say about a delete
+            raise self._transport.nonsense(request, "is a page", retryable=True)
 
     def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:
         if len(batch) > 1 and not options.must_exist:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from .. import network, redact
 from ..blob import Blob, BytesBlob
-from ..errors import ConfigError, Conflict, InvalidKey
+from ..errors import ConfigError, Conflict, InvalidKey, Unsupported
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, ObjectStore
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
@@ -19,9 +19,11 @@ from . import _obstore, az_listing
 from ._answers import object_info
 from ._bucket import BucketStore
 from ._conditions import HISTORY, Version
+from ._digests import Mode
 from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import shown
+from ._timeouts import Timeouts
 from ._transport import Request
 from .az_login import Login, find_login
 from .az_signing import signed
@@ -37,18 +39,23 @@ class AzureStore(BucketStore):
     ``sas_token``, or ``credential`` (an object of azure-identity, or any other with its ``get_token``), or one of the
     first two in a ``secrets`` mapping, or none with ``anonymous=True``; else AZURE_STORAGE_ACCOUNT_KEY,
     AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_CONNECTION_STRING are read when the store is made. ``connect_timeout``
-    and ``read_timeout`` are seconds without progress; ``retry`` replaces the default policy of 7 tries.
+    and ``read_timeout`` are seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second)
+    is stuck too; ``retry`` replaces the default policy of 7 tries, whose budget is shared by all that goes to the
+    endpoint.
 
-    Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates, replacements
-    and deletes under a condition are exact: done, refused or Indeterminate. Keys that the engine would alter ("/lead",
-    "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are verbatim, but
-    not in the order of UTF-8. A pickle carries no secrets.
+    Reads are checked for length and resumed when they break. Whole objects that Holdfast wrote are checked against the
+    CRC-32C in their metadata (``object_metadata=False`` notes none, ``verify="length"`` looks at lengths alone); an
+    ETag of Azure tells nothing about the body, so ``verify="strict"`` is Unsupported. Writes appear whole or not at
+    all. Creates, replacements and deletes under a condition are exact: done, refused or Indeterminate. Keys that the
+    engine would alter ("/lead", "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are
+    verbatim, but not in the order of UTF-8. A pickle carries no secrets.
 
     >>> AzureStore("container", account="me", anonymous=True).name
     'az://https://me.blob.core.windows.net/container'
     """
 
     service = "an Azure"
+    own_headers = "x-ms-"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z_][a-z0-9_]*")
     metadata_rule = "lower-case letters, digits and '_', no digit first, come back as they are"
 
@@ -65,6 +72,9 @@ class AzureStore(BucketStore):
         secrets: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        slowest_rate: int = Timeouts.SLOWEST,
+        verify: Mode = "auto",
+        object_metadata: bool = True,
         retry: Policy | None = None,
     ) -> None:
         if not _CONTAINER.fullmatch(container):
@@ -78,7 +88,10 @@ class AzureStore(BucketStore):
         self.account, self.endpoint = _address(account or found.account, endpoint or found.endpoint)
         self._explicit = any(value is not None for value in (*given.values(), secrets))
         self._dropped = False  # whether a pickle left explicit credentials behind
-        super().__init__(f"az://{self.endpoint}/{container}", connect_timeout, read_timeout, retry)
+        if verify == "strict":
+            raise Unsupported("verify='strict' is not possible on Azure, whose ETags are no digests: use 'auto'")
+        name, timeouts = f"az://{self.endpoint}/{container}", Timeouts(connect_timeout, read_timeout, slowest_rate)
+        super().__init__(name, self.endpoint, timeouts, verify, retry, stamped=object_metadata)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -99,8 +112,7 @@ class AzureStore(BucketStore):
             "account": self.account,
             "endpoint": self.endpoint,
             "anonymous": self.anonymous,
-            "connect_timeout": self.timeouts.connect,
-            "read_timeout": self.timeouts.read,
+            **self._recipe(),
         }
         return (_from_recipe, (type(self), recipe, self._explicit or self._dropped))
 
@@ -113,15 +125,9 @@ class AzureStore(BucketStore):
     def client(self) -> Client:
         """The engine's client for this container and these credentials, shared with equal stores."""
         if self._client is None:
-            login, retry = self.login(), self.retry
-            identity = (
-                *("az", self._name, login.fingerprint() if login else None),
-                *(self.timeouts.connect, self.timeouts.read, id(retry) if retry else None),
-                _engine_environment(),
-            )
+            login = self.login()
             make = functools.partial(_make_engine, self.endpoint, self.account, self.container, login)
-            timeouts = self.timeouts
-            self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
+            self._client = self._pooled(make, login.fingerprint() if login else None, _engine_environment())
         return self._client
 
     def _check(self, key: str) -> None:
@@ -234,8 +240,7 @@ def _address(account: str | None, endpoint: str | None) -> tuple[str, str]:
 
 def _engine_environment() -> tuple[tuple[str, str], ...]:
     # The engine reads the environment by itself when a client is made (encryption, proxies).
-    own = sorted((name, value) for name, value in os.environ.items() if name.startswith("AZURE_"))
-    return (*own, *network.identity())
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AZURE_")))
 
 
 def _make_engine(

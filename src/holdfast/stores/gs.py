@@ -17,9 +17,10 @@ from ..types import Capabilities, ListOptions, Location, ObjectInfo, WriteOption
 from . import _list_objects, _obstore, gs_login
 from ._bucket import BucketStore
 from ._conditions import HISTORY, Version
+from ._digests import Mode
 from ._documents import Document
 from ._obstore import Client
-from ._obstore_errors import MissingHeader
+from ._timeouts import Timeouts
 from ._transport import Request
 from .gs_login import Login
 
@@ -41,20 +42,25 @@ class GoogleStore(BucketStore):
     ``anonymous=True``, for reading. Else they are looked for at the first use: GOOGLE_APPLICATION_CREDENTIALS and its
     like, the file of ``gcloud auth application-default login``, this machine's own account; tokens are renewed before
     they end. STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
-    seconds without progress; ``retry`` replaces the default policy of 7 tries.
+    seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second) is stuck too; ``retry``
+    replaces the default policy of 7 tries, whose budget is shared by all that goes to the endpoint.
 
     Objects stored with gzip are read as they are stored, in ranges too. Reads are checked for length and resumed when
-    they break; a large one that comes without its length is checked against the length that is stored. Writes appear
-    whole or not at all. Creates, replacements and deletes under a condition are exact (done, refused or Indeterminate)
-    by generations; an ETag is an MD5 for most objects, so the same bytes written again have the same. Those deletes,
-    and reads without a length, need google-auth where the credential is a service account. Keys that the engine would
-    alter ("/lead", "trail/", "a//b", "..", control characters) are InvalidKey. A pickle carries no secrets.
+    they break; a large one that comes without its length is checked against the length that is stored. Whole objects
+    are checked against the CRC-32C that Holdfast notes in their metadata (``object_metadata=False`` notes none), else
+    against their MD5 where their ETag is one: ``verify="strict"`` raises where it cannot be known to be one,
+    ``"length"`` looks at lengths alone. Writes appear whole or not at all. Creates, replacements and deletes under a
+    condition are exact (done, refused or Indeterminate) by generations; the same bytes written again may have the same
+    ETag. Those deletes, listings, and reads without a length need google-auth where the credential is a service
+    account. Keys that the engine would alter ("/lead", "trail/", "a//b", "..", control characters) are InvalidKey;
+    listings show them all, verbatim. A pickle carries no secrets.
 
     >>> GoogleStore("bucket", anonymous=True).name
     'gs://bucket'
     """
 
     service = "a Google"
+    own_headers = "x-goog-"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9._-]*")
     metadata_rule = "lower-case letters, digits, '.', '_' and '-' come back as they are"
 
@@ -70,6 +76,9 @@ class GoogleStore(BucketStore):
         secrets: Mapping[str, Any] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        slowest_rate: int = Timeouts.SLOWEST,
+        verify: Mode = "auto",
+        object_metadata: bool = True,
         retry: Policy | None = None,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
@@ -83,7 +92,9 @@ class GoogleStore(BucketStore):
         self._emulator = endpoint is None and bool(os.environ.get(gs_login.EMULATOR))
         self.endpoint = _endpoint(os.environ[gs_login.EMULATOR] if self._emulator else endpoint)
         where = "" if self.endpoint is None else f"{self.endpoint}/"
-        super().__init__(f"gs://{where}{bucket}", connect_timeout, read_timeout, retry)
+        timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
+        place = self.endpoint or GOOGLE
+        super().__init__(f"gs://{where}{bucket}", place, timeouts, verify, retry, stamped=object_metadata)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -105,8 +116,7 @@ class GoogleStore(BucketStore):
             "bucket": self.bucket,
             "endpoint": None if self._emulator else self.endpoint,
             "anonymous": self.anonymous,
-            "connect_timeout": self.timeouts.connect,
-            "read_timeout": self.timeouts.read,
+            **self._recipe(),
         }
         return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
 
@@ -124,26 +134,24 @@ class GoogleStore(BucketStore):
     def client(self) -> Client:
         """The engine's client for this bucket and these credentials, shared with equal stores."""
         if self._client is None:
-            login, retry = self.login(), self.retry
-            identity = (
-                *("gs", self._name, login.fingerprint() if login else None),
-                *(self.timeouts.connect, self.timeouts.read, id(retry) if retry else None),
-                network.identity(),
-            )
+            login = self.login()
             make = functools.partial(_make_engine, self.endpoint or GOOGLE, self.bucket, login)
-            timeouts = self.timeouts
-            self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
+            self._client = self._pooled(make, login.fingerprint() if login else None)
         return self._client
 
-    def _look(self, client: Client, key: str) -> Version | None:
-        try:
-            return super()._look(client, key)
-        except MissingHeader:
-            ask = functools.partial(self._transport.open, self._request("read", key, "HEAD", {}))
-        answer = client.call("read", key, ask)
+    def _encrypted(self, key: str) -> bool:
+        answer = self._transport.open(self._request("read", key, "HEAD", {}))
+        answer.drain_conn()
+        return any(name.lower().startswith("x-goog-encryption-") for name in answer.headers)
+
+    def _look_ourselves(self, client: Client, key: str) -> Version | None:
+        request = self._request("read", key, "HEAD", {})
+        answer = client.call("read", key, functools.partial(self._transport.open, request))
         answer.drain_conn()
         said = answer.headers
-        return Version.of(said.get("etag"), said.get(METADATA + HISTORY), said.get("x-goog-generation"))
+        if "x-goog-generation" not in said:
+            raise self._transport.nonsense(request, "names no generation")
+        return Version.of(said.get("etag"), said.get(METADATA + HISTORY), said["x-goog-generation"])
 
     def _version(self, head: Any) -> Version:
         return Version.of(head.meta["e_tag"], head.attributes.get(HISTORY), head.meta["version"])
