@@ -155,3 +155,37 @@ def test_a_pickle_carries_the_options(vendor, monkeypatch):
     again = pickle.loads(pickle.dumps(MAKE[vendor]("http://localhost:1", **options)))
     assert (again.timeouts.slowest, again.timeouts.read) == (1000, 7.0)
     assert (again.verify, again.object_metadata) == ("length", False)
+
+
+STORAGE_CLASS = {"gs": "x-goog-storage-class", "az": "x-ms-access-tier"}
+
+
+def test_the_storage_class_goes_along_with_every_write(vendor):
+    with Scripted(lambda request: Answer(201, headers={"ETag": '"1"'})) as server:
+        store = pickle.loads(pickle.dumps(MAKE[vendor](server.endpoint, storage_class="COLD")))
+        store = MAKE[vendor](server.endpoint, storage_class=store.storage_class)
+        store.put("key", b"x")
+        store.create("key", b"x")
+        assert [request.headers[STORAGE_CLASS[vendor]] for request in server.requests] == ["COLD"] * 2
+    with pytest.raises(ConfigError):
+        MAKE[vendor]("http://localhost:1", storage_class="two words")
+
+
+def test_a_copy_gets_the_storage_class(server):
+    server.put(server.bucket, "key", b"data")
+    google(server).copy("key", "as it was")
+    google(server, storage_class="NEARLINE").copy("key", "copy")
+    headers = {key: stored.headers for key, stored in server.buckets[server.bucket].objects.items()}
+    assert headers["copy"]["x-goog-storage-class"] == "NEARLINE"
+    assert "x-goog-storage-class" not in headers["as it was"]
+
+
+def test_the_project_that_pays_is_named_in_every_request(server):
+    store = google(server, user_project="my-project")
+    etag = store.create("key", b"x").etag
+    store.get("key")
+    list(store.list())
+    store.delete_if("key", etag)
+    assert {headers.get("x-goog-user-project") for _, _, headers in server.requests} == {"my-project"}
+    with pytest.raises(ConfigError):
+        google(server, user_project="a\nb")

@@ -36,6 +36,8 @@ from ._transport import Request, Transport
 #: Bodies up to this size (bytes) are written under a condition: they go in one request, out of memory.
 LARGEST_CONDITIONAL = 256 << 20
 
+_STORAGE_CLASS = re.compile(r"[A-Za-z0-9_]{1,64}")
+
 
 class BucketStore(Store):
     """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
@@ -57,8 +59,19 @@ class BucketStore(Store):
     own_headers: ClassVar[str]
 
     def __init__(
-        self, name: str, endpoint: str, timeouts: Timeouts, verify: Mode, retry: Policy | None, *, stamped: bool
+        self,
+        name: str,
+        endpoint: str,
+        timeouts: Timeouts,
+        verify: Mode,
+        retry: Policy | None,
+        storage_class: str | None,
+        *,
+        stamped: bool,
     ) -> None:
+        if storage_class is not None and not _STORAGE_CLASS.fullmatch(storage_class):
+            raise ConfigError(f"storage_class={storage_class!r} cannot be one: it is a word")
+        self.storage_class = storage_class
         self.timeouts = timeouts
         self.verify = checked(verify)
         self.object_metadata = stamped
@@ -108,6 +121,7 @@ class BucketStore(Store):
             "slowest_rate": self.timeouts.slowest,
             "verify": self.verify,
             "object_metadata": self.object_metadata,
+            "storage_class": self.storage_class,
         }
 
     def _encrypted(self, key: str) -> bool:
@@ -184,7 +198,7 @@ class BucketStore(Store):
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         client = self._client or self.client()
         self._check(key)
-        named = _uploads.attributes(options, self._name, self.metadata_names, self.metadata_rule)
+        named = self._attributes(options)
         try:
             if options.conditional:
                 return self._write_if(client, key, body, options, named)
@@ -226,6 +240,11 @@ class BucketStore(Store):
         etag = write.perform(send)
         return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
 
+    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
+        """The attributes of a new object as the engine wants them, or None."""
+        named = _uploads.attributes(options, self._name, self.metadata_names, self.metadata_rule)
+        return {"Storage-Class": self.storage_class, **(named or {})} if self.storage_class else named
+
     def _stamped(self, data: bytes, named: dict[str, str] | None) -> dict[str, str] | None:
         """The attributes, with the digest of what is written among them unless that was declined."""
         return {**(named or {}), **_uploads.stamp(data)} if self.object_metadata else named
@@ -265,7 +284,7 @@ class BucketStore(Store):
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
-        if there is not None and there == here and not options.conditional and not options.attributes():
+        if there is not None and there == here and not options.conditional and not self._attributes(options):
             return source._read(src, HEAD).info
         return stream_copy(source, src, self, dst, options)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from .. import network, redact
 from ..blob import Blob, BytesBlob
+from ..credentials import Explanation
 from ..errors import ConfigError, Conflict, InvalidKey, Unsupported
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, ObjectStore
@@ -43,6 +44,8 @@ class AzureStore(BucketStore):
     is stuck too; ``retry`` replaces the default policy of 7 tries, whose budget is shared by all that goes to the
     endpoint.
 
+    New objects get the access tier ``storage_class`` ("Hot", "Cool", "Cold", "Archive").
+
     Reads are checked for length and resumed when they break. Whole objects that Holdfast wrote are checked against the
     CRC-32C in their metadata (``object_metadata=False`` notes none, ``verify="length"`` looks at lengths alone); an
     ETag of Azure tells nothing about the body, so ``verify="strict"`` is Unsupported. Writes appear whole or not at
@@ -70,6 +73,7 @@ class AzureStore(BucketStore):
         credential: Any = None,
         anonymous: bool = False,
         secrets: Mapping[str, str] | None = None,
+        storage_class: str | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         slowest_rate: int = Timeouts.SLOWEST,
@@ -91,7 +95,7 @@ class AzureStore(BucketStore):
         if verify == "strict":
             raise Unsupported("verify='strict' is not possible on Azure, whose ETags are no digests: use 'auto'")
         name, timeouts = f"az://{self.endpoint}/{container}", Timeouts(connect_timeout, read_timeout, slowest_rate)
-        super().__init__(name, self.endpoint, timeouts, verify, retry, stamped=object_metadata)
+        super().__init__(name, self.endpoint, timeouts, verify, retry, storage_class, stamped=object_metadata)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -121,6 +125,16 @@ class AzureStore(BucketStore):
         if self._login is None and not self.anonymous:
             raise Login.nothing_found(self._name, dropped=self._dropped)
         return self._login
+
+    def explain_credentials(self) -> Explanation:
+        """Which credentials are used, and where they come from; no secret is shown."""
+        if self.anonymous:
+            return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
+        if self._login is None:
+            return Explanation(self._name, None, Login.nothing_found(self._name, dropped=self._dropped).message)
+        kind = {"account_key": "an account key", "sas_token": "a SAS token", "credential": "an identity"}
+        why = f"it holds {kind[self._login.kind]} for the account {self.account!r}"
+        return Explanation(self._name, self._login.source, why)
 
     def client(self) -> Client:
         """The engine's client for this container and these credentials, shared with equal stores."""

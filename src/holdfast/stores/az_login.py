@@ -26,12 +26,15 @@ _SCOPE = "https://storage.azure.com/.default"
 class Login:
     """One way to sign requests; ``provide`` is what the engine calls for it, and its repr shows nothing.
 
+    ``source`` says where it was found.
+
     >>> Login("account_key", "c2VjcmV0")
     Login('account_key', ***)
     """
 
     kind: str
     secret: Any = field(repr=False)
+    source: str = field(default="the arguments", compare=False)
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
@@ -145,13 +148,13 @@ def _login(kind: str, value: Any, where: str) -> Login:
     if kind == "credential":
         if not isinstance(getattr(value, "get_token", None), Callable):  # type: ignore[arg-type]
             raise ConfigError("credential= is an object of azure-identity, or another with a method get_token(scope)")
-        return Login(kind, value)
+        return Login(kind, value, where)
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
         raise ConfigError(f"the {kind} in {where} is not printable ASCII text: was it pasted with a line end?")
     if kind == "sas_token":
-        return Login(kind, value.removeprefix("?"))
+        return Login(kind, value.removeprefix("?"), where)
     try:
         base64.b64decode(value, validate=True)
     except binascii.Error:
         raise ConfigError(f"the {kind} in {where} is not base64, as Azure's account keys are") from None
-    return Login(kind, value)
+    return Login(kind, value, where)

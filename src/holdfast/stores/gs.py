@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from .. import network, redact
-from ..errors import ConfigError, NotFound
+from ..credentials import Explanation
+from ..errors import AuthError, ConfigError, NotFound
 from ..retry import Policy
 from ..store import HEAD, LIST, WRITE, ObjectStore
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, WriteOptions
@@ -31,6 +32,7 @@ ALWAYS = {"accept-encoding": "gzip"}
 METADATA = "x-goog-meta-"
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9:.-]{0,62}")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
 
 
@@ -44,6 +46,9 @@ class GoogleStore(BucketStore):
     they end. STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
     seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second) is stuck too; ``retry``
     replaces the default policy of 7 tries, whose budget is shared by all that goes to the endpoint.
+
+    ``user_project`` is billed for the requests, as buckets want it whose requesters pay; new objects get the
+    ``storage_class`` ("NEARLINE" ...).
 
     Objects stored with gzip are read as they are stored, in ranges too. Reads are checked for length and resumed when
     they break; a large one that comes without its length is checked against the length that is stored. Whole objects
@@ -74,6 +79,8 @@ class GoogleStore(BucketStore):
         credential: Any = None,
         anonymous: bool = False,
         secrets: Mapping[str, Any] | None = None,
+        user_project: str | None = None,
+        storage_class: str | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         slowest_rate: int = Timeouts.SLOWEST,
@@ -89,12 +96,17 @@ class GoogleStore(BucketStore):
         self._dropped = False  # whether a pickle left explicit credentials behind
         self.bucket = bucket
         self.anonymous = anonymous
+        if user_project is not None and not _PROJECT.fullmatch(user_project):
+            raise ConfigError(f"user_project={user_project!r} is not the name of a Google project")
+        self.user_project = user_project
         self._emulator = endpoint is None and bool(os.environ.get(gs_login.EMULATOR))
         self.endpoint = _endpoint(os.environ[gs_login.EMULATOR] if self._emulator else endpoint)
         where = "" if self.endpoint is None else f"{self.endpoint}/"
         timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
         place = self.endpoint or GOOGLE
-        super().__init__(f"gs://{where}{bucket}", place, timeouts, verify, retry, stamped=object_metadata)
+        super().__init__(
+            f"gs://{where}{bucket}", place, timeouts, verify, retry, storage_class, stamped=object_metadata
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -116,6 +128,7 @@ class GoogleStore(BucketStore):
             "bucket": self.bucket,
             "endpoint": None if self._emulator else self.endpoint,
             "anonymous": self.anonymous,
+            "user_project": self.user_project,
             **self._recipe(),
         }
         return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
@@ -131,12 +144,24 @@ class GoogleStore(BucketStore):
                 self._found = gs_login.from_environment(self._name, dropped=self._dropped)
         return self._explicit or self._found
 
+    def explain_credentials(self) -> Explanation:
+        """Which credentials are used, and where they come from; no secret is shown."""
+        if self.anonymous:
+            return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
+        try:
+            login = self.login()
+        except AuthError as error:
+            return Explanation(self._name, None, error.message)
+        if self._emulator or login is None:
+            return Explanation(self._name, "none needed", f"{gs_login.EMULATOR} names an emulator")
+        return Explanation(self._name, login.source, f"it gave {login.described()}")
+
     def client(self) -> Client:
         """The engine's client for this bucket and these credentials, shared with equal stores."""
         if self._client is None:
             login = self.login()
-            make = functools.partial(_make_engine, self.endpoint or GOOGLE, self.bucket, login)
-            self._client = self._pooled(make, login.fingerprint() if login else None)
+            make = functools.partial(_make_engine, self.endpoint or GOOGLE, self.bucket, login, self._headers())
+            self._client = self._pooled(make, login.fingerprint() if login else None, self.user_project)
         return self._client
 
     def _encrypted(self, key: str) -> bool:
@@ -161,6 +186,10 @@ class GoogleStore(BucketStore):
 
     def _delete_condition(self, version: Version) -> dict[str, str]:
         return {"x-goog-if-generation-match": version.generation or ""}
+
+    def _headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return ALWAYS if self.user_project is None else {**ALWAYS, "x-goog-user-project": self.user_project}
 
     def page(self, query: Mapping[str, str]) -> Document:
         prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)
@@ -188,14 +217,14 @@ class GoogleStore(BucketStore):
             url += "?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
         login = self.login()
         signed = {} if login is None else {"Authorization": f"Bearer {login.provide()['token']}"}
-        return Request(doing, method, url, key, {**headers, **ALWAYS, **signed})
+        return Request(doing, method, url, key, {**headers, **self._headers(), **signed})
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
         near = there is not None and (there.vendor, there.identity, there.bucket) == (
             *("gs", here.identity, here.bucket),
         )
-        if there is None or not near or there.key == here.key or options.conditional or options.attributes():
+        if there is None or not near or there.key == here.key or options.conditional or self._attributes(options):
             return super()._copy(source, src, dst, options)
         self._check(dst)
         client = self.client()
@@ -229,7 +258,9 @@ def _endpoint(text: str | None) -> str | None:
     return f"{match[1]}://{match[2]}"
 
 
-def _make_engine(endpoint: str, bucket: str, login: Login | None, options: dict[str, Any], tries: int) -> Any:
+def _make_engine(
+    endpoint: str, bucket: str, login: Login | None, headers: dict[str, str], options: dict[str, Any], tries: int
+) -> Any:
     """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
     # Even without signing the engine asks for a token before it writes, and would ask the metadata service.
     signing = (login or Login("token", gs_login.NOBODY)).engine_options()
@@ -241,7 +272,7 @@ def _make_engine(endpoint: str, bucket: str, login: Login | None, options: dict[
             **options,
             **network.engine_options(endpoint),
             "allow_http": endpoint.startswith("http:"),
-            "default_headers": ALWAYS,
+            "default_headers": headers,
         },
         retry_config={"max_retries": tries - 1},
         **signing,

@@ -27,7 +27,8 @@ class Login:
     """One way to get bearer tokens; its repr shows nothing.
 
     ``kind`` is "token" (``secret`` is one), "service_account" or "authorized_user" (the text of its file), "credential"
-    (an object of google-auth) or "metadata" (this machine's own account; the host that tells).
+    (an object of google-auth) or "metadata" (this machine's own account; the host that tells). ``source`` says where it
+    was found.
 
     >>> Login("token", "ya29")
     Login('token', ***)
@@ -35,6 +36,7 @@ class Login:
 
     kind: str
     secret: Any = field(repr=False, default=None)
+    source: str = field(default="the arguments", compare=False)
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
@@ -50,6 +52,13 @@ class Login:
     def provide(self) -> gs_tokens.Token:
         """A bearer token and when it ends, as the engine takes them; raises AuthError when it is refused."""
         return gs_tokens.bearer(self.kind, self.secret)()
+
+    def described(self) -> str:
+        """What it is, without a secret."""
+        if self.kind == "service_account":
+            return f"a key of the service account {json.loads(self.secret)['client_email']}"
+        names = {"token": "a bearer token", "authorized_user": "the login of a person", "credential": "an identity"}
+        return names.get(self.kind, "the account of this machine")
 
     def fingerprint(self) -> str:
         """What differs whenever the credential does, and reveals none: the key of client pools."""
@@ -102,7 +111,7 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
     tried = "this machine was not asked (NO_GCE_CHECK)"
     if environment.get("NO_GCE_CHECK", "").lower() != "true":
         try:
-            login = Login("metadata", gs_tokens.metadata_host())
+            login = Login("metadata", gs_tokens.metadata_host(), "this machine's metadata service")
             login.provide()
         except AuthError as error:
             tried = str(error)
@@ -145,13 +154,13 @@ def _of_text(text: str, where: str) -> Login:
     if kind == "service_account":
         if missing := [name for name in ("client_email", "private_key") if not parsed.get(name)]:
             raise ConfigError(f"the service account in {where} has no {' and no '.join(missing)}")
-        return Login(kind, text)
+        return Login(kind, text, where)
     if kind == "authorized_user":
         if missing := [name for name in ("client_id", "client_secret", "refresh_token") if not parsed.get(name)]:
             raise ConfigError(f"the credentials in {where} have no {' and no '.join(missing)}")
-        return Login(kind, text)
+        return Login(kind, text, where)
     if kind == "external_account" and "executable" not in parsed.get("credential_source", {}):
-        return Login("credential", gs_tokens.federated(parsed))
+        return Login("credential", gs_tokens.federated(parsed), where)
     raise ConfigError(
         f"{where} holds a credential of the kind {str(kind)[:80]!r}, which must be opened by google-auth: pass "
         "credential=google.auth.default()[0]"
