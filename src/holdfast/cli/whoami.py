@@ -26,10 +26,9 @@ def command(settings: Settings, location: str) -> int:
 
     The first source that has credentials wins, in this order: secrets files (~/.cloudvolume/secrets,
     ~/.cloudfiles/secrets), the environment (AWS_ACCESS_KEY_ID), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE), a
-    profile of ~/.aws (AWS_PROFILE, else "default"), container metadata, instance metadata. For gs:// and az:// it is what
-    Google's and Azure's own variables and files say. To choose another one,
-    unset what wins; for a public bucket use --anonymous. No secret is shown, and the bucket is not asked: ls does
-    that.
+    profile of ~/.aws (AWS_PROFILE, else "default"), container metadata, instance metadata. For gs:// and az:// it is
+    the first of Google's and Azure's own variables, files and services. To choose another one, unset what wins; for a
+    public bucket use --anonymous. No secret is shown, and the bucket is not asked: ls does that.
 
     Exits with 0 when there are credentials or none are needed, with 1 when none are found.
     """

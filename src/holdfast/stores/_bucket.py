@@ -342,8 +342,12 @@ class BucketStore(Store):
         # What became of each key, where one of them was gone already or could not be removed, is asked one by one.
         return [self._remove_single(client, key, options) for key in batch]
 
+    def _delete_plainly(self, client: Client, key: str) -> None:
+        """Delete one object, by a request that is sent once."""
+        client.attempt("delete", key, _obstore.delete, client.plain, [key])
+
     def _remove_single(self, client: Client, key: str, options: RemoveOptions) -> HoldfastError | None:
-        delete = functools.partial(client.attempt, "delete", key, _obstore.delete, client.plain, [key])
+        delete = functools.partial(self._delete_plainly, client, key)
         failed = _failure(delete)
         if isinstance(failed, NotFound):
             missing = self._missing(client, failed)

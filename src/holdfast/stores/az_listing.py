@@ -85,8 +85,10 @@ def _rows(pages: Pages, options: ListOptions) -> Iterator[ObjectInfo]:
         page = pages.page(query)
         if page.altered and any("\ufffd" in fields.get("Name", "") for _, fields in page.rows):
             raise _unbelievable(pages, "it holds characters that XML cannot hold, and so perhaps keys that are others")
-        for kind, fields in page.rows:
-            row = _row(pages, kind, fields)
+        rows = [_row(pages, kind, fields) for kind, fields in page.rows]
+        if any(row.is_prefix for row in rows):  # Azurite lists them apart
+            rows.sort(key=lambda row: row.key)
+        for row in rows:
             if not row.key.startswith(options.prefix):
                 raise _unbelievable(pages, f"{printable(row.key)!r} is not below {printable(options.prefix)!r}")
             if row.key == previous and not row.is_prefix:
