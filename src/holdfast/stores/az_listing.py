@@ -47,7 +47,7 @@ class Blobs(Document):
         self._path.pop()
         text = "".join(self._text)
         match self._path:
-            case [_]:
+            case [_] if name != "Blobs":
                 self.fields[name] = text
             case [_, "Blobs"]:
                 self.rows.append((name, self._row))
