@@ -94,6 +94,7 @@ def test_a_counter_on_google_never_loses_an_acknowledged_increment(soak):
             check(store, counted)
 
 
+@pytest.mark.timeout(600)
 def test_a_counter_on_azure_never_loses_an_acknowledged_increment(azurite, soak):
     for run in range(20 if soak else 3):
         lossy = Lossy(azurite.port, run)

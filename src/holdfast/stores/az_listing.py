@@ -51,7 +51,7 @@ class Blobs(Document):
                 self.fields[name] = text
             case [_, "Blobs"]:
                 self.rows.append((name, self._row))
-            case [_, "Blobs", _] | [_, "Blobs", _, "Properties"]:
+            case [_, "Blobs", _] | [_, "Blobs", _, "Properties"] if name != "Properties":
                 self._row[name] = urllib.parse.unquote(text) if name == "Name" and self._encoded else text
         self._text.clear()
 
