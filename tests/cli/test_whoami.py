@@ -122,3 +122,34 @@ def test_anonymous_access_is_a_choice_that_wins(holdfast, keys):
     assert result.code == 0
     assert "  credentials: anonymous" in result.lines
     assert holdfast("whoami", "--anonymous", "mem://bucket").code == 2
+
+
+# ---------------------------------------------------------------------- Google and Azure
+def test_azure_names_the_variable_and_the_account(holdfast, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
+    result = holdfast("whoami", "az://container")
+    assert result.code == 1
+    assert "AZURE_STORAGE_ACCOUNT_KEY" in result.out
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", f"sig={SECRET}")
+    result = holdfast("whoami", "az://container")
+    assert result.code == 0
+    assert "  credentials: AZURE_STORAGE_SAS_TOKEN" in result.lines
+    assert "  because: it holds a SAS token for the account 'me'" in result.lines
+    assert SECRET not in result.out + result.err
+    assert "  credentials: anonymous" in holdfast("whoami", "--anonymous", "az://container").lines
+
+
+def test_google_names_the_file_and_the_account(holdfast, monkeypatch, tmp_path):
+    result = holdfast("whoami", "gs://bucket")
+    assert result.code == 1
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in result.out
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"type": "service_account", "client_email": "me@project", "private_key": SECRET}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    result = holdfast("whoami", "gs://bucket")
+    assert result.code == 0
+    assert "  credentials: GOOGLE_APPLICATION_CREDENTIALS" in result.lines
+    assert "  because: it gave a key of the service account me@project" in result.lines
+    assert SECRET not in result.out + result.err
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://localhost:1")
+    assert "  credentials: none needed" in holdfast("whoami", "gs://bucket").lines

@@ -238,11 +238,13 @@ class Gcs:
             if len(rows) == int(query.get("max-keys", self.page)):
                 truncated = True
                 break
-            rows[name] = _row(key, bucket.objects[key]) if cut < 0 else _common(name)
+            shown = urllib.parse.quote(name) if query.get("encoding-type") == "url" else escape(name)
+            rows[name] = _row(shown, bucket.objects[key]) if cut < 0 else _common(shown)
+        encoding = "<EncodingType>url</EncodingType>" if query.get("encoding-type") == "url" else ""
         token = f"<NextContinuationToken>{escape(next(reversed(rows)))}</NextContinuationToken>" if truncated else ""
         body = (
             "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult xmlns='http://doc.s3.amazonaws.com/2006-03-01'>"
-            f"<IsTruncated>{str(truncated).lower()}</IsTruncated>{token}{''.join(rows.values())}</ListBucketResult>"
+            f"<IsTruncated>{str(truncated).lower()}</IsTruncated>{encoding}{token}{''.join(rows.values())}</ListBucketResult>"
         )
         return Reply(200, body.encode(), {"Content-Type": "application/xml"})
 
@@ -278,13 +280,13 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _row(key: str, stored: Stored) -> str:
     return (
-        f"<Contents><Key>{escape(key)}</Key><Generation>{stored.generation}</Generation><LastModified>"
+        f"<Contents><Key>{key}</Key><Generation>{stored.generation}</Generation><LastModified>"
         f"2026-01-01T00:00:00.000Z</LastModified><ETag>{escape(stored.etag)}</ETag><Size>{len(stored.data)}</Size></Contents>"
     )
 
 
 def _common(prefix: str) -> str:
-    return f"<CommonPrefixes><Prefix>{escape(prefix)}</Prefix></CommonPrefixes>"
+    return f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>"
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.stores.s3.answers import Document, Malformed
-from holdfast.stores.s3.listing import Page
+from holdfast.stores._documents import Document, Malformed
+from holdfast.stores._list_objects import Page
 
 WHEN = "<LastModified>2026-01-02T03:04:05.000Z</LastModified>"
 OWNER = "<Owner><ID>me</ID><DisplayName>Me</DisplayName></Owner>"

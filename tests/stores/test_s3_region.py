@@ -158,8 +158,13 @@ def test_a_region_that_is_not_told_at_first_is_asked_for_again(body):
 @pytest.mark.parametrize("body", ONCE)
 def test_what_was_read_already_is_never_stored_as_what_is_left_of_it(body, monkeypatch):
     asked = Wire.locate
-    answers = iter([lambda wire: wire.region])  # another thread finds the region after this one has looked
-    monkeypatch.setattr(Wire, "locate", lambda wire: next(answers, asked)(wire))
+    looked = []
+
+    def locate(wire):  # another thread finds the region after this one has looked
+        looked.append(wire)
+        return wire.region if len(looked) == 1 else asked(wire)
+
+    monkeypatch.setattr(Wire, "locate", locate)
     with FaultyS3() as server:
         misplaced(server, lambda: False)
         store = open_store(server, region="us-east-1")

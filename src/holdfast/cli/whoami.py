@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from ..credentials import Explanation
-from ..errors import AuthError
 from . import DONE, FAILED, output
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
@@ -27,9 +26,9 @@ def command(settings: Settings, location: str) -> int:
 
     On S3 the first source that has credentials wins, in this order: secrets files (~/.cloudvolume/secrets,
     ~/.cloudfiles/secrets), the environment (AWS_ACCESS_KEY_ID), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE), a
-    profile of ~/.aws (AWS_PROFILE, else "default"), container metadata, instance metadata. To choose another one,
-    unset what wins; for a public bucket use --anonymous. No secret is shown, and the bucket is not asked: ls does
-    that.
+    profile of ~/.aws (AWS_PROFILE, else "default"), container metadata, instance metadata. For gs:// and az:// it is
+    the first of Google's and Azure's own variables, files and services. To choose another one, unset what wins; for a
+    public bucket use --anonymous. No secret is shown, and the bucket is not asked: ls does that.
 
     Exits with 0 when there are credentials or none are needed, with 1 when none are found.
     """
@@ -51,20 +50,7 @@ def _explain(settings: Settings, place: Location) -> Explanation:
             if hasattr(store, "explain_credentials"):
                 told: Explanation = store.explain_credentials()
                 return told
-            if hasattr(store, "login"):
-                return _of_login(store)
     return Explanation(place.text, "none needed", f"{place.url.scheme}:// has only what the location says")
-
-
-def _of_login(store: Any) -> Explanation:
-    """The same for Google and Azure, whose stores say how they log in."""
-    if store.anonymous:
-        return Explanation(store.name, "anonymous", "--anonymous was given, so requests are not signed")
-    try:
-        login = store.login()
-    except AuthError as error:
-        return Explanation(store.name, None, error.message)
-    return Explanation(store.name, login.kind.replace("_", " "), f"found in {login.where}")
 
 
 def _show(told: Explanation) -> None:

@@ -4,65 +4,91 @@ from __future__ import annotations
 
 import functools
 import re
-import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from .. import network
 from ..blob import Blob, body_chunks, body_size
 from ..engine import reserve
 from ..errors import (
-    AlreadyExists,
     AuthError,
     BucketNotFound,
     ConfigError,
     Conflict,
     HoldfastError,
-    Indeterminate,
     InvalidKey,
     NotFound,
     StoreError,
 )
-from ..retry import Policy
-from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ..retry import Policy, shared
+from ..store import HEAD, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _chunked, _listing, _obstore, _uploads
-from ._answers import OWN_METADATA
+from . import _chunked, _conditions, _obstore, _uploads
+from ._conditions import Place, Version
+from ._digests import Mode, Verifier, checked
+from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import MissingHeader, Unclear, shown
 from ._timeouts import Timeouts
 from ._transport import Request, Transport
 
-#: The metadata name under which a conditional write says which one it was: letters only, as Azure wants it.
-NONCE = OWN_METADATA + "nonce"
 #: Bodies up to this size (bytes) are written under a condition: they go in one request, out of memory.
 LARGEST_CONDITIONAL = 256 << 20
+
+_STORAGE_CLASS = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class BucketStore(Store):
     """The objects of one bucket or container of a cloud service; its subclasses say how to reach it.
 
-    A subclass implements ``client``, ``_request``, ``_delete_condition`` and the class variables, and may replace
-    ``_part`` (reads other than of whole objects) and ``_mode`` (the condition of a write, as the engine wants it).
+    A subclass implements ``client``, ``_request``, ``page``, ``_scan``, what conditions are (``_version``, ``_mode``,
+    ``_delete_condition``) and the class variables, and may replace ``_part`` (reads other than of whole objects).
     """
 
     #: The longest key in bytes of UTF-8.
     longest_key: ClassVar[int] = 1024
-    #: Whether the service lists in the order of UTF-8.
-    in_order: ClassVar[bool] = True
     #: What metadata names come back as they were given, and how to say that.
     metadata_names: ClassVar[re.Pattern[str]]
     metadata_rule: ClassVar[str]
 
-    def __init__(self, name: str, connect_timeout: float, read_timeout: float, retry: Policy | None) -> None:
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+    #: What errors take the service for.
+    service: ClassVar[str]
+
+    #: How the headers begin that only the service itself sends.
+    own_headers: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: str,
+        timeouts: Timeouts,
+        verify: Mode,
+        retry: Policy | None,
+        storage_class: str | None,
+        *,
+        stamped: bool,
+    ) -> None:
+        if storage_class is not None and not _STORAGE_CLASS.fullmatch(storage_class):
+            raise ConfigError(f"storage_class={storage_class!r} cannot be one: it is a word")
+        self.storage_class = storage_class
+        self.timeouts = timeouts
+        self.verify = checked(verify)
+        self.object_metadata = stamped
         self.retry = retry
+        self._policy = retry or shared(endpoint)
+        self._verifier = Verifier(name, self._encrypted, verify, self.service)
         self._name = name
         self._client: Client | None = None
-        self._transport = Transport(name, self.timeouts)
+        self._transport = Transport(name, timeouts, self._policy, self.service)
 
     @property
     def name(self) -> str:
+        return self._name
+
+    @property
+    def store(self) -> str:
+        """What errors call this place."""
         return self._name
 
     def __repr__(self) -> str:
@@ -79,13 +105,56 @@ class BucketStore(Store):
     def client(self) -> Client:
         """The engine's client for this bucket and its credentials, shared with equal stores."""
 
-    @abstractmethod
-    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
-        """A signed request of our own, for what the engine cannot say."""
+    def _pooled(self, make: Callable[..., Any], *identity: Any) -> Client:
+        """The client that ``make`` makes, shared with all stores of this identity that have equal options."""
+        options = (self.timeouts.connect, self.timeouts.read, self.timeouts.slowest, self.verify, id(self._policy))
+        new = functools.partial(
+            Client, self._name, make, timeouts=self.timeouts, policy=self._policy, verifier=self._verifier
+        )
+        return _obstore.pooled((self._name, *identity, *options, network.identity()), new)
+
+    def _recipe(self) -> dict[str, Any]:
+        """The options that a pickle carries."""
+        return {
+            "connect_timeout": self.timeouts.connect,
+            "read_timeout": self.timeouts.read,
+            "slowest_rate": self.timeouts.slowest,
+            "verify": self.verify,
+            "object_metadata": self.object_metadata,
+            "storage_class": self.storage_class,
+        }
+
+    def _encrypted(self, key: str) -> bool:
+        """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
+        return False
 
     @abstractmethod
-    def _delete_condition(self, client: Client, key: str, etag: str) -> Mapping[str, str]:
-        """The headers of a delete of that version only; may raise Conflict or NotFound when it is gone."""
+    def _request(
+        self,
+        doing: str,
+        key: str | None,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Request:
+        """A signed request of our own, for what the engine cannot say; without a key it is for the bucket."""
+
+    @abstractmethod
+    def page(self, query: Mapping[str, str]) -> Document:
+        """One page of a listing, as the service answers this query."""
+
+    @abstractmethod
+    def _version(self, head: Any) -> Version:
+        """The version that the engine's answer to a HEAD tells of."""
+
+    @abstractmethod
+    def _mode(self, version: Version) -> Any:
+        """What the engine calls the condition that this version is there."""
+
+    @abstractmethod
+    def _delete_condition(self, version: Version) -> Mapping[str, str]:
+        """The headers of a delete of that version only."""
 
     def _check(self, key: str) -> None:
         _obstore.check_key(key, self._name, longest=self.longest_key)
@@ -96,13 +165,13 @@ class BucketStore(Store):
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
         """The error for a miss, once it is known whether there is a bucket at all."""
         if not client.bucket_exists:
-            first = _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1)
+            first = self._scan(ListOptions(error.key or ""))
             try:
-                client.call("list", None, next, first, None)
+                next(first, None)
             except BucketNotFound as missing:
                 return missing
             except HoldfastError as other:
-                if other.retryable or not isinstance(other, AuthError | InvalidKey):
+                if not isinstance(other, AuthError):  # who may not list is told of the key alone
                     raise
             client.bucket_exists = True
         return error
@@ -120,98 +189,81 @@ class BucketStore(Store):
             prepare = functools.partial(self._request, "read", key)
         except NotFound as error:
             raise self._missing(client, error) from None
-        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
+        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options, self.own_headers))
 
     def _part(self, client: Client, key: str, options: ReadOptions) -> Blob:
         return _obstore.read_part(client, key, key, options)
-
-    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
-        """The objects whose keys start with the string ``prefix``.
-
-        The engine sees keys as paths: an empty object may be the marker of a folder ("photos/"), is looked for by a
-        HEAD, and left out if it is one. A lone "photos/" that is not empty shows as "photos". A key with "//", "." or
-        ".." that the listing comes to makes it raise InvalidKey. An answer that is no listing at all (a proxy's page
-        with status 200) reads as empty: never delete on the strength of that.
-        """
-        return _listing.scan(self.client(), options, in_order=self.in_order)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         client = self._client or self.client()
         self._check(key)
-        named = _uploads.attributes(options, self._name, self.metadata_names, self.metadata_rule)
+        named = self._attributes(options)
         try:
             if options.conditional:
                 return self._write_if(client, key, body, options, named)
             data, chunks, size = _uploads.taken(body)
             if data is None:
-                marked = {**(named or {}), **_uploads.stamp(chunks)}
+                marked = {**(named or {}), **_uploads.stamp(body if self.object_metadata else chunks)}
                 return _uploads.upload(client, key, chunks, _uploads.part_size(options, size), marked)
+            named = self._stamped(data, named)
             etag = client.policy.call(functools.partial(_uploads.put, client, key, data, named))
             return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
         except NotFound as error:
             missing = self._missing(client, error)
+        if isinstance(missing, NotFound) and options.if_match is not None:
+            raise Conflict(f"there is no object {shown(key)!r} (any more)", store=self._name, key=key)
         if isinstance(missing, NotFound):
             raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
         raise missing
 
-    def _mode(self, client: Client, key: str, options: WriteOptions) -> Any:
-        """What the engine calls the condition; may raise Conflict when it is known not to hold."""
-        return "create" if options.if_absent else {"e_tag": options.if_match}
-
     def _write_if(
         self, client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None
     ) -> ObjectInfo:
-        """The info of what was written under a condition: done, refused (nothing written), or Indeterminate.
-
-        Each write carries a random word. Where an answer was lost, the write is sent again, which cannot do it twice
-        (the condition no longer holds then); if that does not tell, the word of the object that is there does.
-        """
+        """The info of what was written under a condition: done, refused (nothing written), or Indeterminate."""
         data = self._in_memory(key, body)
-        nonce = uuid.uuid4().hex
-        mode = self._mode(client, key, options)
-        attributes = {**(named or {}), NONCE: nonce}
-        send = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
-        attempt = functools.partial(client.attempt, "write", key, send, client.upload(len(data)), key, data)
-        try:
-            try:
-                etag = attempt()["e_tag"]
-            except HoldfastError as error:
-                if not (error.retryable or isinstance(error, Unclear)):
-                    raise
-                etag = self._resolved(client, key, nonce, attempt, error)
-        except Conflict as error:
-            if not options.if_absent:
-                raise
-            refused = error
-        else:
-            return ObjectInfo(key, size=len(data), etag=etag or None, **options.attributes())  # type: ignore[arg-type]
-        raise AlreadyExists(f"there is an object {shown(key)!r}", store=self._name, key=key, cause=refused.cause)
+        place = self._place(client, key)
+        base = None if options.if_match is None else _conditions.named_version(place, options.if_match)
+        write = _conditions.ConditionalWrite(place, base)
+        attributes = {**(self._stamped(data, named) or {}), **write.history}
 
-    def _resolved(
-        self, client: Client, key: str, nonce: str, attempt: Callable[[], Any], failed: HoldfastError
-    ) -> str | None:
-        """The ETag of a write whose first answer was lost, if it was done; else Indeterminate."""
+        def send(version: Version | None) -> str | None:
+            mode = "create" if version is None else self._mode(version)
+            put = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
+            try:
+                answer = client.attempt("write", key, put, client.upload(len(data)), key, data)
+            except Unclear as error:
+                error.retryable = True  # it may have been done
+                raise
+            return answer["e_tag"] or None
+
+        etag = write.perform(send)
+        return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+
+    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
+        """The attributes of a new object as the engine wants them, or None."""
+        named = _uploads.attributes(options, self._name, self.metadata_names, self.metadata_rule)
+        return {"Storage-Class": self.storage_class, **(named or {})} if self.storage_class else named
+
+    def _stamped(self, data: bytes, named: dict[str, str] | None) -> dict[str, str] | None:
+        """The attributes, with the digest of what is written among them unless that was declined."""
+        return {**(named or {}), **_uploads.stamp(data)} if self.object_metadata else named
+
+    def _place(self, client: Client, key: str) -> Place:
+        return Place(self._name, key, client.policy, functools.partial(self._look, client, key))
+
+    def _look(self, client: Client, key: str) -> Version | None:
+        """The version that is there now, or None."""
         try:
-            etag: str | None = client.policy.again(attempt, failed)["e_tag"]
-        except HoldfastError as error:
-            failed = error
-        else:
-            return etag
-        try:
-            head, _ = _obstore.open_body(client, key, key, HEAD)
-        except HoldfastError as error:
-            failed = failed if isinstance(error, NotFound) else error
-        else:
-            if head.attributes.get(NONCE) == nonce:
-                return str(head.meta["e_tag"])
-        raise Indeterminate(
-            f"the answer to the conditional write of {shown(key)!r} was lost, and the object there does not tell: "
-            "read it, and write again if need be",
-            store=self._name,
-            key=key,
-            cause=failed,
-        )
+            return self._version(_obstore.open_body(client, key, key, HEAD)[0])
+        except NotFound:
+            return None
+        except MissingHeader:
+            return self._look_ourselves(client, key)
+
+    def _look_ourselves(self, client: Client, key: str) -> Version | None:
+        """The same where the engine can make nothing of the answer."""
+        raise self._transport.nonsense(self._request("read", key, "HEAD", {}), "names no ETag")
 
     def _in_memory(self, key: str, body: Body) -> bytes:
         size = body_size(body)
@@ -232,7 +284,7 @@ class BucketStore(Store):
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
-        if there is not None and there == here and not options.conditional and not options.attributes():
+        if there is not None and there == here and not options.conditional and not self._attributes(options):
             return source._read(src, HEAD).info
         return stream_copy(source, src, self, dst, options)
 
@@ -259,37 +311,22 @@ class BucketStore(Store):
     def _remove_if(self, client: Client, key: str, etag: str) -> None:
         """Delete that version: done, refused (Conflict, NotFound: nothing was deleted), or Indeterminate."""
         self._check(key)
+        send = functools.partial(self._send_delete, client, key)
         try:
-            condition = self._delete_condition(client, key, etag)
+            _conditions.delete(self._place(client, key), etag, send)
         except NotFound as error:
             raise self._missing(client, error) from None
-        delete = functools.partial(client.attempt, "delete", key, self._send_delete, key, condition)
-        try:
-            delete()
-            return
-        except NotFound as error:
-            raise self._missing(client, error) from None
-        except Conflict:
-            _obstore.open_body(client, key, key, HEAD)  # NotFound, which some servers call a Conflict too
-            raise
-        except HoldfastError as error:
-            if not error.retryable:
-                raise
-            failed = error
-        try:
-            client.policy.again(delete, failed)
-        except HoldfastError as error:
-            # Refused now: the try whose answer was lost has deleted it, or somebody else did something.
-            raise Indeterminate(
-                f"the answer to the conditional delete of {shown(key)!r} was lost, and what is there now does not "
-                "tell: read it, and delete again if need be",
-                store=self._name,
-                key=key,
-                cause=error,
-            ) from None
 
-    def _send_delete(self, key: str, condition: Mapping[str, str]) -> None:
-        self._transport.open(self._request("delete", key, "DELETE", condition)).drain_conn()
+    def _send_delete(self, client: Client, key: str, version: Version) -> None:
+        client.attempt("delete", key, self._delete_once, key, self._delete_condition(version))
+
+    def _delete_once(self, key: str, condition: Mapping[str, str]) -> None:
+        request = self._request("delete", key, "DELETE", condition)
+        answer = self._transport.open(request)
+        said = answer.read(1)
+        answer.drain_conn()
+        if said:  # a service has nothing to say about a delete
+            raise self._transport.nonsense(request, "is a page", retryable=True)
 
     def _remove_wanted(self, client: Client, batch: list[str], options: RemoveOptions) -> Removed:
         if len(batch) > 1 and not options.must_exist:
@@ -305,8 +342,12 @@ class BucketStore(Store):
         # What became of each key, where one of them was gone already or could not be removed, is asked one by one.
         return [self._remove_single(client, key, options) for key in batch]
 
+    def _delete_plainly(self, client: Client, key: str) -> None:
+        """Delete one object, by a request that is sent once."""
+        client.attempt("delete", key, _obstore.delete, client.plain, [key])
+
     def _remove_single(self, client: Client, key: str, options: RemoveOptions) -> HoldfastError | None:
-        delete = functools.partial(client.attempt, "delete", key, _obstore.delete, client.plain, [key])
+        delete = functools.partial(self._delete_plainly, client, key)
         failed = _failure(delete)
         if isinstance(failed, NotFound):
             missing = self._missing(client, failed)

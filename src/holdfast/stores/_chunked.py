@@ -36,13 +36,17 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One object and what is wanted of it; ``prepare(method, headers)`` signs each request anew."""
+    """One object and what is wanted of it; ``prepare(method, headers)`` signs each request anew.
+
+    An answer without an ETag must have a header that begins with ``own_headers``, or it is not the service's.
+    """
 
     client: Client
     transport: Transport
     prepare: Callable[[str, Mapping[str, str]], Request]
     key: str
     options: ReadOptions
+    own_headers: str = ""
 
     def open(self, method: str) -> BaseHTTPResponse:
         """The successful answer to one request; Ctrl-C leaves it."""
@@ -50,6 +54,9 @@ class Source:
 
     def _open(self, method: str) -> BaseHTTPResponse:
         answer = self.transport.open(self.prepare(method, self._wanted(method)))
+        if "etag" not in answer.headers and not any(n.lower().startswith(self.own_headers) for n in answer.headers):
+            answer.close()
+            raise self.transport.nonsense(self.prepare(method, {}), "is that of another server", retryable=True)
         etag = self.options.if_match
         if etag is not None and answer.headers.get("etag", etag) != etag:
             answer.close()
@@ -144,7 +151,7 @@ class ChunkedBlob(Blob):
         try:
             return self._answer.read(PIECE)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            told = self._source.transport.broken("read", self._source.key, error)
+            told = self._source.transport.broken(self._source.prepare("GET", {}), error)
         raise told
 
     def _promised(self) -> int | None:

@@ -59,26 +59,30 @@ class Verifier:
 
     ``mode`` "auto" is described above; "strict" raises for every difference; "length" looks at lengths alone.
     ``encrypted(key)`` asks the service whether an object is one of those whose ETags only look like MD5s.
+    ``service`` is what errors take the service for.
     """
 
-    __slots__ = ("_encrypted", "_store", "md5_etags", "mode")
+    __slots__ = ("_encrypted", "_service", "_store", "md5_etags", "mode")
 
-    def __init__(self, store: str, encrypted: Callable[[str], bool], mode: Mode = "auto") -> None:
+    def __init__(
+        self, store: str, encrypted: Callable[[str], bool], mode: Mode = "auto", service: str = "an S3"
+    ) -> None:
         self.mode = mode
         self.md5_etags: bool | None = None
         self._store = store
+        self._service = service
         self._encrypted = encrypted
 
     def refuse_page(self, key: str, attributes: Any, etag: Any) -> None:
         """Raise StoreError for a page of HTML or an error document that came, with status 200, for an object.
 
-        Objects of these types have ETags, as all objects on S3 do.
+        Objects of these types have ETags, as all objects do.
         """
         if etag or not str(attributes.get("Content-Type", "")).startswith(_PAGES):
             return
         message = (
             f"could not read {shown(key)!r}: the answer is a page of {attributes['Content-Type']} without an ETag, "
-            "no object; is this an S3 endpoint, or is there a proxy before it?"
+            f"no object; is this {self._service} endpoint, or is there a proxy before it?"
         )
         raise StoreError(message, store=self._store, key=key, retryable=True)
 

@@ -149,11 +149,18 @@ _UNREACHABLE = {
 }
 _LOGIN = "credential provider: "
 _TLS = ("certificate", "UnknownIssuer", "InvalidCertificate")
-#: What the engine calls the faults of a certificate, and what to do about each.
+_UNKNOWN_ISSUER = "its authority is unknown: name a file with it in AWS_CA_BUNDLE or SSL_CERT_FILE"
+_OTHER_NAME = "it is for another host name: correct the address"
+_EXPIRED = "it has expired: renew it on the server, or set this machine's clock"
+#: What the engine and OpenSSL call the faults of a certificate, and what to do about each.
 _TLS_CURES = {
-    "UnknownIssuer": "its authority is unknown: name a file with it in AWS_CA_BUNDLE or SSL_CERT_FILE",
-    "NotValidForName": "it is for another host name: correct the address",
-    "Expired": "it has expired: renew it on the server, or set this machine's clock",
+    "UnknownIssuer": _UNKNOWN_ISSUER,
+    "local issuer": _UNKNOWN_ISSUER,
+    "self-signed": _UNKNOWN_ISSUER,
+    "NotValidForName": _OTHER_NAME,
+    "mismatch": _OTHER_NAME,
+    "Expired": _EXPIRED,
+    "has expired": _EXPIRED,
 }
 
 

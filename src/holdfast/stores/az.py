@@ -6,20 +6,25 @@ import functools
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from .. import redact
+from .. import network, redact
 from ..blob import Blob, BytesBlob
-from ..errors import ConfigError, Conflict, InvalidKey
+from ..credentials import Explanation
+from ..errors import ConfigError, Conflict, InvalidKey, Unsupported
 from ..retry import Policy
-from ..store import HEAD, READ, ObjectStore
-from ..types import Capabilities, Location, ReadOptions
-from . import _obstore
+from ..store import HEAD, LIST, READ, ObjectStore
+from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
+from . import _obstore, az_listing
 from ._answers import object_info
 from ._bucket import BucketStore
+from ._conditions import HISTORY, Version
+from ._digests import Mode
+from ._documents import Document
 from ._obstore import Client
 from ._obstore_errors import shown
+from ._timeouts import Timeouts
 from ._transport import Request
 from .az_login import Login, find_login
 from .az_signing import signed
@@ -35,18 +40,25 @@ class AzureStore(BucketStore):
     ``sas_token``, or ``credential`` (an object of azure-identity, or any other with its ``get_token``), or one of the
     first two in a ``secrets`` mapping, or none with ``anonymous=True``; else AZURE_STORAGE_ACCOUNT_KEY,
     AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_CONNECTION_STRING are read when the store is made. ``connect_timeout``
-    and ``read_timeout`` are seconds without progress; ``retry`` replaces the default policy of 7 tries.
+    and ``read_timeout`` are seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second)
+    is stuck too; ``retry`` replaces the default policy of 7 tries, whose budget is shared by all that goes to the
+    endpoint.
 
-    Reads are checked for length and resumed when they break. Writes appear whole or not at all. Creates, replacements
-    and deletes under a condition are exact: done, refused or Indeterminate. Keys that the engine would alter ("/lead",
-    "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are not in the order of UTF-8, and
-    one of a prefix reads the whole directory that the prefix is in. A pickle carries no secrets.
+    New objects get the access tier ``storage_class`` ("Hot", "Cool", "Cold", "Archive").
+
+    Reads are checked for length and resumed when they break. Whole objects that Holdfast wrote are checked against the
+    CRC-32C in their metadata (``object_metadata=False`` notes none, ``verify="length"`` looks at lengths alone); an
+    ETag of Azure tells nothing about the body, so ``verify="strict"`` is Unsupported. Writes appear whole or not at
+    all. Creates, replacements and deletes under a condition are exact: done, refused or Indeterminate. Keys that the
+    engine would alter ("/lead", "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are
+    verbatim, but not in the order of UTF-8. A pickle carries no secrets.
 
     >>> AzureStore("container", account="me", anonymous=True).name
     'az://https://me.blob.core.windows.net/container'
     """
 
-    in_order = False  # that of UTF-16, it seems, and another one in accounts with a hierarchical namespace
+    service = "an Azure"
+    own_headers = "x-ms-"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z_][a-z0-9_]*")
     metadata_rule = "lower-case letters, digits and '_', no digit first, come back as they are"
 
@@ -61,8 +73,12 @@ class AzureStore(BucketStore):
         credential: Any = None,
         anonymous: bool = False,
         secrets: Mapping[str, str] | None = None,
+        storage_class: str | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        slowest_rate: int = Timeouts.SLOWEST,
+        verify: Mode = "auto",
+        object_metadata: bool = True,
         retry: Policy | None = None,
     ) -> None:
         if not _CONTAINER.fullmatch(container):
@@ -76,7 +92,10 @@ class AzureStore(BucketStore):
         self.account, self.endpoint = _address(account or found.account, endpoint or found.endpoint)
         self._explicit = any(value is not None for value in (*given.values(), secrets))
         self._dropped = False  # whether a pickle left explicit credentials behind
-        super().__init__(f"az://{self.endpoint}/{container}", connect_timeout, read_timeout, retry)
+        if verify == "strict":
+            raise Unsupported("verify='strict' is not possible on Azure, whose ETags are no digests: use 'auto'")
+        name, timeouts = f"az://{self.endpoint}/{container}", Timeouts(connect_timeout, read_timeout, slowest_rate)
+        super().__init__(name, self.endpoint, timeouts, verify, retry, storage_class, stamped=object_metadata)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,8 +116,7 @@ class AzureStore(BucketStore):
             "account": self.account,
             "endpoint": self.endpoint,
             "anonymous": self.anonymous,
-            "connect_timeout": self.timeouts.connect,
-            "read_timeout": self.timeouts.read,
+            **self._recipe(),
         }
         return (_from_recipe, (type(self), recipe, self._explicit or self._dropped))
 
@@ -108,18 +126,22 @@ class AzureStore(BucketStore):
             raise Login.nothing_found(self._name, dropped=self._dropped)
         return self._login
 
+    def explain_credentials(self) -> Explanation:
+        """Which credentials are used, and where they come from; no secret is shown."""
+        if self.anonymous:
+            return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
+        if self._login is None:
+            return Explanation(self._name, None, Login.nothing_found(self._name, dropped=self._dropped).message)
+        kind = {"account_key": "an account key", "sas_token": "a SAS token", "credential": "an identity"}
+        why = f"it holds {kind[self._login.kind]} for the account {self.account!r}"
+        return Explanation(self._name, self._login.source, why)
+
     def client(self) -> Client:
         """The engine's client for this container and these credentials, shared with equal stores."""
         if self._client is None:
-            login, retry = self.login(), self.retry
-            identity = (
-                *("az", self._name, login.fingerprint() if login else None),
-                *(self.timeouts.connect, self.timeouts.read, id(retry) if retry else None),
-                _engine_environment(),
-            )
+            login = self.login()
             make = functools.partial(_make_engine, self.endpoint, self.account, self.container, login)
-            timeouts = self.timeouts
-            self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
+            self._client = self._pooled(make, login.fingerprint() if login else None, _engine_environment())
         return self._client
 
     def _check(self, key: str) -> None:
@@ -158,12 +180,38 @@ class AzureStore(BucketStore):
                     raise
         raise AssertionError("the last turn returns or raises")
 
-    def _delete_condition(self, client: Client, key: str, etag: str) -> dict[str, str]:
-        return {"if-match": etag}
+    def _version(self, head: Any) -> Version:
+        return Version.of(head.meta["e_tag"], head.attributes.get(HISTORY))
 
-    def _request(self, doing: str, key: str, method: str, headers: Mapping[str, str]) -> Request:
-        url = f"{self.endpoint}/{self.container}/{urllib.parse.quote(key)}"
-        url, headers = signed(method, url, headers, self.account, self.login())
+    def _mode(self, version: Version) -> Any:
+        return {"e_tag": version.etag}
+
+    def _delete_condition(self, version: Version) -> dict[str, str]:
+        return {"if-match": version.etag}
+
+    def page(self, query: Mapping[str, str]) -> Document:
+        prepare = functools.partial(self._request, "list", None, "GET", {}, query=query)
+        return self._transport.document(prepare, "EnumerationResults", az_listing.Blobs)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        """The objects whose keys start with the string ``prefix``, as Azure orders them, 5,000 to a request.
+
+        Every key is shown as it is, markers of folders (`photos/`) included, and also those that cannot be read here.
+        Raises StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
+        """
+        return az_listing.scan(self, options)
+
+    def _request(
+        self,
+        doing: str,
+        key: str | None,
+        method: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> Request:
+        url = f"{self.endpoint}/{self.container}" + ("" if key is None else f"/{urllib.parse.quote(key)}")
+        url, headers = signed(method, url, headers, self.account, self.login(), query)
         return Request(doing, method, url, key, headers)
 
     def _locate(self, key: str) -> Location | None:
@@ -222,7 +270,7 @@ def _make_engine(
         endpoint=endpoint,
         use_emulator=False,
         use_fabric_endpoint=False,
-        client_options={**options, "allow_http": endpoint.startswith("http:")},
+        client_options={**options, **network.engine_options(endpoint), "allow_http": endpoint.startswith("http:")},
         retry_config={"max_retries": tries - 1},
         **config,
     )

@@ -26,14 +26,16 @@ _SCOPE = "https://storage.azure.com/.default"
 class Login:
     """One way to sign requests; ``provide`` is what the engine calls for it, and its repr shows nothing.
 
+    ``source`` says where it was found.
+
     >>> Login("account_key", "c2VjcmV0")
     Login('account_key', ***)
     """
 
     kind: str
     secret: Any = field(repr=False)
-    #: Where it was found, for ``holdfast whoami``.
-    where: str = field(default="the arguments", compare=False)
+    #: Where it was found.
+    source: str = field(default="the arguments", compare=False)
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"

@@ -27,7 +27,8 @@ class Login:
     """One way to get bearer tokens; its repr shows nothing.
 
     ``kind`` is "token" (``secret`` is one), "service_account" or "authorized_user" (the text of its file), "credential"
-    (an object of google-auth) or "metadata" (this machine's own account; the host that tells).
+    (an object of google-auth) or "metadata" (this machine's own account; the host that tells). ``source`` says where it
+    was found.
 
     >>> Login("token", "ya29")
     Login('token', ***)
@@ -35,8 +36,8 @@ class Login:
 
     kind: str
     secret: Any = field(repr=False, default=None)
-    #: Where it was found, for ``holdfast whoami``.
-    where: str = field(default="the arguments", compare=False)
+    #: Where it was found.
+    source: str = field(default="the arguments", compare=False)
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
@@ -55,6 +56,13 @@ class Login:
     def provide(self) -> gs_tokens.Token:
         """A bearer token and when it ends, as the engine takes them; raises AuthError when it is refused."""
         return gs_tokens.bearer(self.kind, self.secret)()
+
+    def described(self) -> str:
+        """What it is, without a secret."""
+        if self.kind == "service_account":
+            return f"a key of the service account {json.loads(self.secret)['client_email']}"
+        names = {"token": "a bearer token", "authorized_user": "the login of a person", "credential": "an identity"}
+        return names.get(self.kind, "the account of this machine")
 
     def fingerprint(self) -> str:
         """What differs whenever the credential does, and reveals none: the key of client pools."""

@@ -10,7 +10,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from .. import redact
+from .. import network, redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
 from ..retry import Policy, shared
@@ -37,7 +37,7 @@ class HttpStore(Store):
     which a redirect to another host loses, and are shown nowhere; a redirect from https down to http is a ConfigError.
     ``forbidden`` says what a 403 means: that the
     object is ``"missing"``, as on most public servers, or an AuthError (``"raise"``). The timeouts are seconds
-    without progress.
+    without progress, and what comes more slowly than ``slowest_rate`` (bytes a second) is stuck too.
 
     Reads are checked for length, and a broken one is resumed when the server names an ETag that is not weak. A server
     that ignores ranges is read whole and cut. A body of unknown length is read if it comes in chunks, for then its end
@@ -55,6 +55,7 @@ class HttpStore(Store):
         forbidden: Literal["missing", "raise"] = "missing",
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        slowest_rate: int = Timeouts.SLOWEST,
         retry: Policy | None = None,
     ) -> None:
         match = _URL.fullmatch(base_url)
@@ -67,7 +68,7 @@ class HttpStore(Store):
             raise ConfigError(f"forbidden={forbidden!r} is neither 'missing' nor 'raise'")
         scheme, userinfo, host, path = match.groups(default="")
         self.forbidden = forbidden
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
         self.retry = retry
         self._origin = f"{scheme}://{host}"
         self._prefix = path.strip("/")
@@ -75,7 +76,7 @@ class HttpStore(Store):
         self._authorization = _basic(userinfo)
         self._dropped = False
         self._client: Client | None = None
-        self._transport = Transport(self._name, self.timeouts)
+        self._transport = Transport(self._name, self.timeouts, retry or shared(self._origin))
         if self._prefix:
             _obstore.check_key(self._prefix, self._name)
             self._prefix += "/"
@@ -100,6 +101,7 @@ class HttpStore(Store):
             "forbidden": self.forbidden,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "slowest_rate": self.timeouts.slowest,
         }
         recipe = (type(self), self._name, options)
         return (_from_recipe, (*recipe, self._authorization is not None or self._dropped))
@@ -116,8 +118,9 @@ class HttpStore(Store):
             make = functools.partial(_make_engine, self._origin, self._authorization)
             timeouts, retry = self.timeouts, self.retry or shared(self._origin)
             identity = (
-                *("http", self._name, self._authorization, timeouts.connect, timeouts.read),
+                *("http", self._name, self._authorization, timeouts.connect, timeouts.read, timeouts.slowest),
                 id(retry),
+                network.identity(),
             )
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client
@@ -183,7 +186,7 @@ def _basic(userinfo: str) -> str | None:
 
 def _make_engine(origin: str, authorization: str | None, options: dict[str, Any], tries: int) -> Any:
     # Plain http is allowed only where it was asked for: a redirect from https to http fails.
-    client: dict[str, Any] = {**options, "allow_http": origin.startswith("http:")}
+    client: dict[str, Any] = {**options, **network.engine_options(origin), "allow_http": origin.startswith("http:")}
     if authorization is not None:
         client["default_headers"] = {"authorization": authorization}
     return _obstore.HTTPEngine(origin, client_options=client, retry_config={"max_retries": tries - 1})

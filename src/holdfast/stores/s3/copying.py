@@ -13,8 +13,9 @@ from ...store import HEAD
 from ...types import Location, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
+from .._conditions import ConditionalWrite, bare, named_version
 from . import direct
-from .conditions import ConditionalWrite, bare, named_version, quoted
+from .conditions import by_headers, place, quoted
 from .direct import DirectClient, Opened
 from .options import COPY_SOURCE
 from .uploads import Upload
@@ -76,15 +77,15 @@ class Copy:
 
     def perform_if(self, if_match: str | None) -> ObjectInfo:
         """The same under a condition (over that ETag, or None: only where nothing is), which is put where parts end."""
-        base = None if if_match is None else named_version(self.wire, self.key, if_match)
-        conditional = ConditionalWrite(self.wire, self.key, base)
-        upload = Upload(self.wire, self.key, {**self._attributes(), **conditional.history})
+        where = place(self.wire, self.key)
+        conditional = ConditionalWrite(where, None if if_match is None else named_version(where, if_match))
+        upload = Upload(self.wire, self.key, {**self._attributes(), **direct.headers(conditional.history)})
         try:
             try:
                 self._copy_parts(upload)
             except Conflict:
                 raise self._changing() from None
-            return self._info(conditional.perform(upload.complete))
+            return self._info(conditional.perform(by_headers(upload.complete)))
         except Exception:
             upload.abort()
             raise

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 from ...errors import AuthError, BucketNotFound, Conflict, HoldfastError
-from .conditions import bare
+from .._conditions import bare
 from .uploads import Upload
 from .wire import Guarantees, Request, Wire
 

@@ -25,13 +25,13 @@ from ...keys import printable
 from ...retry import Policy
 from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from .. import _obstore
+from .. import _list_objects, _obstore
 from .._digests import Mode, checked
 from .._obstore import Client
 from .._obstore_errors import BadRequest
 from .._timeouts import Timeouts
 from .._uploads import repeatable
-from . import administration, conditions, listing, removal, writing
+from . import administration, conditions, removal, writing
 from .access import S3Access
 from .administration import PendingUpload
 from .copying import Copy
@@ -285,7 +285,7 @@ class S3Store(S3Access):
         Every key is shown as it is, markers of folders (`photos/`) included: they are objects of their own. Raises
         StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
         """
-        return listing.scan(self.wire(), options)
+        return _list_objects.scan(self.wire(), options)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:

@@ -9,42 +9,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
-import os
 import re
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import urllib3
 
-from ... import engine, network
+from ... import engine
 from ...credentials import S3Credentials
-from ...errors import HoldfastError, StoreError, Throttled
+from ...errors import HoldfastError
 from ...retry import Policy
-from .._obstore_errors import translate
+from .._documents import Document
+from .._list_objects import Page
 from .._timeouts import Timeouts
-from .answers import Document, Malformed
+from .._transport import BLOCK, LONGEST_REFUSAL, Exchanges
 from .options import COPY_SOURCE, SOURCE_CUSTOMER, S3Options
 from .signing import encode_path, encode_query, signed_headers
 
 Value = TypeVar("Value")
-
-#: A pool keeps this many idle connections: one for each thread of the largest bulk run.
-CONNECTIONS = 64
-#: Bodies are sent in blocks of this size (bytes), each of which must leave within the connect timeout.
-BLOCK = 256 << 10
-#: This much of a refusal is read: an error document has a few hundred bytes.
-LONGEST_REFUSAL = 64 << 10
+Parsed = TypeVar("Parsed", bound=Document)
 
 #: How a service says that a bucket is in another region, and (by header, else in the document) in which one.
 ELSEWHERE = frozenset((301, 307, 400))
 REGION_HEADER = "x-amz-bucket-region"
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _REGION_ELEMENT = re.compile(rb"<Region>([^<]+)</Region>")
-_XML_TYPES = frozenset(("application/xml", "text/xml"))
 
 #: In which region buckets were found to be, by endpoint and name.
 _regions: dict[tuple[str | None, str], str] = {}
@@ -53,14 +44,6 @@ _regions: dict[tuple[str | None, str], str] = {}
 def known_region(endpoint: str | None, bucket: str) -> str | None:
     """The region that this bucket was found to be in, if the service was ever asked in a wrong one."""
     return _regions.get((endpoint, bucket))
-
-
-class ServiceRefused(Exception):
-    """The service answered, and not with success; its text is what the table of errors reads."""
-
-
-class TransportFailed(Exception):
-    """No whole answer came; its text is what the table of errors reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +121,14 @@ class Address:
         return f"/{self.bucket}/{key}" if key is not None else f"/{self.bucket}"
 
 
-class Wire:
+class Wire(Exchanges):
     """Signed requests to one bucket, over a pool of connections that is shared by threads and left by a fork.
 
     ``credentials`` is called for each request (None: unsigned). ``store`` is what errors call the place. A bucket that
     the service says is in another region is asked there from then on.
     """
+
+    service = "an S3"
 
     def __init__(
         self,
@@ -156,26 +141,17 @@ class Wire:
         timeouts: Timeouts | None = None,
         policy: Policy | None = None,
     ) -> None:
-        self.store = store
+        super().__init__(store, timeouts or Timeouts(), policy or Policy())
         self.address = address
         self.region = region
-        self.timeouts = timeouts or Timeouts()
-        self.policy = policy or Policy()
         #: What the service was found to do with conditions (by probe.py), so that it is asked once.
         self.guarantees: Guarantees | None = None
         self._credentials = credentials
         self.options = options or S3Options()
         #: Whether an object was seen to be encrypted as the options ask.
         self.encrypts = False
-        self._connections = self._connect()
-        self._process = os.getpid()
         self._located = False
         self._beside: dict[str, Wire] = {}
-
-    def _connect(self) -> urllib3.HTTPConnectionPool:
-        settings: dict[str, Any] = {"maxsize": CONNECTIONS, "block": False, "blocksize": BLOCK, "retries": False}
-        settings["timeout"] = urllib3.Timeout(connect=self.timeouts.connect, read=self.timeouts.read)
-        return network.pool(self.address.url, **settings)
 
     def beside(self, bucket: str) -> Wire:
         """The wire to another bucket of the same service, with the same login."""
@@ -224,11 +200,14 @@ class Wire:
         """The answer to a request that is sent once, its body still to be read."""
         return self._exchange(request, lambda response: response)
 
-    def document(
-        self, request: Request, root: str, *, repeat: bool = True, parse: type[Document] = Document
-    ) -> tuple[Document, Answer]:
+    def page(self, query: Mapping[str, str]) -> Page:
+        """One page of a listing."""
+        request = Request("list", "GET", query=query)
+        return self.policy.call(lambda: self._document(request, "ListBucketResult", Page))[0]
+
+    def document(self, request: Request, root: str, *, repeat: bool = True) -> tuple[Document, Answer]:
         """The parsed answer to a request, which must be an XML document with this root; else StoreError."""
-        attempt = functools.partial(self._document, request, root, parse)
+        attempt = functools.partial(self._document, request, root, Document)
         return self.policy.call(attempt) if repeat else attempt()
 
     def _believed(self, request: Request, answer: Answer) -> Answer:
@@ -239,32 +218,14 @@ class Wire:
         """
         object_only = request.key is not None and not request.query and COPY_SOURCE not in request.headers
         if object_only and request.method in {"PUT", "HEAD"} and answer.etag is None:
-            raise self._nonsense(request, "names no ETag", retryable=True)
+            raise self.nonsense(request, "names no ETag", retryable=True)
         if object_only and request.method == "DELETE" and answer.body:
-            raise self._nonsense(request, "is a page", retryable=True)
+            raise self.nonsense(request, "is a page", retryable=True)
         return answer
 
-    def _document(self, request: Request, root: str, parse: type[Document]) -> tuple[Document, Answer]:
+    def _document(self, request: Request, root: str, kind: type[Parsed]) -> tuple[Parsed, Answer]:
         answer = self.attempt(request)
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # What was begun or done must not be taken for a failure because its XML goes by another name.
-        if kind and kind not in _XML_TYPES and request.method == "GET":
-            raise self._nonsense(request, f"is {kind!r}, not XML")
-        try:
-            document = parse(answer.body)
-        except Malformed as error:
-            raise self._nonsense(request, f"is no sound XML ({error})", retryable=True) from None
-        if document.root == "Error":  # with status 200: it had begun to answer before it failed
-            raise self.refused(request, 500, "", answer.body, answer.headers)
-        if document.root.removesuffix("Result") != root.removesuffix("Result"):  # rclone leaves it out
-            raise self._nonsense(request, f"is a {document.root[:80]!r}, not a {root!r}")
-        return document, answer
-
-    def _nonsense(self, request: Request, what: str, *, retryable: bool = False) -> StoreError:
-        message = (
-            f"could not {request.doing}: the answer {what}; is this an S3 endpoint, or is there a proxy before it?"
-        )
-        return StoreError(message, store=self.store, key=request.key, retryable=retryable)
+        return self.parsed(request, answer.headers, answer.body, root, kind), answer
 
     def _exchange(self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value]) -> Value:
         try:
@@ -299,8 +260,6 @@ class Wire:
         return self.refused(request, response.status, response.reason or "", body, response.headers)
 
     def _request(self, request: Request) -> urllib3.BaseHTTPResponse:
-        if self._process != os.getpid():  # the parent of this fork goes on using its connections
-            self._connections, self._process = self._connect(), os.getpid()
         path = self.address.path(request.key)
         found = self._credentials()
         headers = {"host": self.address.host, **self.options.headers(request.method, request.key, request.query)}
@@ -313,19 +272,7 @@ class Wire:
             digest = hashlib.sha256(request.body).hexdigest()
             headers = signed_headers(request.method, path, request.query, headers, digest, found, self.region)
         target = encode_path(path) + (f"?{encode_query(request.query)}" if request.query else "")
-        if self._connections.proxy is not None and self.address.url.startswith("http:"):
-            target = f"http://{self.address.host}{target}"
-        return self._connections.urlopen(
-            request.method,
-            target,
-            # A file goes in blocks, each with a timeout of its own; bytes would share one.
-            body=io.BytesIO(request.body) if request.body else None,
-            headers=headers,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        return self._connections.send(request.method, f"{self.address.url}{target}", headers, request.body)
 
     def _moved(self, request: Request, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the refusal names another region, where the bucket is asked from now on."""
@@ -341,52 +288,9 @@ class Wire:
         if region is None or region == asked or not _REGION.fullmatch(region):
             return False
         self.address = Address.of(self.address.endpoint, self.address.bucket, region)
-        self.region, self._connections = region, self._connect()
+        self.region = region
         _regions[self.address.endpoint, self.address.bucket] = region
         return True
 
-    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
-        """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
-        began, total, held = time.monotonic(), 0, bytearray()
-        try:
-            while part := response.read1(BLOCK, decode_content=False):
-                held += part
-                total += len(part)
-                if len(held) >= size:
-                    yield bytes(held)
-                    held.clear()
-                # What was read is judged after the time that silence has, too: a first byte is no rate.
-                seconds = time.monotonic() - began - self.timeouts.read
-                if seconds > 0 and not self.timeouts.healthy(total, seconds):
-                    raise TimeoutError("the body trickles")
-        except BaseException:
-            response.close()  # what is left of it must not be taken for another answer
-            raise
-        response.release_conn()
-        if held:
-            yield bytes(held)
-
     def _whole(self, response: urllib3.BaseHTTPResponse) -> Answer:
         return Answer(response.status, response.headers, b"".join(self.pieces(response, BLOCK)))
-
-    def refused(
-        self, request: Request, status: int, reason: str, body: bytes, headers: Mapping[str, str]
-    ) -> HoldfastError:
-        """The error for an answer that is no success; bulk calls learn from it when to slow down."""
-        redirect = "Received redirect, " if 300 <= status < 400 else ""
-        said = f"{redirect}non-2xx status code: {status} {reason}: {body.decode('utf-8', 'replace')}"
-        error = translate(ServiceRefused(said), store=self.store, key=request.key, doing=request.doing)
-        assert isinstance(error, HoldfastError)
-        if isinstance(error, Throttled):
-            engine.note_throttled()
-            with contextlib.suppress(ValueError):
-                error.retry_after = float(headers.get("retry-after", ""))
-        return error
-
-    def broken(self, request: Request, failed: BaseException) -> HoldfastError:
-        """The error for an exchange that did not come to an end."""
-        timed_out = isinstance(failed, urllib3.exceptions.TimeoutError | TimeoutError)
-        said = f"HTTP error{' (TimedOut)' if timed_out else ''}: {failed}"
-        error = translate(TransportFailed(said), store=self.store, key=request.key, doing=request.doing)
-        assert isinstance(error, HoldfastError)
-        return error

@@ -12,10 +12,11 @@ from ...keys import printable
 from ...store import WRITE
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore, _uploads
+from .._conditions import ConditionalWrite, named_version
 from .._obstore import Client
 from .._uploads import ONE_PUT, completed, landed, last_answer_lost, part_size, stamp, taken
 from . import direct
-from .conditions import ConditionalWrite, named_version
+from .conditions import by_headers, place
 from .direct import DirectClient
 from .uploads import Upload, in_parts
 from .wire import Request, Wire
@@ -137,20 +138,22 @@ def write_if(
             store=wire.store,
             key=key,
         )
-    base = None if options.if_match is None else named_version(wire, key, options.if_match)
-    conditional = ConditionalWrite(wire, key, base)
-    headers = direct.headers(named) | conditional.history
+    where = place(wire, key)
+    conditional = ConditionalWrite(where, None if options.if_match is None else named_version(where, options.if_match))
+    headers = direct.headers({**(named or {}), **conditional.history})
     if data is not None:
         headers |= direct.headers(stamp(data)) if stamped else {}
         total, put = len(data), functools.partial(Request, "write", "PUT", key, body=data)
-        etag = conditional.perform(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
+        etag = conditional.perform(
+            by_headers(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
+        )
     else:
         part = part_size(options, size)
         reserve(2 * part)
         upload = Upload(wire, key, headers)
         try:
             total = upload.send_all(in_parts(chunks, part))
-            etag = conditional.perform(upload.complete)
+            etag = conditional.perform(by_headers(upload.complete))
         except Exception:
             upload.abort()
             raise

@@ -1,18 +1,20 @@
-"""Exact listings: what ListObjectsV2 answers, verbatim, checked page by page."""
+"""Exact listings of S3 and Google: what ListObjectsV2 answers, verbatim, checked page by page."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
-from ...errors import StoreError
-from ...keys import printable, sort_key
-from ...types import ListOptions, ObjectInfo
-from .answers import Document, Fields
-from .wire import Request, Wire
+from ..errors import StoreError
+from ..keys import printable, sort_key
+from ..types import ListOptions, ObjectInfo
+from ._documents import Document, Fields
+
+Kind = TypeVar("Kind", bound=Document, covariant=True)
 
 #: Rows to a request; S3 gives no more.
 PAGE = 1000
@@ -30,7 +32,7 @@ _PLAIN_ROW = re.compile(
 #: What the pattern keeps of a row: Key, LastModified, ETag without quotes, Size.
 _KEPT = 4
 #: What a service may not be able to repeat in its XML: a listing starts before it instead.
-_UNSENT = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+UNSENT = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 class Page(Document):
@@ -65,28 +67,40 @@ class Page(Document):
         return f"{before}<Contents/>{parts[-1]}".encode("ascii")
 
 
-def scan(wire: Wire, options: ListOptions) -> Iterator[ObjectInfo]:
+class Pages(Protocol[Kind]):
+    """Who asks for the pages of a listing; ``store`` is what errors call the place."""
+
+    @property
+    def store(self) -> str: ...
+
+    def page(self, query: Mapping[str, str]) -> Kind:
+        """The page that answers this query, tried again if need be."""
+        ...
+
+
+def scan(pages: Pages[Page], options: ListOptions) -> Iterator[ObjectInfo]:
     """The rows of a listing in the order of their keys, one request a thousand of them, from the first match on.
 
     Raises StoreError for a listing that cannot be believed: no XML or not of a listing, out of order, with keys
     outside the prefix, cut off without a token, or with a token that was there before.
     """
     prefix, after = options.prefix, options.start_after
-    if not _encodable(prefix):
+    if not encodable(prefix):
         return  # no key on S3 begins like that
     if after is None:
-        yield from _rows(wire, options, "")
+        yield from _rows(pages, options, "")
         return
     if sort_key(after) > sort_key(prefix) and not after.startswith(prefix):
         return  # it comes after every key with this prefix
-    unsent = _UNSENT.search(after)
+    unsent = UNSENT.search(after)
     start = after[: unsent.start()] if unsent else after
     after_bytes = sort_key(after)
     # Rolled-up rows may sort before what the service started after, and some services start where they like.
-    yield from itertools.dropwhile(lambda row: sort_key(row.key) <= after_bytes, _rows(wire, options, start))
+    yield from itertools.dropwhile(lambda row: sort_key(row.key) <= after_bytes, _rows(pages, options, start))
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether the text can be sent at all."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -94,7 +108,7 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _rows(wire: Wire, options: ListOptions, start: str) -> Iterator[ObjectInfo]:
+def _rows(pages: Pages[Page], options: ListOptions, start: str) -> Iterator[ObjectInfo]:
     query = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), "prefix": options.prefix}
     if options.delimiter:
         query["delimiter"] = options.delimiter
@@ -103,12 +117,11 @@ def _rows(wire: Wire, options: ListOptions, start: str) -> Iterator[ObjectInfo]:
     seen: set[str] = set()
     previous = ""
     while True:
-        page, _ = wire.document(Request("list", "GET", query=query), "ListBucketResult", parse=Page)
-        assert isinstance(page, Page)
-        for row in _page(wire, page):
+        page = pages.page(query)
+        for row in _page(pages, page):
             # Code points sort as their UTF-8 does.
             if row.key <= previous or not row.key.startswith(options.prefix):
-                raise _unbelievable(wire, f"{printable(row.key)!r} follows {printable(previous)!r}")
+                raise _unbelievable(pages, f"{printable(row.key)!r} follows {printable(previous)!r}")
             previous = row.key
             yield row
         token = page.fields.get("NextContinuationToken")
@@ -116,17 +129,17 @@ def _rows(wire: Wire, options: ListOptions, start: str) -> Iterator[ObjectInfo]:
             return
         if not token or token in seen:
             raise _unbelievable(
-                wire, "it goes on, but " + ("with a token that was there before" if token else "has no token")
+                pages, "it goes on, but " + ("with a token that was there before" if token else "has no token")
             )
         seen.add(token)
         query["continuation-token"] = token
         query.pop("start-after", None)
 
 
-def _page(wire: Wire, page: Page) -> list[ObjectInfo]:
+def _page(pages: Pages[Page], page: Page) -> list[ObjectInfo]:
     encoded = page.fields.get("EncodingType") == "url"
     if page.altered and not encoded:
-        raise _unbelievable(wire, "it holds characters that XML cannot hold, and so perhaps keys that are others")
+        raise _unbelievable(pages, "it holds characters that XML cannot hold, and so perhaps keys that are others")
     text = urllib.parse.unquote_plus if encoded else str
     moment = datetime.fromisoformat
     try:
@@ -137,7 +150,7 @@ def _page(wire: Wire, page: Page) -> list[ObjectInfo]:
             elif kind == "CommonPrefixes":
                 rows.append(ObjectInfo(text(fields["Prefix"]), is_prefix=True))
     except (KeyError, ValueError) as error:
-        raise _unbelievable(wire, f"a row of it is no sound row ({type(error).__name__}: {error})") from None
+        raise _unbelievable(pages, f"a row of it is no sound row ({type(error).__name__}: {error})") from None
     if any(row.is_prefix for row in rows):
         rows.sort(key=lambda row: row.key)
     return rows
@@ -152,5 +165,5 @@ def _info(fields: Fields, text: Callable[[str], str]) -> ObjectInfo:
     )
 
 
-def _unbelievable(wire: Wire, what: str) -> StoreError:
-    return StoreError(f"the listing cannot be believed: {what}", store=wire.store)
+def _unbelievable(pages: Pages[Any], what: str) -> StoreError:
+    return StoreError(f"the listing cannot be believed: {what}", store=pages.store)

@@ -1,4 +1,4 @@
-"""What S3 answers in XML, parsed by expat: the fields at the top, and the rows, each with its fields."""
+"""What services answer in XML, parsed by expat: the fields at the top, and the rows, each with its fields."""
 
 from __future__ import annotations
 
@@ -83,5 +83,5 @@ class Document:
 
 
 def _refuse_entity(name: str, *_: Any) -> None:
-    # No S3 service declares entities, and nested ones grow without bounds.
+    # No service declares entities, and nested ones grow without bounds.
     raise Malformed(f"it declares an entity {name!r}")
