@@ -13,9 +13,9 @@ from ...store import HEAD
 from ...types import Location, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
-from . import direct
+from . import direct, tagging
 from .conditions import ConditionalWrite, bare, named_version, quoted
-from .direct import DirectClient, Opened
+from .direct import EXPIRES, REDIRECT, DirectClient, Opened
 from .options import SOURCE_CUSTOMER
 from .uploads import Upload
 from .wire import Request, Wire
@@ -78,7 +78,7 @@ class Copy:
         """The same under a condition (over that ETag, or None: only where nothing is), which is put where parts end."""
         base = None if if_match is None else named_version(self.wire, self.key, if_match)
         conditional = ConditionalWrite(self.wire, self.key, base)
-        upload = Upload(self.wire, self.key, {**self._attributes(), **conditional.history})
+        upload = Upload(self.wire, self.key, {**self._attributes(), **self._tags(), **conditional.history})
         try:
             try:
                 self._copy_parts(upload)
@@ -91,6 +91,8 @@ class Copy:
 
     def _whole(self) -> str | None:
         headers = self._source()
+        if self.found.redirect:  # which no service carries along by itself
+            headers[REDIRECT] = self.found.redirect
         replaced = self.named or _OF_ONE_OBJECT in self.found.attributes
         if replaced:
             headers |= {"x-amz-metadata-directive": "REPLACE", **self._attributes()}
@@ -102,7 +104,7 @@ class Copy:
         return quoted(document.fields.get("ETag"))
 
     def _in_parts(self) -> str | None:
-        upload = Upload(self.wire, self.key, self._attributes())
+        upload = Upload(self.wire, self.key, {**self._attributes(), **self._tags()})
         try:
             self._copy_parts(upload)
         except Exception:  # but not Ctrl-C, which waits for nothing
@@ -147,7 +149,14 @@ class Copy:
                 n for n in self.found.attributes if n not in ATTRIBUTE_FIELDS and not n.startswith(OWN_METADATA)
             }
         kept = {name: value for name, value in self.found.attributes.items() if name not in dropped}
-        return direct.headers({**kept, **self.named})
+        more = {EXPIRES: self.found.expires, REDIRECT: self.found.redirect}
+        return {**direct.headers({**kept, **self.named}), **{name: value for name, value in more.items() if value}}
+
+    def _tags(self) -> dict[str, str]:
+        """The source's tags as a header, unless the store gives new objects its own."""
+        if self.wire.options.tags:
+            return {}
+        return tagging.header(self.wire.beside(self.source.bucket), self.source.key)
 
     def _info(self, etag: str | None) -> ObjectInfo:
         info = object_info(self.key, self.found)
