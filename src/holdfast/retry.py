@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from .errors import ConfigError, HoldfastError, Throttled
@@ -84,6 +85,23 @@ def _sleep(seconds: float) -> None:
     scaled = seconds * _wait_scale()
     if scaled:
         time.sleep(scaled)
+
+
+def retry_after(header: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for, as a number or as the date until when; None for none.
+
+    >>> retry_after("17"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after("soon")
+    (17.0, 0.0, None)
+    """
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, until.timestamp() - time.time())
 
 
 @dataclass(frozen=True, slots=True)

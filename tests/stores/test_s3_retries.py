@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+
 import pytest
 
 from holdfast import retry
@@ -139,3 +142,28 @@ def test_no_answer_is_not_taken_for_what_the_key_says(key):
         store = open_store(server)
     with pytest.raises(StoreError, match=r"the connection was refused.*gave up after 7 tries"):
         store.get(key)
+
+
+@pytest.mark.parametrize("key", ["key", "odd//key"])
+def test_the_time_that_the_caller_takes_is_not_the_server_s(server, monkeypatch, key):
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    body = LARGE
+    server.objects[key] = Stored(body)
+    store = open_store(server, read_timeout=1.0, slowest_rate=1 << 20)
+    received = bytearray()
+    with store.read(key) as blob:
+        for chunk in blob.chunks():
+            received += chunk
+            clock[0] += 3600.0
+    assert received == body
+
+
+def test_a_date_in_retry_after_is_honoured(server):
+    waits = []
+    store = open_store(server, retry=Policy(sleep=waits.append))
+    date = formatdate(time.time() + 40, usegmt=True)
+    server.inject(instead(error(429, "TooManyRequests", Retry_After=date)), lambda request: True, 1)
+    list(store.list())
+    assert len(waits) == 1
+    assert 20 < waits[0] <= 40

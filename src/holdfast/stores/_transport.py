@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
+from ..retry import retry_after
 from ._obstore_errors import shown, translate
 from ._timeouts import Timeouts
 
@@ -151,8 +152,7 @@ class Transport:
         error = self._told(ServiceRefused(said), request.doing, request.key)
         if isinstance(error, Throttled):
             engine.note_throttled()
-            with contextlib.suppress(ValueError):
-                error.retry_after = float(answer.headers.get("retry-after", ""))
+            error.retry_after = retry_after(answer.headers.get("retry-after"))
         return error
 
     def _told(self, failed: Exception, doing: str, key: str) -> HoldfastError:
