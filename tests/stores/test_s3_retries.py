@@ -11,6 +11,7 @@ from holdfast import retry
 from holdfast.engine import Engine
 from holdfast.errors import HoldfastError, Indeterminate, StoreError, Throttled
 from holdfast.retry import Policy
+from holdfast.stores import _uploads
 from tests.servers import faults
 from tests.servers.faults import error, instead
 from tests.servers.faulty_s3 import FaultyS3, Stored
@@ -167,3 +168,18 @@ def test_a_date_in_retry_after_is_honoured(server):
     list(store.list())
     assert len(waits) == 1
     assert 20 < waits[0] <= 40
+
+
+@pytest.mark.parametrize("size", [60 << 20, 100])
+def test_files_that_are_read_whole_count_as_memory(server, tmp_path, monkeypatch, size):
+    reserved = []
+    monkeypatch.setattr(_uploads, "reserve", reserved.append)
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        file.truncate(size)
+    store = open_store(server)
+    for body, expected in ((path, [size]), (bytes(size), [])):
+        store.put("key", body)
+        assert reserved == expected
+        reserved.clear()
+    assert len(server.objects["key"].body) == size
