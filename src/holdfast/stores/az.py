@@ -99,6 +99,7 @@ class AzureStore(BucketStore):
             "anonymous": self.anonymous,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "retry": self.retry,
         }
         return (_from_recipe, (type(self), recipe, self._explicit or self._dropped))
 

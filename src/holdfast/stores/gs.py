@@ -102,6 +102,7 @@ class GoogleStore(BucketStore):
             "anonymous": self.anonymous,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "retry": self.retry,
         }
         return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
 

@@ -100,6 +100,7 @@ class HttpStore(Store):
             "forbidden": self.forbidden,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "retry": self.retry,
         }
         recipe = (type(self), self._name, options)
         return (_from_recipe, (*recipe, self._authorization is not None or self._dropped))
