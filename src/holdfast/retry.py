@@ -7,6 +7,7 @@ so that nothing above multiplies the tries.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
@@ -14,7 +15,8 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
 from .errors import ConfigError, HoldfastError, Throttled
 
@@ -91,6 +93,23 @@ def _sleep(seconds: float) -> None:
         time.sleep(scaled)
 
 
+def retry_after(header: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for, as a number or as the date until when; None for none.
+
+    >>> retry_after("17"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after("soon")
+    (17.0, 0.0, None)
+    """
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, until.timestamp() - time.time())
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """When to try again: ``tries`` in all, with random exponential waits between ``first`` and ``longest`` seconds.
@@ -98,7 +117,8 @@ class Policy:
     Only errors that say ``retryable`` are tried again, and only operations whose repetition is harmless may be
     given to a Policy. A Throttled error's ``retry_after`` lengthens the wait, up to ``longest``. No try begins later
     than ``deadline`` seconds after the first one has failed: a wait that would end after it is not begun. ``sleep``
-    is called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor.
+    is called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor. A policy pickles, with a full
+    budget, if its ``sleep`` does.
 
     >>> attempts = []
     >>> def flaky():
@@ -120,6 +140,10 @@ class Policy:
     def __post_init__(self) -> None:
         if self.tries < 1 or not 0 <= self.first <= self.longest or not self.deadline > 0:
             raise ConfigError(f"a retry policy needs tries >= 1, 0 <= first <= longest and deadline > 0, not {self}")
+
+    def __reduce__(self) -> Any:
+        numbers, budget = (self.tries, self.first, self.longest, self.deadline), self.budget
+        return (_unpickled, (type(self), *numbers, budget.capacity, budget.refill, budget._clock, self.sleep))
 
     def call(self, operation: Callable[[], Value]) -> Value:
         """What the operation returns, tried again as the policy allows; else its last error, not retryable."""
@@ -160,6 +184,22 @@ class Policy:
         seconds = random.uniform(min(self.first, ceiling), ceiling)  # noqa: S311 - spreads load, hides nothing
         wish = failed.retry_after if isinstance(failed, Throttled) else None
         return seconds if wish is None else max(seconds, min(wish, self.longest))
+
+
+@functools.lru_cache(maxsize=32)
+def _unpickled(
+    kind: type[Policy],
+    tries: int,
+    first: float,
+    longest: float,
+    deadline: float,
+    capacity: int,
+    refill: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Policy:
+    """The policy of a pickle: one for all that were equal, so that they share a budget, and their stores a client."""
+    return kind(tries, first, longest, deadline, Budget(capacity, refill, clock=clock), sleep)
 
 
 _shared: dict[str | None, Policy] = {}

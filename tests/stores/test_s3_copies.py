@@ -8,10 +8,12 @@ import pytest
 
 from holdfast.errors import AlreadyExists, BucketNotFound, Conflict, NotFound, StoreError
 from holdfast.files.copying import copy_objects
+from holdfast.stores.s3.wire import Guarantees
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
-from tests.servers.faults import error
-from tests.servers.faulty_s3 import FaultyS3
+from tests.servers.faults import Answer as Said
+from tests.servers.faults import Fault, error, instead
+from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.before import Before
 from tests.stores.s3_stores import open_store
 from tests.stores.scripted import Answer
@@ -212,6 +214,85 @@ def test_attributes_that_are_given_replace_those_of_the_source(store, watched):
     head = store.head("source")
     assert (head.content_language, head.cache_control, head.metadata) == ("de", "no-store", OPTIONS.metadata)
     assert watched.bodies() == []
+
+
+WAYS = {
+    "whole": (WriteOptions(), {}),
+    "with other attributes": (WriteOptions(content_type="a/b"), {}),
+    "in parts": (WriteOptions(), {"largest_copy": 0}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_copy_carries_along_what_no_store_shows(store, watched, server, way, elsewhere):
+    options, limits = WAYS[way]
+    source = open_store(watched, server.make_bucket()) if elsewhere else store
+    client, tags = server.client(), [{"Key": "a b", "Value": "c=d+/é"}, {"Key": "empty", "Value": ""}]
+    client.put_object(
+        Bucket=source.bucket,
+        Key="source",
+        Body=b"data",
+        Expires="Wed, 21 Oct 2037 07:28:00 GMT",
+        WebsiteRedirectLocation="/elsewhere",
+    )
+    client.put_object_tagging(Bucket=source.bucket, Key="source", Tagging={"TagSet": tags})
+    for name, value in limits.items():
+        setattr(store, name, value)
+    store._copy(source, "source", "target", options)
+    if way == "whole" or server.name != "ceph":  # whose uploads ignore tags, as do copies with other attributes
+        there = client.get_object_tagging(Bucket=store.bucket, Key="target")["TagSet"]
+        assert sorted(there, key=lambda tag: tag["Key"]) == tags
+    before, after = (
+        client.head_object(Bucket=bucket, Key=key)
+        for bucket, key in ((source.bucket, "source"), (store.bucket, "target"))
+    )
+    for field in ("ExpiresString", "WebsiteRedirectLocation"):
+        assert after.get(field) == before.get(field)
+
+
+def test_a_copy_under_a_condition_begins_with_what_no_store_shows():
+    kept = {"expires": "Wed, 21 Oct 2037 07:28:00 GMT", "x-amz-website-redirect-location": "/elsewhere"}
+    tags = b"<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value>c d</Value></Tag></TagSet></Tagging>"
+    part = b'<CopyPartResult><ETag>"part"</ETag></CopyPartResult>'
+    with FaultyS3() as server:
+        server.objects["source"] = Stored(b"data", kept)
+        server.inject(instead(Said(200, tags, XML)), lambda request: "tagging" in request.query)
+        server.inject(Fault(change=lambda _: Said(200, part, XML)), lambda r: "x-amz-copy-source" in r.headers)
+        store = open_store(server)
+        store._known = Guarantees()
+        store._copy(store, "source", "target", WriteOptions(if_absent=True))
+        [begun] = [request for request in server.requests if "uploads" in request.query]
+    assert begun.headers["x-amz-tagging"] == "a%26b=c%20d"
+    assert {name: begun.headers[name] for name in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(403, b"<Error><Code>AccessDenied</Code></Error>", XML), PermissionError),
+        (Answer(501, b"<Error><Code>NotImplemented</Code></Error>", XML), None),
+        (Answer(200, b"the object itself"), None),
+    ],
+)
+def test_tags_that_cannot_be_read_are_not_lost_in_silence(server, answer, error):
+    def asked(request):
+        return answer if "tagging" in request.target else None
+
+    with Before(server, asked) as before:
+        bucket = server.make_bucket()
+        store = open_store(before, bucket)
+        store.put("source", b"data")
+        store.largest_copy = 0
+        if error is None:
+            assert store.copy("source", "target").size == 4
+            return
+        with pytest.raises(error, match="tags"):
+            store.copy("source", "target")
+        assert not store.exists("target")
+        tagged = open_store(before, bucket, tags={"its": "own"})
+        tagged.largest_copy = 0
+        assert tagged.copy("source", "target").size == 4
 
 
 def test_the_history_of_an_object_is_not_its_copy_s(store, server):

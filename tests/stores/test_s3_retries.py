@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+
 import pytest
 
 from holdfast import retry
 from holdfast.engine import Engine
 from holdfast.errors import HoldfastError, Indeterminate, StoreError, Throttled
 from holdfast.retry import Policy
+from holdfast.stores import _uploads
 from tests.servers import faults
 from tests.servers.faults import error, instead
 from tests.servers.faulty_s3 import FaultyS3, Stored
@@ -139,3 +143,43 @@ def test_no_answer_is_not_taken_for_what_the_key_says(key):
         store = open_store(server)
     with pytest.raises(StoreError, match=r"the connection was refused.*gave up after 7 tries"):
         store.get(key)
+
+
+@pytest.mark.parametrize("key", ["key", "odd//key"])
+def test_the_time_that_the_caller_takes_is_not_the_server_s(server, monkeypatch, key):
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    body = LARGE
+    server.objects[key] = Stored(body)
+    store = open_store(server, read_timeout=1.0, slowest_rate=1 << 20)
+    received = bytearray()
+    with store.read(key) as blob:
+        for chunk in blob.chunks():
+            received += chunk
+            clock[0] += 3600.0
+    assert received == body
+
+
+def test_a_date_in_retry_after_is_honoured(server):
+    waits = []
+    store = open_store(server, retry=Policy(sleep=waits.append))
+    date = formatdate(time.time() + 40, usegmt=True)
+    server.inject(instead(error(429, "TooManyRequests", Retry_After=date)), lambda request: True, 1)
+    list(store.list())
+    assert len(waits) == 1
+    assert 20 < waits[0] <= 40
+
+
+@pytest.mark.parametrize("size", [60 << 20, 100])
+def test_files_that_are_read_whole_count_as_memory(server, tmp_path, monkeypatch, size):
+    reserved = []
+    monkeypatch.setattr(_uploads, "reserve", reserved.append)
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        file.truncate(size)
+    store = open_store(server)
+    for body, expected in ((path, [size]), (bytes(size), [])):
+        store.put("key", body)
+        assert reserved == expected
+        reserved.clear()
+    assert len(server.objects["key"].body) == size

@@ -119,6 +119,7 @@ class BucketStore(Store):
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
             "slowest_rate": self.timeouts.slowest,
+            "retry": self.retry,
             "verify": self.verify,
             "object_metadata": self.object_metadata,
             "storage_class": self.storage_class,

@@ -14,7 +14,7 @@ from ..keys import printable, sort_key
 from ..types import ListOptions, ObjectInfo
 from ._documents import Document, Fields
 
-Kind = TypeVar("Kind", bound=Document, covariant=True)
+Kind_co = TypeVar("Kind_co", bound=Document, covariant=True)
 
 #: Rows to a request; S3 gives no more.
 PAGE = 1000
@@ -67,13 +67,13 @@ class Page(Document):
         return f"{before}<Contents/>{parts[-1]}".encode("ascii")
 
 
-class Pages(Protocol[Kind]):
+class Pages(Protocol[Kind_co]):
     """Who asks for the pages of a listing; ``store`` is what errors call the place."""
 
     @property
     def store(self) -> str: ...
 
-    def page(self, query: Mapping[str, str]) -> Kind:
+    def page(self, query: Mapping[str, str]) -> Kind_co:
         """The page that answers this query, tried again if need be."""
         ...
 

@@ -199,13 +199,15 @@ class RemoteBlob(Blob):
             self._patient = True  # it cannot go on in a second request
             self._reopen(self._start)
         wanted = begun = self._start
-        since, failures = time.monotonic(), 0
+        waited, failures = 0.0, 0  # the seconds within reads: what the caller takes between pieces is no slowness
         at, stream = self._result.range[0], self._opened(PIECE)
         while wanted < self._stop:
+            asked = time.monotonic()
             try:
                 chunk = self._piece(stream, wanted)
+                waited += time.monotonic() - asked
             except HoldfastError as error:
-                healthy = timeouts.healthy(wanted - begun, time.monotonic() - since)
+                healthy = timeouts.healthy(wanted - begun, waited + time.monotonic() - asked)
                 if not (error.retryable and resume):
                     raise
                 if wanted > self._start and not self.info.strong_etag:
@@ -214,7 +216,7 @@ class RemoteBlob(Blob):
                 # What comes slowly is taken as it comes, or the end of its time would find it in the engine's hands.
                 size = 1 if isinstance(failed, Timeout) else PIECE
                 again = functools.partial(self._resume, wanted, size)
-                begun, since = wanted, time.monotonic()
+                begun, waited = wanted, 0.0
                 if healthy and isinstance(failed, Timeout):
                     at, stream, chunk = policy.call(again)
                 else:

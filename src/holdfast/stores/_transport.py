@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .. import engine, network, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
-from ..retry import Policy
+from ..retry import Policy, retry_after
 from ._documents import Document, Malformed
 from ._obstore_errors import shown, translate
 from ._timeouts import Timeouts
@@ -147,18 +147,23 @@ class Exchanges:
 
     def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
         """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
-        began, total, held = time.monotonic(), 0, bytearray()
+        waited, total, held = 0.0, 0, bytearray()
         try:
-            while part := response.read1(BLOCK, decode_content=False):
+            while True:
+                began = time.monotonic()
+                part = response.read1(BLOCK, decode_content=False)
+                waited += time.monotonic() - began  # the time that the caller takes between pieces is no slowness
+                if not part:
+                    break
                 held += part
                 total += len(part)
+                # What was read is judged after the time that silence has, too: a first byte is no rate.
+                seconds = waited - self.timeouts.read
+                if seconds > 0 and not self.timeouts.healthy(total, seconds):
+                    raise TimeoutError("the body trickles")
                 if len(held) >= size:
                     yield bytes(held)
                     held.clear()
-                # What was read is judged after the time that silence has, too: a first byte is no rate.
-                seconds = time.monotonic() - began - self.timeouts.read
-                if seconds > 0 and not self.timeouts.healthy(total, seconds):
-                    raise TimeoutError("the body trickles")
         except BaseException:
             response.close()  # what is left of it must not be taken for another answer
             raise
@@ -199,8 +204,7 @@ class Exchanges:
         error = self._told(ServiceRefused(said), request)
         if isinstance(error, Throttled):
             engine.note_throttled()
-            with contextlib.suppress(ValueError):
-                error.retry_after = float(headers.get("retry-after", ""))
+            error.retry_after = retry_after(headers.get("retry-after"))
         return error
 
     def broken(self, request: Asked, failed: BaseException) -> HoldfastError:

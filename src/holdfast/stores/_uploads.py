@@ -108,6 +108,8 @@ def taken(body: Body) -> tuple[bytes | None, Iterator[bytes], int | None]:
         size = None  # a pipe or device says 0 and may hold anything
     if size is not None:
         if size <= ONE_PUT:
+            if not isinstance(body, bytes | bytearray | memoryview):  # what is read from here on is memory of ours
+                reserve(size)
             return _owned(body), iter(()), size
         return None, _exactly(size, body_chunks(body, PART)), size
     chunks = (_owned(chunk) for chunk in body_chunks(body))

@@ -102,6 +102,7 @@ class HttpStore(Store):
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
             "slowest_rate": self.timeouts.slowest,
+            "retry": self.retry,
         }
         recipe = (type(self), self._name, options)
         return (_from_recipe, (*recipe, self._authorization is not None or self._dropped))

@@ -14,9 +14,9 @@ from ...types import Location, ObjectInfo, WriteOptions
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS, OWN_METADATA, object_info
 from .._conditions import ConditionalWrite, bare, named_version
-from . import direct
+from . import direct, tagging
 from .conditions import by_headers, place, quoted
-from .direct import DirectClient, Opened
+from .direct import EXPIRES, REDIRECT, DirectClient, Opened
 from .options import COPY_SOURCE
 from .uploads import Upload
 from .wire import Request, Wire
@@ -79,7 +79,8 @@ class Copy:
         """The same under a condition (over that ETag, or None: only where nothing is), which is put where parts end."""
         where = place(self.wire, self.key)
         conditional = ConditionalWrite(where, None if if_match is None else named_version(where, if_match))
-        upload = Upload(self.wire, self.key, {**self._attributes(), **direct.headers(conditional.history)})
+        headers = {**self._attributes(), **self._tags(), **direct.headers(conditional.history)}
+        upload = Upload(self.wire, self.key, headers)
         try:
             try:
                 self._copy_parts(upload)
@@ -92,6 +93,8 @@ class Copy:
 
     def _whole(self) -> str | None:
         headers = self._source()
+        if self.found.redirect:  # which no service carries along by itself
+            headers[REDIRECT] = self.found.redirect
         replaced = self.named or _OF_ONE_OBJECT in self.found.attributes
         if replaced:
             headers |= {"x-amz-metadata-directive": "REPLACE", **self._attributes()}
@@ -103,7 +106,7 @@ class Copy:
         return quoted(document.fields.get("ETag"))
 
     def _in_parts(self) -> str | None:
-        upload = Upload(self.wire, self.key, self._attributes())
+        upload = Upload(self.wire, self.key, {**self._attributes(), **self._tags()})
         try:
             self._copy_parts(upload)
         except Exception:  # but not Ctrl-C, which waits for nothing
@@ -148,7 +151,14 @@ class Copy:
                 n for n in self.found.attributes if n not in ATTRIBUTE_FIELDS and not n.startswith(OWN_METADATA)
             }
         kept = {name: value for name, value in self.found.attributes.items() if name not in dropped}
-        return direct.headers({**kept, **self.named})
+        more = {EXPIRES: self.found.expires, REDIRECT: self.found.redirect}
+        return {**direct.headers({**kept, **self.named}), **{name: value for name, value in more.items() if value}}
+
+    def _tags(self) -> dict[str, str]:
+        """The source's tags as a header, unless the store gives new objects its own."""
+        if self.wire.options.tags:
+            return {}
+        return tagging.header(self.wire.beside(self.source.bucket), self.source.key)
 
     def _info(self, etag: str | None) -> ObjectInfo:
         info = object_info(self.key, self.found)

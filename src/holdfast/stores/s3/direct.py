@@ -23,6 +23,8 @@ from .._obstore_errors import RangeIgnored
 from .wire import Request, Wire
 
 METADATA = "x-amz-meta-"
+#: What else an object may have, which no store of Holdfast writes, and copies carry along.
+EXPIRES, REDIRECT = "expires", "x-amz-website-redirect-location"
 #: What the engine calls the attributes, and what they are called on the wire.
 HEADERS = {name: name.lower() for name in ATTRIBUTE_FIELDS} | {"Storage-Class": "x-amz-storage-class"}
 _NAMES = {header: name for name, header in HEADERS.items()}
@@ -49,7 +51,7 @@ class Opened:
 
     __slots__ = (
         *("_process", "_request", "_response", "_wire", "attributes"),
-        *("etag", "meta", "part", "range", "size"),
+        *("etag", "expires", "meta", "part", "range", "redirect", "size"),
     )
 
     def __init__(self, wire: Wire, request: Request, response: urllib3.BaseHTTPResponse) -> None:
@@ -72,6 +74,7 @@ class Opened:
         changed = said.get("last-modified")
         self.size = int(part[3]) if part else length
         self.etag = said.get("etag") or None
+        self.expires, self.redirect = said.get(EXPIRES), said.get(REDIRECT)
         self.meta = {
             "size": self.size,
             "e_tag": self.etag,

@@ -192,6 +192,7 @@ class S3Store(S3Access):
             "slowest_rate": self.timeouts.slowest,
             "verify": self.verify,
             "object_metadata": self.object_metadata,
+            "retry": self.retry,
         }
         keyed = self._keyless or self.options.customer_key is not None
         dropped = (self._explicit is not None or self._dropped, keyed)
