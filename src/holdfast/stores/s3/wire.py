@@ -6,7 +6,6 @@ the store's Policy, and Ctrl-C leaves it. Failures are the errors that the engin
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import io
@@ -22,7 +21,7 @@ import urllib3
 
 from ... import engine, network
 from ...credentials import S3Credentials
-from ...errors import HoldfastError, StoreError, Throttled
+from ...errors import HoldfastError, StoreError, Throttled, Timeout
 from ...retry import Policy, retry_after
 from .._obstore_errors import translate
 from .._timeouts import Timeouts
@@ -196,10 +195,14 @@ class Wire:
         return self._beside[bucket]
 
     def locate(self) -> str:
-        """The region to ask in: the bucket's own, if the service tells; asked once."""
+        """The region to ask in: the bucket's own, if the service tells; asked once. Timeout if nobody answers."""
         if not self._located:
-            with contextlib.suppress(HoldfastError):  # whoever comes next is told what is wrong
+            try:
                 self.policy.call(self._ask_for_the_region)
+            except Timeout:
+                raise  # nobody answers, and whoever comes next would wait as long again
+            except HoldfastError:
+                pass  # whoever comes next is told what is wrong
         return self.region
 
     def _ask_for_the_region(self) -> None:
