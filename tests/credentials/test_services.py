@@ -9,7 +9,7 @@ import pytest
 
 from holdfast import CloudFiles
 from holdfast.credentials import find
-from holdfast.errors import AuthError, ConfigError
+from holdfast.errors import AuthError, ConfigError, StoreError
 from holdfast.stores.s3 import S3Store
 from tests.credentials.issuer import CANARY, TOKEN
 
@@ -120,6 +120,16 @@ def test_a_web_identity_without_role_or_token_is_a_configuration_error(web_ident
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "missing"))
     with pytest.raises(ConfigError, match="No such file"):
         find("bucket")
+
+
+@pytest.mark.parametrize(("status", "kind", "retryable"), [(403, AuthError, False), (500, StoreError, True)])
+def test_a_container_service_that_is_named_is_never_skipped(instance, monkeypatch, status, kind, retryable):
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{instance.endpoint}/container/task")
+    monkeypatch.setattr(instance, "status", status)
+    with pytest.raises(kind, match=f"container metadata.*{status}.*AWS_CONTAINER") as caught:
+        find("bucket")
+    assert caught.value.retryable is retryable
+    assert not [path for _, path, _, _ in instance.asked if "/latest/" in path]
 
 
 @pytest.mark.parametrize("service", ["instance", "container", "web_identity"])

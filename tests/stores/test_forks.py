@@ -289,7 +289,7 @@ def test_children_that_free_what_was_open_while_threads_read_do_not_hang(server,
     assert failed == "[]"
 
 
-def test_a_listing_begun_before_the_fork_raises_in_the_child(gcs):
+def test_a_listing_begun_before_the_fork_goes_on_in_the_child(gcs):
     bucket = gcs.make_bucket(public=True)
     for number in range(2100):
         gcs.put(bucket, f"{number:04}", b"x")
@@ -302,8 +302,7 @@ def test_a_listing_begun_before_the_fork_raises_in_the_child(gcs):
         print(sum(1 for _ in rows))
     """
     said, anew, rest = run(opening, program, gcs.endpoint)
-    assert said.startswith("StoreError"), said
-    assert (anew, rest) == ("2100", "2099")
+    assert (said, anew, rest) == ("2099", "2100", "2099")
 
 
 def test_small_blobs_come_with_their_bytes_and_need_no_engine(server, opening):

@@ -8,8 +8,8 @@ import urllib.parse
 
 import pytest
 
-from holdfast.errors import ConfigError, StoreError, Throttled
-from holdfast.stores.s3.wire import Address, Request, Wire
+from holdfast.errors import ConfigError, StoreError
+from holdfast.stores.s3.wire import Address, Request
 from holdfast.types import ReadOptions
 from tests.servers.faults import REFUSED, error, instead
 from tests.servers.faulty_s3 import FaultyS3
@@ -156,32 +156,12 @@ def test_a_region_that_is_not_told_at_first_is_asked_for_again(body):
 
 
 @pytest.mark.parametrize("body", ONCE)
-def test_what_was_read_already_is_never_stored_as_what_is_left_of_it(body, monkeypatch):
-    asked = Wire.locate
-    looked = []
-
-    def locate(wire):  # another thread finds the region after this one has looked
-        looked.append(wire)
-        return wire.region if len(looked) == 1 else asked(wire)
-
-    monkeypatch.setattr(Wire, "locate", locate)
+def test_what_was_read_already_is_never_stored_as_what_is_left_of_it(body):
     with FaultyS3() as server:
-        misplaced(server, lambda: False)
+        misplaced(server, lambda: not any(request.key == "key" for request in server.requests))
         store = open_store(server, region="us-east-1")
         with pytest.raises(ConfigError, match=r"eu-test-1.*write it again"):
             store.put("key", body())
         assert not server.objects
         assert store.put("key", body()).size == 13
         assert server.objects["key"].body == b"precious data"
-
-
-@pytest.mark.parametrize("body", ONCE)
-def test_what_can_be_read_once_waits_until_the_region_is_known(body):
-    with FaultyS3() as server:
-        misplaced(server, lambda: True)
-        store = open_store(server, region="us-east-1")
-        given = body()
-        with pytest.raises(Throttled, match="find the region"):
-            store.put("key", given)
-        assert not server.objects
-        assert b"".join(given) == b"precious data"

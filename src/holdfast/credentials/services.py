@@ -89,8 +89,14 @@ def container_offer(environment: Mapping[str, str]) -> Offer | str:
         given = _read_token(token_file) if token_file else token
         _check_header(given, "AWS_CONTAINER_AUTHORIZATION_TOKEN")
         headers = {"Authorization": given} if given else {}
-        answer = _Metadata("the container metadata service", patience=20.0, each=5.0).get(url, headers)
-        return _from_document(answer, "the container metadata service")
+        service = _Metadata("the container metadata service", patience=20.0, each=5.0)
+        try:
+            answer = service.get(url, headers)
+        except Absent as absent:  # it was named, so nobody else's credentials may be used instead
+            if service.status in range(400, 500) and service.status != 429:
+                raise AuthError(f"{absent}, though AWS_CONTAINER_CREDENTIALS_*_URI names it") from None
+            raise StoreError(f"{absent}, though AWS_CONTAINER_CREDENTIALS_*_URI names it", retryable=True) from None
+        return _from_document(answer, service.name)
 
     digest = hashlib.sha256(f"{url} {token}".encode()).hexdigest()  # without the token itself
     return Offer("the environment names a container metadata service", ("container", digest, token_file), fetch)
@@ -138,6 +144,7 @@ class _Metadata:
         import urllib3
 
         self.name = name
+        self.status = 0  # of the last answer
         self._ends = time.monotonic() + patience
         self._each = each
         self._pool = urllib3.PoolManager(retries=False)  # not network.pool_manager: no proxy is to see this
@@ -162,6 +169,7 @@ class _Metadata:
         except ValueError:  # an address that is none
             problem = "its address cannot be one"
         else:
+            self.status = answer.status
             if answer.status == 200:
                 return answer.data.decode("utf-8", "replace")
             problem = f"status {answer.status}"

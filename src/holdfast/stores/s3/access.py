@@ -35,7 +35,7 @@ class S3Access(Store):
     _create: bool
     _explicit: S3Credentials | None
     _found: Found | None
-    _dropped: bool
+    _dropped: str | None
     _keyless: bool
     _client: Client | None
     _wire: Wire | None
@@ -50,7 +50,13 @@ class S3Access(Store):
             return None
         found = self._found or sources.find(self.bucket, explicit=self._explicit)
         if found.provider is None:
-            raise sources.nothing_found(self._name, found.looks, dropped=self._dropped)
+            raise sources.nothing_found(self._name, found.looks, dropped=self._dropped is not None)
+        if self._dropped not in {None, found.provider.principal()}:
+            raise AuthError(
+                "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and those "
+                f"found here ({found.looks[-1].source}) are somebody else's: provide the same, or open the store again",
+                store=self._name,
+            )
         self._found = found
         return found.provider
 

@@ -134,7 +134,7 @@ class S3Store(S3Access):
         self._explicit = sources.from_arguments(
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
         )
-        self._dropped = False  # whether a pickle left explicit credentials behind
+        self._dropped: str | None = None  # whose explicit credentials a pickle left behind
         self._found: Found | None = None
         self._keyless = False  # ... and the customer's key
         self._client: Client | None = None
@@ -195,7 +195,9 @@ class S3Store(S3Access):
             "retry": self.retry,
         }
         keyed = self._keyless or self.options.customer_key is not None
-        dropped = (self._explicit is not None or self._dropped, keyed)
+        # Who it was, not how they prove it: in the other process it must not turn into somebody else.
+        who = self._dropped if self._explicit is None else sources.Provider.fixed(self._explicit).principal()
+        dropped = (who, keyed)
         return (_from_recipe, (type(self), recipe, *dropped, self._known))
 
     # ------------------------------------------------------------------ administration
@@ -403,7 +405,7 @@ class S3Store(S3Access):
 
 
 def _from_recipe(
-    kind: type[S3Store], recipe: dict[str, Any], dropped: bool, keyed: bool, known: Guarantees | None
+    kind: type[S3Store], recipe: dict[str, Any], dropped: str | None, keyed: bool, known: Guarantees | None
 ) -> S3Store:
     store = kind(**recipe)
     store._dropped = dropped

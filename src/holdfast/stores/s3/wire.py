@@ -19,7 +19,7 @@ import urllib3
 
 from ... import engine
 from ...credentials import S3Credentials
-from ...errors import HoldfastError
+from ...errors import HoldfastError, Timeout
 from ...retry import Policy
 from .._documents import Document
 from .._list_objects import Page
@@ -172,12 +172,14 @@ class Wire(Exchanges):
         return self._beside[bucket]
 
     def locate(self) -> str:
-        """The region to ask in: the bucket's own, if the service tells; asked once.
-
-        Raises what keeps the service from being asked at all; a refusal is for whoever comes next.
-        """
+        """The region to ask in: the bucket's own, if the service tells; asked once. Timeout if nobody answers."""
         if not self._located:
-            self.policy.call(self._ask_for_the_region)
+            try:
+                self.policy.call(self._ask_for_the_region)
+            except Timeout:
+                raise  # nobody answers, and whoever comes next would wait as long again
+            except HoldfastError:
+                pass  # whoever comes next is told what is wrong
         return self.region
 
     def _ask_for_the_region(self) -> None:
