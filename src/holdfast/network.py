@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import urllib.parse
+import urllib.request  # here, because a child that is forked while a thread imports it would hang
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
@@ -102,8 +103,6 @@ def pool(url: str, **options: Any) -> urllib3.HTTPConnectionPool:
 
 def _proxy(url: str) -> str | None:
     """The proxy for the scheme of this URL, whatever NO_PROXY says."""
-    import urllib.request
-
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(urllib.parse.urlsplit(url).scheme) or proxies.get("all")
     if not proxy:
@@ -113,8 +112,6 @@ def _proxy(url: str) -> str | None:
 
 def _bypassed(url: str) -> bool:
     """Whether NO_PROXY names the host of this URL."""
-    import urllib.request
-
     parts = urllib.parse.urlsplit(url)
     proxies = urllib.request.getproxies_environment()
     # Undocumented, but what urllib.request itself asks; it knows no networks.

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+
+import urllib3
 
 from ..blob import Blob, BytesBlob
 from ..errors import HoldfastError, Unsupported
@@ -22,9 +23,6 @@ from ._engine_copy import inherited
 from ._obstore import PIECE, Client, other_version
 from ._obstore_errors import OutOfRange, shown
 from ._transport import Request, Transport
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 Data = bytes  # where a method called bytes() hides the type
 
@@ -48,11 +46,11 @@ class Source:
     options: ReadOptions
     own_headers: str = ""
 
-    def open(self, method: str) -> BaseHTTPResponse:
+    def open(self, method: str) -> urllib3.BaseHTTPResponse:
         """The successful answer to one request; Ctrl-C leaves it."""
         return self.client.attempt("read", self.key, self._open, method)
 
-    def _open(self, method: str) -> BaseHTTPResponse:
+    def _open(self, method: str) -> urllib3.BaseHTTPResponse:
         answer = self.transport.open(self.prepare(method, self._wanted(method)))
         if "etag" not in answer.headers and not any(n.lower().startswith(self.own_headers) for n in answer.headers):
             answer.close()
@@ -90,7 +88,7 @@ class ChunkedBlob(Blob):
 
     __slots__ = ("_answer", "_process", "_source", "info")
 
-    def __init__(self, source: Source, answer: BaseHTTPResponse) -> None:
+    def __init__(self, source: Source, answer: urllib3.BaseHTTPResponse) -> None:
         if "content-length" not in answer.headers and not answer.chunked:
             answer.close()
             raise Unsupported(
@@ -144,8 +142,6 @@ class ChunkedBlob(Blob):
             raise short(client.store, key, promised, received)
 
     def _piece(self) -> Data:
-        import urllib3
-
         if self._process != os.getpid():  # the parent reads from this connection too
             raise inherited()
         try:
@@ -176,7 +172,7 @@ def _is_asked_for(options: ReadOptions, start: int, stop: int, size: str) -> boo
     return start == wanted and (end is None or stop <= end)
 
 
-def _info(key: str, answer: BaseHTTPResponse) -> ObjectInfo:
+def _info(key: str, answer: urllib3.BaseHTTPResponse) -> ObjectInfo:
     """What the answer tells about the object; the size where it is told at all."""
     headers = answer.headers
     names = [name.lower() for name in headers if name.lower().startswith(_METADATA)]
@@ -197,7 +193,7 @@ def _info(key: str, answer: BaseHTTPResponse) -> ObjectInfo:
     )
 
 
-def _size(answer: BaseHTTPResponse) -> int | None:
+def _size(answer: urllib3.BaseHTTPResponse) -> int | None:
     headers = answer.headers
     size = headers.get("content-range", "").rpartition("/")[2]
     if not size and answer.status == 200 and not _transcoded(headers):

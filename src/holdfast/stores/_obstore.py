@@ -27,7 +27,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from obstore import _obstore as _native
@@ -56,11 +56,8 @@ __all__ = [
     "copy",
     "delete",
     "get",
-    "list_level",
-    "list_objects",
     "open_body",
     "other_version",
-    "pages",
     "pooled",
     "put",
     "read_part",
@@ -82,8 +79,6 @@ get: Any = _native.get
 put: Any = _native.put
 copy: Any = _native.copy
 delete: Any = _native.delete
-list_objects: Any = _native.list
-list_level: Any = _native.list_with_delimiter
 interruptible: Callable[..., Any] = engine.interruptible
 
 
@@ -228,17 +223,6 @@ def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
         return client
 
 
-def pages(client: Client, engine: Any, prefix: str | None, **options: Any) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The pages of one of the engine's listings, each fetched when it is asked for."""
-    stream = list_objects(engine, prefix, **options)
-    _listings[id(stream)] = stream
-    try:
-        while page := client.attempt("list", None, next, stream, ()):
-            yield page
-    finally:
-        _listings.pop(id(stream), None)
-
-
 # ---------------------------------------------------------------------- after a fork
 # The child of a process that has used the engine gets a copy of it, at the first use of any of our names for it: until
 # then they mean _late. A process that was not forked pays nothing for this.
@@ -252,8 +236,6 @@ _NAMES = {
     "put": "put",
     "copy": "copy",
     "delete": "delete",
-    "list_objects": "list",
-    "list_level": "list_with_delimiter",
 }
 _used = False
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -261,8 +243,6 @@ _copy_lock = threading.Lock()
 _forked = False
 _copied = True
 _own: frozenset[type] = frozenset()
-#: The engine's listings that are not at their end.
-_listings: dict[int, Any] = {}
 
 
 class InheritedClient(Client):
@@ -328,9 +308,6 @@ def _after_fork_in_child() -> None:
         return
     _forked, _copied, _own, interruptible = True, False, frozenset(), _interruptible_here
     globals().update({name: functools.partial(_late, name) for name in _NAMES})
-    for stream in _listings.values():
-        _engine_copy.abandon(stream)
-    _listings.clear()
     RemoteBlob.__del__ = _abandon_inherited  # type: ignore[attr-defined]  # here alone: it has a price
     for client in clients:
         if type(client) is Client:

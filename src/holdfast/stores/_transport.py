@@ -16,7 +16,9 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+import urllib3  # not at the first use: a child that is forked while a thread imports it would hang
 
 from .. import engine, network, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
@@ -24,9 +26,6 @@ from ..retry import Policy, retry_after
 from ._documents import Document, Malformed
 from ._obstore_errors import shown, translate
 from ._timeouts import Timeouts
-
-if TYPE_CHECKING:
-    import urllib3
 
 Parsed = TypeVar("Parsed", bound=Document)
 
@@ -115,8 +114,6 @@ class Connections:
         )
 
     def _pool(self, service: str) -> urllib3.HTTPConnectionPool:
-        import urllib3
-
         if self._process != os.getpid():  # the parent of this fork goes on using its own
             self._pools, self._process = {}, os.getpid()
         pool = self._pools.get(service)
@@ -209,8 +206,6 @@ class Exchanges:
 
     def broken(self, request: Asked, failed: BaseException) -> HoldfastError:
         """The error for an exchange, or a body, that did not come to an end."""
-        import urllib3
-
         timed_out = isinstance(failed, urllib3.exceptions.TimeoutError | TimeoutError)
         said = f"HTTP error{' (TimedOut)' if timed_out else ''}: {failed}"
         return self._told(TransportFailed(said), request)
@@ -257,8 +252,6 @@ class Transport(Exchanges):
         return self.policy.call(attempt)
 
     def _document(self, prepare: Callable[[], Request], root: str, kind: type[Parsed]) -> Parsed:
-        import urllib3
-
         request = prepare()
         answer = self.open(request)
         try:
@@ -270,8 +263,6 @@ class Transport(Exchanges):
         raise told
 
     def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        import urllib3
-
         try:
             return self._connections.send(request.method, request.url, request.headers, request.body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
