@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .. import engine, network, redact
-from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
+from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled, Unsupported
 from ..retry import Policy, retry_after
 from ._documents import Document, Malformed
 from ._obstore_errors import shown, translate
@@ -96,6 +96,16 @@ class Connections:
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
         self._process = os.getpid()
 
+    def alters(self, url: str) -> bool:
+        """Whether this URL would arrive as another one: urllib3 resolves dots in what it tells a proxy in the clear."""
+        import urllib3
+
+        parts = urllib.parse.urlsplit(url)
+        service = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme != "http" or self._pool(service).proxy is None:
+            return False
+        return urllib3.util.parse_url(url).request_uri != (url[len(service) :] or "/")
+
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> urllib3.BaseHTTPResponse:
         """The answer to one request, its body still to be read; what comes after the host goes out byte for byte."""
         parts = urllib.parse.urlsplit(url)
@@ -145,6 +155,17 @@ class Exchanges:
         self.policy = policy
         self._connections = Connections(timeouts)
 
+    def answer(self, request: Asked, url: str, headers: Mapping[str, str], body: bytes) -> urllib3.BaseHTTPResponse:
+        """The answer to one request, its body still to be read; Unsupported if another object would be asked for."""
+        if self._connections.alters(url):
+            raise Unsupported(
+                f"could not {request.doing} {shown(request.key or '')!r}: a proxy for http would be asked for another "
+                "object; use https, or name the host in NO_PROXY",
+                store=self.store,
+                key=request.key,
+            )
+        return self._connections.send(request.method, url, headers, body)
+
     def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
         """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
         waited, total, held = 0.0, 0, bytearray()
@@ -184,7 +205,10 @@ class Exchanges:
         if document.root == "Error":  # with status 200: it had begun to answer before it failed
             raise self.refused(request, 500, "", body, headers)
         if document.root.removesuffix("Result") != root.removesuffix("Result"):  # rclone leaves it out
-            raise self.nonsense(request, f"is a {document.root[:80]!r}, not a {root!r}")
+            # What a page was said about may be done all the same; only a read changes nothing.
+            raise self.nonsense(
+                request, f"is a {document.root[:80]!r}, not a {root!r}", retryable=request.method != "GET"
+            )
         return document
 
     def nonsense(self, request: Asked, what: str, *, retryable: bool = False) -> StoreError:
@@ -273,7 +297,7 @@ class Transport(Exchanges):
         import urllib3
 
         try:
-            return self._connections.send(request.method, request.url, request.headers, request.body)
+            return self.answer(request, request.url, request.headers, request.body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, HoldfastError):
                 raise
