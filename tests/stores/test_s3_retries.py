@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
 
 from holdfast import retry
 from holdfast.engine import Engine
-from holdfast.errors import HoldfastError, Indeterminate, StoreError, Throttled
+from holdfast.errors import BucketNotFound, HoldfastError, Indeterminate, StoreError, Throttled, Timeout
 from holdfast.retry import Policy
 from holdfast.stores import _uploads
 from tests.servers import faults
-from tests.servers.faults import error, instead
+from tests.servers.faults import Answer, error, instead
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store, quick
 
 LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: as an iterator it goes in parts
+#: Seconds after which a test says that a call hangs.
+HANG = 20
 CALLS = {
     "get": lambda store, key: store.get(key),
     "head": lambda store, key: store.head(key),
@@ -110,7 +113,7 @@ def test_a_slow_body_goes_on_for_longer_than_every_timeout(server):
 
 
 #: What the engine says when something else is wrong; a key may say it too.
-WORDS = ["my-certificate.pem", "TimedOut", "a Connection reset", "Received redirect", "kind: Timeout", "HTTP error"]
+WORDS = ["my-certificate.pem", "Timeout", "a Connection reset", "Received redirect", "kind: Timeout", "HTTP error"]
 
 
 @pytest.mark.parametrize("key", [*WORDS, "credential provider: x", "odd//certificate"])
@@ -137,7 +140,7 @@ def test_a_refusal_is_not_taken_for_what_the_key_says(server, key):
     assert server.count("PUT") == 1
 
 
-@pytest.mark.parametrize("key", ["my-certificate.pem", "TimedOut", "Content-Length Header missing"])
+@pytest.mark.parametrize("key", ["my-certificate.pem", "Timeout", "Content-Length Header missing"])
 def test_no_answer_is_not_taken_for_what_the_key_says(key):
     with FaultyS3() as server:
         store = open_store(server)
@@ -158,6 +161,28 @@ def test_the_time_that_the_caller_takes_is_not_the_server_s(server, monkeypatch,
             received += chunk
             clock[0] += 3600.0
     assert received == body
+
+
+@pytest.mark.parametrize("call", ["list", "get/"])
+def test_a_refusal_that_trickles_is_given_up(server, call):
+    store = open_store(server, retry=quick(1), read_timeout=0.5, slowest_rate=1 << 20)
+    server.objects["key/"] = Stored(b"x")
+    trickled = replace(instead(Answer(503, bytes(2000))), pace=(1, 0.05))  # 100 seconds
+    server.inject(trickled, lambda request: True)
+    began = time.monotonic()
+    with pytest.raises(Timeout):
+        store.get("key/") if call == "get/" else list(store.list())
+    assert time.monotonic() - began < HANG
+
+
+def test_of_a_refusal_without_an_end_a_part_is_read(server):
+    store = open_store(server, retry=quick(1))
+    endless = Answer(404, bytes(1 << 20), length=str(1 << 50))
+    server.inject(replace(instead(endless), end="stall", share=1.0), lambda request: True)
+    began = time.monotonic()
+    with pytest.raises(BucketNotFound):
+        list(store.list())
+    assert time.monotonic() - began < HANG
 
 
 def test_a_date_in_retry_after_is_honoured(server):

@@ -14,7 +14,7 @@ import logging
 import os
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -166,7 +166,7 @@ class Exchanges:
             )
         return self._connections.send(request.method, url, headers, body)
 
-    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
+    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Generator[bytes, None, None]:
         """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
         waited, total, held = 0.0, 0, bytearray()
         try:
@@ -191,6 +191,13 @@ class Exchanges:
         response.release_conn()
         if held:
             yield bytes(held)
+
+    def said(self, refusal: urllib3.BaseHTTPResponse) -> bytes:
+        """What a refusal says, or the beginning of it; TimeoutError if it comes too slowly."""
+        pieces = self.pieces(refusal, LONGEST_REFUSAL)
+        body = next(pieces, b"")
+        pieces.close()  # and the connection with it, if that was not all
+        return body[:LONGEST_REFUSAL]
 
     def parsed(self, request: Asked, headers: Mapping[str, str], body: bytes, root: str, kind: type[Parsed]) -> Parsed:
         """The XML document that answers the request, which must have this root; else StoreError."""
@@ -328,7 +335,7 @@ class Transport(Exchanges):
         body = b""
         if request.method != "HEAD":
             with contextlib.suppress(Exception):  # what it says is worth less than its status
-                body = answer.read(LONGEST_REFUSAL)
+                body = self.said(answer)
         answer.close()
         return self.refused(request, answer.status, answer.reason or "", body, answer.headers)
 

@@ -24,7 +24,7 @@ from ...retry import Policy
 from .._documents import Document
 from .._list_objects import Page
 from .._timeouts import Timeouts
-from .._transport import BLOCK, LONGEST_REFUSAL, Exchanges
+from .._transport import BLOCK, Exchanges
 from .options import COPY_SOURCE, SOURCE_CUSTOMER, S3Options
 from .signing import encode_path, encode_query, signed_headers
 
@@ -257,8 +257,7 @@ class Wire(Exchanges):
         """The error for this answer from the region that was asked, or None to ask again in the one that it named."""
         # In a method of its own, which is over when the error is raised: a body may repeat what it was sent, and
         # some tools show the local variables of a traceback.
-        body = response.read(LONGEST_REFUSAL, decode_content=False)
-        response.drain_conn()
+        body = self.said(response)
         if not sent_on and response.status in ELSEWHERE and self._moved(request, response.headers, body, asked):
             return None
         return self.refused(request, response.status, response.reason or "", body, response.headers)
