@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
+import threading
 import time
 from dataclasses import replace
 from email.utils import formatdate
@@ -29,6 +32,45 @@ CALLS = {
     "create": lambda store, key: store.create(f"{key}-new", b"x"),
     "list": lambda store, key: list(store.list(key)),
 }
+
+
+class SlowReader:
+    """A context manager: a service that takes so many bytes a second of what is written, and answers then."""
+
+    region, access_key, secret_key = "us-east-1", "AK", "SK"
+
+    def __init__(self, rate):
+        class Handler(socketserver.StreamRequestHandler):
+            rbufsize = 0
+
+            def handle(self):
+                while line := self.rfile.readline():
+                    length = 0
+                    while (line := self.rfile.readline()).strip():
+                        name, _, value = line.decode().partition(":")
+                        length = int(value) if name.lower() == "content-length" else length
+                    while length > 0 and (taken := self.connection.recv(8192)):
+                        length -= len(taken)
+                        time.sleep(len(taken) / rate)
+                    self.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 0\r\n\r\n')
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def server_bind(self):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+                super().server_bind()
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture
@@ -208,3 +250,10 @@ def test_files_that_are_read_whole_count_as_memory(server, tmp_path, monkeypatch
         assert reserved == expected
         reserved.clear()
     assert len(server.objects["key"].body) == size
+
+
+def test_a_slow_upload_over_the_wire_has_the_slowest_rate_not_the_time_to_connect():
+    body = bytes(8 << 20)  # more than the kernel takes at once
+    with SlowReader(2_000_000) as server:
+        patient = {"connect_timeout": 0.1, "read_timeout": 30.0, "retry": quick(1)}
+        assert open_store(server, "bucket", **patient).put("key/", body).size == len(body)

@@ -16,7 +16,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .. import engine, network, redact
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled, Unsupported
@@ -32,7 +32,8 @@ Parsed = TypeVar("Parsed", bound=Document)
 
 #: A pool keeps this many idle connections to each host: one for each thread of the largest bulk run.
 CONNECTIONS = 64
-#: Bodies are sent and taken in blocks of this size (bytes), each of which must leave within the connect timeout.
+#: Bodies are sent and taken in blocks of this size (bytes). Each must leave within the read timeout and the time that
+#: it needs at the slowest rate.
 BLOCK = 256 << 10
 #: This much of a refusal is read: an error document has a few hundred bytes.
 LONGEST_REFUSAL = 64 << 10
@@ -136,8 +137,26 @@ class Connections:
             pool = network.pool(
                 service, maxsize=CONNECTIONS, block=False, blocksize=BLOCK, retries=False, timeout=timeout
             )
+            sending = self._timeouts.read + BLOCK / self._timeouts.slowest
+            pool.ConnectionCls = _patient(pool.ConnectionCls, sending)
             pool = self._pools.setdefault(service, pool)
         return pool
+
+
+def _patient(kind: Any, seconds: float) -> Any:
+    """The same kind of connection, with this time for each block that it sends: urllib3's is the connect timeout."""
+
+    class PatientConnection(kind):  # type: ignore[misc]
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(seconds)
+
+        def putrequest(self, *args: Any, **options: Any) -> None:
+            if self.sock is not None:  # one that is used again, for which the connect timeout was set again
+                self.sock.settimeout(seconds)
+            super().putrequest(*args, **options)
+
+    return PatientConnection
 
 
 class Exchanges:
