@@ -13,7 +13,7 @@ import trustme
 import urllib3
 
 from holdfast import network
-from holdfast.errors import ConfigError, HoldfastError
+from holdfast.errors import ConfigError, HoldfastError, Unsupported
 from holdfast.retry import Policy
 from holdfast.stores.s3 import S3Store
 from tests.servers.tls import NotingServer
@@ -171,3 +171,14 @@ def test_connections_made_under_other_variables_are_not_shared(proxy, monkeypatc
     before = S3Store("bucket", endpoint="http://localhost:9", secrets=secrets).client()
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     assert S3Store("bucket", endpoint="http://localhost:9", secrets=secrets).client() is not before
+
+
+@pytest.mark.parametrize("key", ["a/../b", "a/./b", "..", "a/.."])
+def test_a_key_that_would_arrive_as_another_is_not_sent_through_a_proxy(proxy, key, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    secrets = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s"}
+    store = S3Store("bucket", endpoint="http://localhost:9", secrets=secrets, retry=Policy(tries=1))
+    with pytest.raises(Unsupported, match="NO_PROXY") as caught:
+        store.put(key, b"x")
+    assert caught.value.key == key
+    assert not [target for _, target, _ in proxy.requests if target != "http://localhost:9/bucket"]

@@ -187,6 +187,12 @@ def test_clouds_do_all_they_promise_and_are_left_as_they_were(holdfast, request,
     assert "wrong" not in found.values(), result.out
     assert [found[name] for name in ("create", "replace if match", "delete if match")] == ["works"] * 3
     assert found["awkward keys"] == "lacks"
+    details = {row["check"]: row["detail"] for row in result.rows if "check" in row}
+    assert found["digests"] == "works"
+    assert "CRC32C" in details["digests"]
+    assert ("MD5" in details["digests"]) is (cloud == "gs")
+    assert found["large if match"] == "lacks"
+    assert "256 MiB" in details["large if match"]
     assert result.code == 0
     assert server.objects(name) == {"mine": b"untouched"}
 

@@ -111,7 +111,7 @@ OPERATIONS = {
     "list": lambda store, at: list(store.list(at)),
     "awkward": lambda store, at: store.put(f"{at}a//b", b"data"),
     "large": lambda store, at: store.put(f"{at}large", chunks()),
-    "uploads": lambda store, at: list(store.uploads(at)),
+    "uploads": lambda store, at: list(store.list_multipart_uploads(at)),
     "bulk get": lambda store, at: CloudFiles(store).get([f"{at}key", f"{at}other"]),
     "bulk put": lambda store, at: CloudFiles(store).puts([(f"{at}key", b"1"), (f"{at}other", b"2")]),
     "bulk exists": lambda store, at: CloudFiles(store).exists([f"{at}key", f"{at}other"]),

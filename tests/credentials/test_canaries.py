@@ -146,9 +146,9 @@ def instance(setup):
     setup.variables["AWS_EC2_METADATA_DISABLED"] = "false"
 
 
-def customer_key(setup):
+def sse_customer_key(setup):
     environment(setup)
-    setup.options = {"customer_key": CUSTOMER_KEY}
+    setup.options = {"sse_customer_key": CUSTOMER_KEY}
 
 
 def customer_key_of_environment(setup):
@@ -176,7 +176,7 @@ def proxy_that_refuses(setup):
 FORMS = [
     *(arguments, mapping, json_text, secrets_path, list_of_paths, volume_secrets, files_secrets_of_bucket),
     *(environment, profile, named_profile_of_config, assumed_role, sso, credential_process, web_identity, container),
-    *(container_token_file, instance, customer_key, customer_key_of_environment, proxy_not_used, proxy),
+    *(container_token_file, instance, sse_customer_key, customer_key_of_environment, proxy_not_used, proxy),
     proxy_that_refuses,
 ]
 
@@ -293,7 +293,7 @@ def test_a_credential_process_is_told_nothing(home, issuer, server):
     )
     script = setup.file("process.py", program)
     setup.file(".aws/config", f"[default]\ncredential_process = {sys.executable} {script} argument\n")
-    setup.options = {"customer_key": CUSTOMER_KEY}
+    setup.options = {"sse_customer_key": CUSTOMER_KEY}
     assert_tried(run_s3(setup))
     assert b"\0argument\0" in seen.read_bytes()
     assert leaks(seen.read_bytes()) == []

@@ -216,7 +216,7 @@ def _stamp(body: bytes) -> str:
 def open_cell(server: FaultyS3) -> S3Store:
     """A store with small timeouts that gives up soon, with a client of its own."""
     policy = Policy(tries=TRIES, first=0.02, longest=1.0, deadline=DEADLINE, budget=Budget())
-    return open_store(server, read_timeout=READ_TIMEOUT, connect_timeout=2.0, slowest_rate=SLOWEST, retry=policy)
+    return open_store(server, read_timeout=READ_TIMEOUT, connect_timeout=2.0, minimum_rate=SLOWEST, retry=policy)
 
 
 def outcome(kind: Kind, operation: Operation) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from holdfast.cli.app import invoke
-from holdfast.errors import AuthError, ConfigError, Conflict, IntegrityError, NotFound, StoreError, Unsupported
+from holdfast.errors import AuthError, ConfigError, Conflict, IntegrityError, NotFound, StoreError, Timeout, Unsupported
 from holdfast.files.cloudfiles import CloudFiles
 from holdfast.stores.http import HttpStore
 from holdfast.types import ReadOptions
+from tests.servers import faults
+from tests.servers.faulty_s3 import FaultyS3
 from tests.stores.s3_stores import quick
 from tests.stores.scripted import Answer, Scripted, chunked
 
@@ -133,6 +136,19 @@ def test_a_range_that_the_object_cuts_short_is_the_one_that_was_asked_for(start,
     headers = {"ETag": '"1"', "Content-Range": f"bytes {said}"}
     with Scripted(lambda request: chunked(bytes(4), headers, 206)) as server:
         assert open_store(server).get_range("key", start, end) == bytes(4)
+
+
+def test_a_body_in_chunks_that_trickles_is_given_up():
+    headers = {"ETag": '"1"', "Transfer-Encoding": "chunked"}
+    body = faults.Answer(200, b"1\r\nx\r\n" * 400, headers, length="")
+    trickle = faults.Fault(change=lambda _: body, pace=(6, 0.25))
+    with FaultyS3() as server:
+        server.fault = lambda request: trickle
+        store = HttpStore(server.endpoint, retry=quick(1), read_timeout=0.5, minimum_rate=1 << 20)
+        began = time.monotonic()
+        with pytest.raises(Timeout):
+            store.get("bucket/key")
+        assert time.monotonic() - began < 20  # it would have come in 100
 
 
 def test_a_range_in_chunks_that_ends_too_early_is_noticed():

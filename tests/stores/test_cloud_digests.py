@@ -138,7 +138,7 @@ def test_a_trickle_is_a_timeout(kind):
     with Scripted(answer) as server:
         make = MAKE.get(kind, lambda at, **options: HttpStore(at, retry=quick(2), **options))
         with pytest.raises(Timeout):
-            make(server.endpoint, read_timeout=0.5, slowest_rate=64 << 20).get("key")
+            make(server.endpoint, read_timeout=0.5, minimum_rate=64 << 20).get("key")
 
 
 def test_the_budget_of_retries_belongs_to_the_endpoint(vendor):
@@ -151,7 +151,7 @@ def test_the_budget_of_retries_belongs_to_the_endpoint(vendor):
 
 
 def test_a_pickle_carries_the_options(vendor, monkeypatch):
-    options = {"slowest_rate": 1000, "verify": "length", "object_metadata": False, "read_timeout": 7.0}
+    options = {"minimum_rate": 1000, "verify": "length", "object_metadata": False, "read_timeout": 7.0}
     again = pickle.loads(pickle.dumps(MAKE[vendor]("http://localhost:1", **options)))
     assert (again.timeouts.slowest, again.timeouts.read) == (1000, 7.0)
     assert (again.verify, again.object_metadata) == ("length", False)

@@ -18,7 +18,7 @@ from tests.stores.s3_stores import quick
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 OLD, NEW, LISTED = b"old" * 1000, b"new" * 1000, ["listed/0", "listed/1"]
-OPTIONS = {"read_timeout": 0.7, "slowest_rate": 2 << 20}
+OPTIONS = {"read_timeout": 0.7, "minimum_rate": 2 << 20}
 _OF_THE_CONNECTION = {"connection", "date", "keep-alive", "transfer-encoding", "server", "content-length"}
 
 

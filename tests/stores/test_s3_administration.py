@@ -37,17 +37,17 @@ def test_pending_uploads_are_listed_and_aborted(server):
     keys = ["run1/a", "run1/a", "run1/b c+d", "run10/x", "odd//\u00fc/", "tab\t"]
     begun = sorted((key, begin(server, store.bucket, key)) for key in keys)
     store.put("run1/done", (bytes(MIB) for _ in range(9)))
-    found = list(store.uploads())
+    found = list(store.list_multipart_uploads())
     assert sorted((upload.key, upload.id) for upload in found) == begun
     age = datetime.now(UTC) - found[0].started
     assert abs(age) < timedelta(days=10000)
-    assert [upload.key for upload in store.uploads("run1/")] == ["run1/a", "run1/a", "run1/b c+d"]
-    assert list(store.uploads("nothing")) == []
-    for upload in store.uploads("run1"):
-        assert store.abort_upload(upload) is None
-    assert sorted(upload.key for upload in store.uploads()) == ["odd//\u00fc/", "tab\t"]
+    assert [upload.key for upload in store.list_multipart_uploads("run1/")] == ["run1/a", "run1/a", "run1/b c+d"]
+    assert list(store.list_multipart_uploads("nothing")) == []
+    for upload in store.list_multipart_uploads("run1"):
+        assert store.abort_multipart_upload(upload) is None
+    assert sorted(upload.key for upload in store.list_multipart_uploads()) == ["odd//\u00fc/", "tab\t"]
     for upload in found:
-        store.abort_upload(upload)  # also those that are gone
+        store.abort_multipart_upload(upload)  # also those that are gone
     assert not server.client().list_multipart_uploads(Bucket=store.bucket).get("Uploads")
     assert store.head("run1/done").size == 9 * MIB
 
@@ -56,7 +56,7 @@ def test_uploads_beyond_one_page_are_listed_too(ceph):
     store = open_store(ceph)
     begun = {begin(ceph, store.bucket, f"key-{number % 40}", 0) for number in range(1005)}
     with Before(ceph) as before:
-        found = list(open_store(before, store.bucket).uploads("key-"))
+        found = list(open_store(before, store.bucket).list_multipart_uploads("key-"))
     assert len(found) == len(begun)
     assert {upload.id for upload in found} == begun
     assert before.count("GET", "uploads") == 2
@@ -86,7 +86,7 @@ def test_a_listing_of_uploads_that_cannot_be_believed_is_an_error(moto, pages):
     with Scripted(lambda request: Answer(200, left.pop(0), XML)) as server:
         store = open_store(moto, "bucket", endpoint=server.endpoint)
         with pytest.raises(StoreError, match=r"cannot be believed|is this an S3 endpoint"):
-            list(store.uploads())
+            list(store.list_multipart_uploads())
     assert not left
 
 
@@ -125,7 +125,7 @@ def test_an_upload_that_fails_for_good_leaves_no_parts(server, key):
         with pytest.raises(PermissionError):
             store.put(key, (bytes(MIB) for _ in range(40)))
         assert store.get(key) == b"old"
-        assert list(store.uploads()) == []
+        assert list(store.list_multipart_uploads()) == []
 
 
 # ---------------------------------------------------------------------- buckets

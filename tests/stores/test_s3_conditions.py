@@ -6,16 +6,18 @@ import itertools
 import pickle
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 
 from holdfast.engine import Engine
 from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unsupported
+from holdfast.retry import Budget, Policy
 from holdfast.types import WriteOptions
-from tests.servers.faults import LOST_AS_500, LOST_BY_CLOSE, LOST_BY_RESET, REFUSED, instead
+from tests.servers.faults import HTML, LOST_AS_500, LOST_BY_CLOSE, LOST_BY_RESET, REFUSED, instead, lost
 from tests.servers.faults import error as refusal
 from tests.servers.faulty_s3 import FaultyS3, Stored
-from tests.stores.s3_stores import open_store, quick
+from tests.stores.s3_stores import no_sleep, open_store, quick
 from tests.stores.scripted import Answer, Scripted
 
 MIB = 1 << 20
@@ -222,6 +224,50 @@ def test_a_large_body_carries_its_condition_where_the_upload_ends(server, store,
     with pytest.raises(Conflict):
         store.replace_if("key", iter(chunks), info.etag)
     assert not server.uploads
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/xml"])
+def test_a_page_where_an_upload_ends_is_a_lost_answer(server, store, content_type):
+    page = lost(replace(HTML, headers={"Content-Type": content_type}))
+    server.inject(page, lambda request: request.method == "POST" and request.body != b"", 1)
+    info = store.write("key", iter([LARGE]), WriteOptions(if_absent=True, part_size=5 * MIB))
+    assert (info.etag, server.objects["key"].body) == (server.objects["key"].etag, LARGE)
+
+
+def conditional_calls(store, etag):
+    """One conditional call of each kind, on keys that are in the store (but "new")."""
+    return {
+        "create": lambda: store.create("new", b"x"),
+        "replace": lambda: store.replace_if("key", b"x", etag),
+        "delete": lambda: store.delete_if("key", etag),
+    }
+
+
+@pytest.mark.parametrize("name", ["create", "replace", "delete"])
+def test_a_condition_that_is_honoured_at_last_gives_its_retries_back(server, name):
+    budget = Budget(2, 0.0)
+    store = open_store(server, "bucket", retry=Policy(budget=budget, sleep=no_sleep))
+    store.probe()
+    for _ in range(4):  # twice as many as the budget has
+        server.objects = {"key": Stored(b"first")}
+        etag = server.objects["key"].etag
+        server.fault = on("DELETE" if name == "delete" else "PUT", REFUSED)
+        conditional_calls(store, etag)[name]()
+    assert budget.take()
+    assert budget.take()
+
+
+@pytest.mark.parametrize("name", ["create", "replace", "delete"])
+def test_conditional_calls_end_with_the_deadline(server, name):
+    waits = []
+    store = open_store(server, "bucket", retry=Policy(sleep=waits.append, deadline=10.0))
+    store.probe()
+    server.objects["key"] = Stored(b"first")
+    slow_down = instead(refusal(503, "SlowDown", Retry_After="20"))
+    server.fault = lambda request: slow_down if request.method in {"PUT", "DELETE"} else None
+    with pytest.raises(Indeterminate):
+        conditional_calls(store, server.objects["key"].etag)[name]()
+    assert waits == []
 
 
 #: Of a hundred answers to writes twenty are lost, in three ways, and five requests are refused.

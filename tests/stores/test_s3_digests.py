@@ -169,4 +169,4 @@ def test_ways_to_verify_that_are_none_are_refused(server):
     with pytest.raises(ConfigError, match="verify"):
         open_store(server, verify="sometimes")
     with pytest.raises(ConfigError, match="slowest"):
-        open_store(server, slowest_rate=0)
+        open_store(server, minimum_rate=0)

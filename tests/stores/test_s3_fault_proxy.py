@@ -40,7 +40,7 @@ def proxy(ceph):
 @pytest.fixture
 def store(ceph, bucket, proxy):
     """A store behind the proxy, which no request has gone through yet."""
-    options = {"read_timeout": 1.0, "slowest_rate": 8 * MIB, "retry": quick(tries=4)}
+    options = {"read_timeout": 1.0, "minimum_rate": 8 * MIB, "retry": quick(tries=4)}
     return open_store(ceph, bucket, endpoint=proxy.endpoint, **options)
 
 

@@ -75,7 +75,7 @@ def test_a_key_of_the_service_encrypts(ceph, way):
 
 @pytest.mark.parametrize("way", [way for way in WRITES if "copy" not in way])  # Ceph 16 copies no such objects
 def test_a_key_of_the_customer_encrypts_and_is_needed_to_read(ceph, way):
-    store = open_store(ceph, customer_key=KEY)
+    store = open_store(ceph, sse_customer_key=KEY)
     key = write(store, way)
     assert len(store.get(key)) in {4, LARGE}
     assert store.head(key).size in {4, LARGE}
@@ -83,13 +83,13 @@ def test_a_key_of_the_customer_encrypts_and_is_needed_to_read(ceph, way):
     with pytest.raises(StoreError, match="400"):
         open_store(ceph, store.bucket).get(key)
     with pytest.raises((StoreError, AuthError)):
-        open_store(ceph, store.bucket, customer_key=b"x" * 32).get(key)
+        open_store(ceph, store.bucket, sse_customer_key=b"x" * 32).get(key)
 
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_copy_of_what_the_customer_encrypted_has_both_keys_in_its_headers(moto, large):
     with Before(moto) as before:
-        store = open_store(before, customer_key=KEY)
+        store = open_store(before, sse_customer_key=KEY)
         store.wire().encrypts = True  # moto takes the key, but does not say so as Amazon does
         write(store, "large copy" if large else "copy")
         copies = [request for request in before.requests if "x-amz-copy-source" in request.headers]
@@ -102,7 +102,7 @@ def test_a_copy_of_what_the_customer_encrypted_has_both_keys_in_its_headers(moto
 
 
 def test_stores_with_different_keys_copy_through_here(ceph):
-    store = open_store(ceph, customer_key=KEY)
+    store = open_store(ceph, sse_customer_key=KEY)
     plain = open_store(ceph, store.bucket)
     store.put("secret", b"data")
     assert plain._locate("x").identity != store._locate("x").identity
@@ -110,7 +110,7 @@ def test_stores_with_different_keys_copy_through_here(ceph):
     assert plain.get("clear") == b"data"
 
 
-@pytest.mark.parametrize("options", [{"encryption": "AES256"}, {"customer_key": KEY}])
+@pytest.mark.parametrize("options", [{"encryption": "AES256"}, {"sse_customer_key": KEY}])
 def test_a_service_that_ignores_the_encryption_is_found_out(options):
     with FaultyS3() as server:
         store = open_store(server, "bucket", **options)
@@ -161,12 +161,12 @@ def test_encryption_comes_from_the_environment_on_both_planes(ceph, monkeypatch)
     ("options", "word"),
     [
         ({"encryption": "rot13"}, "AES256"),
-        ({"encryption": "sse-c"}, "customer_key"),
-        ({"encryption": "AES256", "customer_key": KEY}, "go together"),
+        ({"encryption": "sse-c"}, "sse_customer_key"),
+        ({"encryption": "AES256", "sse_customer_key": KEY}, "go together"),
         ({"encryption": "AES256", "kms_key_id": "x"}, "aws:kms"),
         ({"kms_key_id": "a\nb"}, "header"),
-        ({"customer_key": b"short"}, "256 bits"),
-        ({"customer_key": "not base64!"}, "256 bits"),
+        ({"sse_customer_key": b"short"}, "256 bits"),
+        ({"sse_customer_key": "not base64!"}, "256 bits"),
         ({"acl": "everybody"}, "public-read"),
         ({"tags": {str(number): "x" for number in range(11)}}, "10"),
         ({"tags": {"a": 1}}, "text"),
@@ -189,7 +189,7 @@ def test_options_go_with_a_location(moto, monkeypatch):
 
 def test_the_customer_s_key_is_never_shown_nor_pickled(ceph, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
-    store = open_store(ceph, customer_key=KEY, tags={"a": "b"})
+    store = open_store(ceph, sse_customer_key=KEY, tags={"a": "b"})
     for name, value in ceph.environment.items():
         monkeypatch.setenv(name, value)
     store.put("key", b"x")
@@ -201,7 +201,7 @@ def test_the_customer_s_key_is_never_shown_nor_pickled(ceph, monkeypatch, caplog
     there = pickle.loads(data)
     assert there.options.tags == (("a", "b"),)
     for store in (there, pickle.loads(pickle.dumps(there))):
-        with pytest.raises(AuthError, match=r"customer_key= stayed behind.*AWS_SSE_CUSTOMER_KEY_BASE64"):
+        with pytest.raises(AuthError, match=r"sse_customer_key= stayed behind.*AWS_SSE_CUSTOMER_KEY_BASE64"):
             store.get("key")
     monkeypatch.setenv("AWS_SSE_CUSTOMER_KEY_BASE64", encoded)
     assert pickle.loads(data).get("key") == b"x"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import threading
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -165,3 +167,19 @@ def test_what_was_read_already_is_never_stored_as_what_is_left_of_it(body):
         assert not server.objects
         assert store.put("key", body()).size == 13
         assert server.objects["key"].body == b"precious data"
+
+
+def test_threads_that_ask_in_the_wrong_region_together_all_find_the_right_one():
+    together = threading.Barrier(8, timeout=20)
+
+    def fault(request):
+        if "/eu-test-1/" in request.headers["authorization"]:
+            return None
+        together.wait()  # all were signed before the first of them was answered
+        return instead(error(400, "AuthorizationHeaderMalformed", x_amz_bucket_region="eu-test-1"))
+
+    with FaultyS3() as server:
+        server.fault = fault
+        store = open_store(server, region="us-east-1")
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda number: list(store.list(f"{number}/")), range(8))) == [[]] * 8

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
+import threading
 import time
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
 
 from holdfast import retry
 from holdfast.engine import Engine
-from holdfast.errors import HoldfastError, Indeterminate, StoreError, Throttled
+from holdfast.errors import BucketNotFound, HoldfastError, Indeterminate, StoreError, Throttled, Timeout
 from holdfast.retry import Policy
 from holdfast.stores import _uploads
 from tests.servers import faults
-from tests.servers.faults import error, instead
+from tests.servers.faults import Answer, error, instead
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import open_store, quick
 
 LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: as an iterator it goes in parts
+#: Seconds after which a test says that a call hangs.
+HANG = 20
 CALLS = {
     "get": lambda store, key: store.get(key),
     "head": lambda store, key: store.head(key),
@@ -26,6 +32,45 @@ CALLS = {
     "create": lambda store, key: store.create(f"{key}-new", b"x"),
     "list": lambda store, key: list(store.list(key)),
 }
+
+
+class SlowReader:
+    """A context manager: a service that takes so many bytes a second of what is written, and answers then."""
+
+    region, access_key, secret_key = "us-east-1", "AK", "SK"
+
+    def __init__(self, rate):
+        class Handler(socketserver.StreamRequestHandler):
+            rbufsize = 0
+
+            def handle(self):
+                while line := self.rfile.readline():
+                    length = 0
+                    while (line := self.rfile.readline()).strip():
+                        name, _, value = line.decode().partition(":")
+                        length = int(value) if name.lower() == "content-length" else length
+                    while length > 0 and (taken := self.connection.recv(8192)):
+                        length -= len(taken)
+                        time.sleep(len(taken) / rate)
+                    self.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 0\r\n\r\n')
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def server_bind(self):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+                super().server_bind()
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture
@@ -102,7 +147,7 @@ def test_a_slow_body_goes_on_for_longer_than_every_timeout(server):
     server.objects["key"] = Stored(LARGE)
     server.inject(faults.Fault(pace=(256 << 10, 0.05)), lambda request: request.method == "GET")
     # Were its pauses failures, two tries would not do.
-    store = open_store(server, read_timeout=0.3, slowest_rate=2 << 20, retry=quick(tries=2))
+    store = open_store(server, read_timeout=0.3, minimum_rate=2 << 20, retry=quick(tries=2))
     assert store.get("key") == LARGE
     with store.read("key") as blob:
         assert b"".join(blob.chunks()) == LARGE
@@ -110,7 +155,7 @@ def test_a_slow_body_goes_on_for_longer_than_every_timeout(server):
 
 
 #: What the engine says when something else is wrong; a key may say it too.
-WORDS = ["my-certificate.pem", "TimedOut", "a Connection reset", "Received redirect", "kind: Timeout", "HTTP error"]
+WORDS = ["my-certificate.pem", "Timeout", "a Connection reset", "Received redirect", "kind: Timeout", "HTTP error"]
 
 
 @pytest.mark.parametrize("key", [*WORDS, "credential provider: x", "odd//certificate"])
@@ -137,7 +182,7 @@ def test_a_refusal_is_not_taken_for_what_the_key_says(server, key):
     assert server.count("PUT") == 1
 
 
-@pytest.mark.parametrize("key", ["my-certificate.pem", "TimedOut", "Content-Length Header missing"])
+@pytest.mark.parametrize("key", ["my-certificate.pem", "Timeout", "Content-Length Header missing"])
 def test_no_answer_is_not_taken_for_what_the_key_says(key):
     with FaultyS3() as server:
         store = open_store(server)
@@ -151,13 +196,35 @@ def test_the_time_that_the_caller_takes_is_not_the_server_s(server, monkeypatch,
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     body = LARGE
     server.objects[key] = Stored(body)
-    store = open_store(server, read_timeout=1.0, slowest_rate=1 << 20)
+    store = open_store(server, read_timeout=1.0, minimum_rate=1 << 20)
     received = bytearray()
     with store.read(key) as blob:
         for chunk in blob.chunks():
             received += chunk
             clock[0] += 3600.0
     assert received == body
+
+
+@pytest.mark.parametrize("call", ["list", "get/"])
+def test_a_refusal_that_trickles_is_given_up(server, call):
+    store = open_store(server, retry=quick(1), read_timeout=0.5, minimum_rate=1 << 20)
+    server.objects["key/"] = Stored(b"x")
+    trickled = replace(instead(Answer(503, bytes(2000))), pace=(1, 0.05))  # 100 seconds
+    server.inject(trickled, lambda request: True)
+    began = time.monotonic()
+    with pytest.raises(Timeout):
+        store.get("key/") if call == "get/" else list(store.list())
+    assert time.monotonic() - began < HANG
+
+
+def test_of_a_refusal_without_an_end_a_part_is_read(server):
+    store = open_store(server, retry=quick(1))
+    endless = Answer(404, bytes(1 << 20), length=str(1 << 50))
+    server.inject(replace(instead(endless), end="stall", share=1.0), lambda request: True)
+    began = time.monotonic()
+    with pytest.raises(BucketNotFound):
+        list(store.list())
+    assert time.monotonic() - began < HANG
 
 
 def test_a_date_in_retry_after_is_honoured(server):
@@ -183,3 +250,10 @@ def test_files_that_are_read_whole_count_as_memory(server, tmp_path, monkeypatch
         assert reserved == expected
         reserved.clear()
     assert len(server.objects["key"].body) == size
+
+
+def test_a_slow_upload_over_the_wire_has_the_slowest_rate_not_the_time_to_connect():
+    body = bytes(8 << 20)  # more than the kernel takes at once
+    with SlowReader(2_000_000) as server:
+        patient = {"connect_timeout": 0.1, "read_timeout": 30.0, "retry": quick(1)}
+        assert open_store(server, "bucket", **patient).put("key/", body).size == len(body)

@@ -166,12 +166,19 @@ class Doctor:
         return "content type and metadata are kept"
 
     def digests(self) -> str:
-        """Whether the service tells a digest by which what was read can be checked."""
+        """Whether there is a digest by which what was read can be checked: our own, in the metadata, or an MD5."""
         data = secrets.token_bytes(1000)
-        self.put("digest", data)
-        etag = (self.store.head(self.key("digest")).etag or "").strip('"')
-        if etag == hashlib.md5(data, usedforsecurity=False).hexdigest():
-            return "the ETag of a small object is its MD5"
+        self.put("digest", data, ATTRIBUTES if self.store.capabilities.metadata else None)
+        head = self.store.head(self.key("digest"))
+        # The digest is hidden from those who look at the metadata: it is there if what lies beside it is.
+        stamped = getattr(self.store, "verify", "length") != "length" and getattr(self.store, "object_metadata", False)
+        known = []
+        if stamped and dict(head.metadata) == dict(ATTRIBUTES.metadata):
+            known.append("what Holdfast writes carries its CRC32C in the metadata")
+        if (head.etag or "").strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest():
+            known.append("the ETag of a small object is its MD5")
+        if known:
+            return "; ".join(known)
         raise Unsupported("the ETag is no digest of the bytes: reads are checked by their length")
 
     def ranges(self) -> str:
@@ -225,6 +232,8 @@ class Doctor:
         guarantees = getattr(self.store, "guarantees", None)
         if guarantees is None:
             if self.store.capabilities.create and self.store.capabilities.replace_if:
+                if limit := getattr(self.store, "largest_conditional", None):
+                    raise Unsupported(f"conditions hold for bodies up to {limit >> 20} MiB only: larger go in parts")
                 return "conditions hold whatever the size"
             raise Unsupported("there are no conditions")
         if guarantees().complete:

@@ -74,7 +74,7 @@ def _administered(opener: Opener, place: Location) -> Any:
 def _uploads(opener: Opener, store: Any, place: Location) -> Iterator[Any]:
     directory = opener.directory(place).key
     key = None if place.is_directory else opener.object(place).key
-    for upload in store.uploads(directory if key is None else key):
+    for upload in store.list_multipart_uploads(directory if key is None else key):
         if upload.key == key or upload.key.startswith(directory):
             yield upload
 
@@ -85,7 +85,7 @@ def _treat(opener: Opener, store: Any, upload: Any, settings: Settings, tally: o
     status = "aborted" if abort else "pending"
     if abort:
         try:
-            store.abort_upload(upload)
+            store.abort_multipart_upload(upload)
         except HoldfastError as error:
             tally.fail(error, name)
             row["error"], status = output.describe(error), "failed"

@@ -48,6 +48,8 @@ class BucketStore(Store):
 
     #: The longest key in bytes of UTF-8.
     longest_key: ClassVar[int] = 1024
+    #: The largest body (bytes) of a write under a condition.
+    largest_conditional: ClassVar[int] = LARGEST_CONDITIONAL
     #: What metadata names come back as they were given, and how to say that.
     metadata_names: ClassVar[re.Pattern[str]]
     metadata_rule: ClassVar[str]
@@ -118,7 +120,7 @@ class BucketStore(Store):
         return {
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
-            "slowest_rate": self.timeouts.slowest,
+            "minimum_rate": self.timeouts.slowest,
             "retry": self.retry,
             "verify": self.verify,
             "object_metadata": self.object_metadata,

@@ -133,19 +133,19 @@ class ChunkedBlob(Blob):
 
     def _pieces(self) -> Iterator[Data]:
         client, key, promised = self._source.client, self._source.key, self._promised()
-        received = 0
-        while piece := client.attempt("read", key, self._piece):
+        received, pieces = 0, self._source.transport.pieces(self._answer, PIECE)
+        while piece := client.attempt("read", key, self._piece, pieces):
             received += len(piece)
             yield piece
         self.close()
         if promised is not None and promised != received:
             raise short(client.store, key, promised, received)
 
-    def _piece(self) -> Data:
+    def _piece(self, pieces: Iterator[Data]) -> Data:
         if self._process != os.getpid():  # the parent reads from this connection too
             raise inherited()
         try:
-            return self._answer.read(PIECE)
+            return next(pieces, b"")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             told = self._source.transport.broken(self._source.prepare("GET", {}), error)
         raise told

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ class ConditionalWrite:
         """
         base, policy = self._base, self._place.policy
         doubt: HoldfastError | None = None
+        ends: float | None = None
         for turn in range(1, policy.tries + 1):
             try:
                 etag = send(base)
@@ -118,13 +120,14 @@ class ConditionalWrite:
                 if doubt is None and not error.retryable:
                     raise
                 doubt = error if error.retryable else doubt
+                ends = ends or time.monotonic() + policy.deadline
                 landed = self._landed(error)
                 if landed is not None:
                     return landed
-                if turn == policy.tries or not (error.retryable or refused) or not policy.budget.take():
+                if not (error.retryable or refused) or not _again(policy, turn, error, ends):
                     break
-                policy.sleep(policy.wait(turn, error))
             else:
+                _succeeded(policy, turn)
                 return etag or self._etag_now()
         raise self._unknown(doubt)
 
@@ -177,6 +180,7 @@ def delete(place: Place, etag: str, send: Callable[[Version], object]) -> None:
     base = named_version(place, etag)
     policy = place.policy
     doubt: HoldfastError | None = None
+    ends: float | None = None
     for turn in range(1, policy.tries + 1):
         try:
             send(base)
@@ -184,18 +188,33 @@ def delete(place: Place, etag: str, send: Callable[[Version], object]) -> None:
             if doubt is None and not error.retryable:
                 raise
             doubt = error
+            ends = ends or time.monotonic() + policy.deadline
             now: Version | None = None
             with contextlib.suppress(HoldfastError):
                 now = place.look()
             if now is not None and now != base and now.follows(base):
                 raise _conflict(place) from error
-            if now != base or turn == policy.tries or not policy.budget.take():
+            if now != base or not _again(policy, turn, error, ends):
                 break
-            policy.sleep(policy.wait(turn, error))
         else:
+            _succeeded(policy, turn)
             return
     message = f"the answer to the delete of {printable(place.key)!r} was lost: look whether it is there"
     raise Indeterminate(message, store=place.store, key=place.key, cause=doubt)
+
+
+def _again(policy: Policy, turn: int, failed: HoldfastError, ends: float) -> bool:
+    """Whether there may be another turn, which then may begin at once: the wait before it is over."""
+    wait = policy.wait(turn, failed)
+    if turn == policy.tries or time.monotonic() + wait > ends or not policy.budget.take():
+        return False
+    policy.sleep(wait)
+    return True
+
+
+def _succeeded(policy: Policy, turn: int) -> None:
+    if turn > 1:
+        policy.budget.give_back()
 
 
 def _conflict(place: Place) -> Conflict:

@@ -14,14 +14,14 @@ import logging
 import os
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import urllib3  # not at the first use: a child that is forked while a thread imports it would hang
 
 from .. import engine, network, redact
-from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled
+from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled, Unsupported
 from ..retry import Policy, retry_after
 from ._documents import Document, Malformed
 from ._obstore_errors import shown, translate
@@ -31,7 +31,8 @@ Parsed = TypeVar("Parsed", bound=Document)
 
 #: A pool keeps this many idle connections to each host: one for each thread of the largest bulk run.
 CONNECTIONS = 64
-#: Bodies are sent and taken in blocks of this size (bytes), each of which must leave within the connect timeout.
+#: Bodies are sent and taken in blocks of this size (bytes). Each must leave within the read timeout and the time that
+#: it needs at the slowest rate.
 BLOCK = 256 << 10
 #: This much of a refusal is read: an error document has a few hundred bytes.
 LONGEST_REFUSAL = 64 << 10
@@ -95,6 +96,14 @@ class Connections:
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
         self._process = os.getpid()
 
+    def alters(self, url: str) -> bool:
+        """Whether this URL would arrive as another one: urllib3 resolves dots in what it tells a proxy in the clear."""
+        parts = urllib.parse.urlsplit(url)
+        service = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme != "http" or self._pool(service).proxy is None:
+            return False
+        return urllib3.util.parse_url(url).request_uri != (url[len(service) :] or "/")
+
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> urllib3.BaseHTTPResponse:
         """The answer to one request, its body still to be read; what comes after the host goes out byte for byte."""
         parts = urllib.parse.urlsplit(url)
@@ -123,8 +132,26 @@ class Connections:
             pool = network.pool(
                 service, maxsize=CONNECTIONS, block=False, blocksize=BLOCK, retries=False, timeout=timeout
             )
+            sending = self._timeouts.read + BLOCK / self._timeouts.slowest
+            pool.ConnectionCls = _patient(pool.ConnectionCls, sending)
             pool = self._pools.setdefault(service, pool)
         return pool
+
+
+def _patient(kind: Any, seconds: float) -> Any:
+    """The same kind of connection, with this time for each block that it sends: urllib3's is the connect timeout."""
+
+    class PatientConnection(kind):  # type: ignore[misc]
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(seconds)
+
+        def putrequest(self, *args: Any, **options: Any) -> None:
+            if self.sock is not None:  # one that is used again, for which the connect timeout was set again
+                self.sock.settimeout(seconds)
+            super().putrequest(*args, **options)
+
+    return PatientConnection
 
 
 class Exchanges:
@@ -142,7 +169,18 @@ class Exchanges:
         self.policy = policy
         self._connections = Connections(timeouts)
 
-    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
+    def answer(self, request: Asked, url: str, headers: Mapping[str, str], body: bytes) -> urllib3.BaseHTTPResponse:
+        """The answer to one request, its body still to be read; Unsupported if another object would be asked for."""
+        if self._connections.alters(url):
+            raise Unsupported(
+                f"could not {request.doing} {shown(request.key or '')!r}: a proxy for http would be asked for another "
+                "object; use https, or name the host in NO_PROXY",
+                store=self.store,
+                key=request.key,
+            )
+        return self._connections.send(request.method, url, headers, body)
+
+    def pieces(self, response: urllib3.BaseHTTPResponse, size: int) -> Generator[bytes, None, None]:
         """The body in pieces of at least so many bytes (but the last); TimeoutError if it comes too slowly."""
         waited, total, held = 0.0, 0, bytearray()
         try:
@@ -168,6 +206,13 @@ class Exchanges:
         if held:
             yield bytes(held)
 
+    def said(self, refusal: urllib3.BaseHTTPResponse) -> bytes:
+        """What a refusal says, or the beginning of it; TimeoutError if it comes too slowly."""
+        pieces = self.pieces(refusal, LONGEST_REFUSAL)
+        body = next(pieces, b"")
+        pieces.close()  # and the connection with it, if that was not all
+        return body[:LONGEST_REFUSAL]
+
     def parsed(self, request: Asked, headers: Mapping[str, str], body: bytes, root: str, kind: type[Parsed]) -> Parsed:
         """The XML document that answers the request, which must have this root; else StoreError."""
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -181,7 +226,10 @@ class Exchanges:
         if document.root == "Error":  # with status 200: it had begun to answer before it failed
             raise self.refused(request, 500, "", body, headers)
         if document.root.removesuffix("Result") != root.removesuffix("Result"):  # rclone leaves it out
-            raise self.nonsense(request, f"is a {document.root[:80]!r}, not a {root!r}")
+            # What a page was said about may be done all the same; only a read changes nothing.
+            raise self.nonsense(
+                request, f"is a {document.root[:80]!r}, not a {root!r}", retryable=request.method != "GET"
+            )
         return document
 
     def nonsense(self, request: Asked, what: str, *, retryable: bool = False) -> StoreError:
@@ -264,7 +312,7 @@ class Transport(Exchanges):
 
     def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
         try:
-            return self._connections.send(request.method, request.url, request.headers, request.body)
+            return self.answer(request, request.url, request.headers, request.body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, HoldfastError):
                 raise
@@ -295,7 +343,7 @@ class Transport(Exchanges):
         body = b""
         if request.method != "HEAD":
             with contextlib.suppress(Exception):  # what it says is worth less than its status
-                body = answer.read(LONGEST_REFUSAL)
+                body = self.said(answer)
         answer.close()
         return self.refused(request, answer.status, answer.reason or "", body, answer.headers)
 

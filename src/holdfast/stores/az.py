@@ -40,7 +40,7 @@ class AzureStore(BucketStore):
     ``sas_token``, or ``credential`` (an object of azure-identity, or any other with its ``get_token``), or one of the
     first two in a ``secrets`` mapping, or none with ``anonymous=True``; else AZURE_STORAGE_ACCOUNT_KEY,
     AZURE_STORAGE_SAS_TOKEN and AZURE_STORAGE_CONNECTION_STRING are read when the store is made. ``connect_timeout``
-    and ``read_timeout`` are seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second)
+    and ``read_timeout`` are seconds without progress, and what moves more slowly than ``minimum_rate`` (bytes a second)
     is stuck too; ``retry`` replaces the default policy of 7 tries, whose budget is shared by all that goes to the
     endpoint.
 
@@ -76,7 +76,7 @@ class AzureStore(BucketStore):
         storage_class: str | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
-        slowest_rate: int = Timeouts.SLOWEST,
+        minimum_rate: int = Timeouts.SLOWEST,
         verify: Mode = "auto",
         object_metadata: bool = True,
         retry: Policy | None = None,
@@ -94,7 +94,7 @@ class AzureStore(BucketStore):
         self._dropped = False  # whether a pickle left explicit credentials behind
         if verify == "strict":
             raise Unsupported("verify='strict' is not possible on Azure, whose ETags are no digests: use 'auto'")
-        name, timeouts = f"az://{self.endpoint}/{container}", Timeouts(connect_timeout, read_timeout, slowest_rate)
+        name, timeouts = f"az://{self.endpoint}/{container}", Timeouts(connect_timeout, read_timeout, minimum_rate)
         super().__init__(name, self.endpoint, timeouts, verify, retry, storage_class, stamped=object_metadata)
 
     @property

@@ -44,7 +44,7 @@ class GoogleStore(BucketStore):
     ``anonymous=True``, for reading. Else they are looked for at the first use: GOOGLE_APPLICATION_CREDENTIALS and its
     like, the file of ``gcloud auth application-default login``, this machine's own account; tokens are renewed before
     they end. STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
-    seconds without progress, and what moves more slowly than ``slowest_rate`` (bytes a second) is stuck too; ``retry``
+    seconds without progress, and what moves more slowly than ``minimum_rate`` (bytes a second) is stuck too; ``retry``
     replaces the default policy of 7 tries, whose budget is shared by all that goes to the endpoint.
 
     ``user_project`` is billed for the requests, as buckets want it whose requesters pay; new objects get the
@@ -83,7 +83,7 @@ class GoogleStore(BucketStore):
         storage_class: str | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
-        slowest_rate: int = Timeouts.SLOWEST,
+        minimum_rate: int = Timeouts.SLOWEST,
         verify: Mode = "auto",
         object_metadata: bool = True,
         retry: Policy | None = None,
@@ -102,7 +102,7 @@ class GoogleStore(BucketStore):
         self._emulator = endpoint is None and bool(os.environ.get(gs_login.EMULATOR))
         self.endpoint = _endpoint(os.environ[gs_login.EMULATOR] if self._emulator else endpoint)
         where = "" if self.endpoint is None else f"{self.endpoint}/"
-        timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
+        timeouts = Timeouts(connect_timeout, read_timeout, minimum_rate)
         place = self.endpoint or GOOGLE
         super().__init__(
             f"gs://{where}{bucket}", place, timeouts, verify, retry, storage_class, stamped=object_metadata

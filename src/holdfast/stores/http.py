@@ -37,7 +37,7 @@ class HttpStore(Store):
     which a redirect to another host loses, and are shown nowhere; a redirect from https down to http is a ConfigError.
     ``forbidden`` says what a 403 means: that the
     object is ``"missing"``, as on most public servers, or an AuthError (``"raise"``). The timeouts are seconds
-    without progress, and what comes more slowly than ``slowest_rate`` (bytes a second) is stuck too.
+    without progress, and what comes more slowly than ``minimum_rate`` (bytes a second) is stuck too.
 
     Reads are checked for length, and a broken one is resumed when the server names an ETag that is not weak. A server
     that ignores ranges is read whole and cut. A body of unknown length is read if it comes in chunks, for then its end
@@ -55,7 +55,7 @@ class HttpStore(Store):
         forbidden: Literal["missing", "raise"] = "missing",
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
-        slowest_rate: int = Timeouts.SLOWEST,
+        minimum_rate: int = Timeouts.SLOWEST,
         retry: Policy | None = None,
     ) -> None:
         match = _URL.fullmatch(base_url)
@@ -68,7 +68,7 @@ class HttpStore(Store):
             raise ConfigError(f"forbidden={forbidden!r} is neither 'missing' nor 'raise'")
         scheme, userinfo, host, path = match.groups(default="")
         self.forbidden = forbidden
-        self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
+        self.timeouts = Timeouts(connect_timeout, read_timeout, minimum_rate)
         self.retry = retry
         self._origin = f"{scheme}://{host}"
         self._prefix = path.strip("/")
@@ -101,7 +101,7 @@ class HttpStore(Store):
             "forbidden": self.forbidden,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
-            "slowest_rate": self.timeouts.slowest,
+            "minimum_rate": self.timeouts.slowest,
             "retry": self.retry,
         }
         recipe = (type(self), self._name, options)

@@ -116,7 +116,7 @@ class S3Access(Store):
         provider = self._provider()
         if self._keyless:
             raise AuthError(
-                "its customer_key= stayed behind when it was pickled (a pickle carries no secrets), and "
+                "its sse_customer_key= stayed behind when it was pickled (a pickle carries no secrets), and "
                 "AWS_SSE_CUSTOMER_KEY_BASE64 names none: open the store again with the key",
                 store=self._name,
             )

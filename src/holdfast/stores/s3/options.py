@@ -31,14 +31,14 @@ _TRUE = frozenset(("1", "true", "yes", "on"))
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """The options of one store, checked; ``customer_key`` is base64 and never shown. See ``S3Store`` for the rest."""
+    """The options of one store, checked; ``sse_customer_key`` is base64 and never shown. The rest: see ``S3Store``."""
 
     request_payer: bool = False
     storage_class: str | None = None
     encryption: str | None = None
     kms_key_id: str | None = None
     bucket_key: bool = False
-    customer_key: str | None = field(default=None, repr=False)
+    sse_customer_key: str | None = field(default=None, repr=False)
     acl: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
@@ -48,7 +48,7 @@ class S3Options:
         *,
         encryption: str | None,
         kms_key_id: str | None,
-        customer_key: bytes | str | None,
+        sse_customer_key: bytes | str | None,
         tags: Mapping[str, str] | None,
         environment: Mapping[str, str] = os.environ,
         **others: Any,
@@ -58,12 +58,12 @@ class S3Options:
         Raises ConfigError for what cannot be, or excludes each other.
         """
         bucket_key = others.pop("bucket_key")
-        if encryption is None and kms_key_id is None and customer_key is None:
+        if encryption is None and kms_key_id is None and sse_customer_key is None:
             encryption = environment.get("AWS_SERVER_SIDE_ENCRYPTION") or None
             kms_key_id = environment.get("AWS_SSE_KMS_KEY_ID") or None
-            customer_key = environment.get("AWS_SSE_CUSTOMER_KEY_BASE64") or None
+            sse_customer_key = environment.get("AWS_SSE_CUSTOMER_KEY_BASE64") or None
             bucket_key = bucket_key or environment.get("AWS_SSE_BUCKET_KEY_ENABLED", "").lower() in _TRUE
-        if customer_key is not None and encryption in {None, WITH_CUSTOMER_KEY}:
+        if sse_customer_key is not None and encryption in {None, WITH_CUSTOMER_KEY}:
             encryption = WITH_CUSTOMER_KEY
         elif kms_key_id is not None and encryption is None:
             encryption = "aws:kms"
@@ -71,7 +71,7 @@ class S3Options:
             encryption=encryption,
             kms_key_id=kms_key_id,
             bucket_key=bucket_key,
-            customer_key=None if customer_key is None else _customer_key(customer_key),
+            sse_customer_key=None if sse_customer_key is None else _customer_key(sse_customer_key),
             tags=tuple(sorted((tags or {}).items())),
             **others,
         )
@@ -81,11 +81,11 @@ class S3Options:
     def _check(self) -> None:
         kms = (self.encryption or "").startswith("aws:kms")
         if self.encryption not in {None, WITH_CUSTOMER_KEY, *_METHODS}:
-            known = ", ".join((*_METHODS, f"{WITH_CUSTOMER_KEY} (with customer_key=)"))
+            known = ", ".join((*_METHODS, f"{WITH_CUSTOMER_KEY} (with sse_customer_key=)"))
             raise ConfigError(f"encryption={self.encryption!r} is none that S3 knows: {known}")
-        if (self.encryption == WITH_CUSTOMER_KEY) != (self.customer_key is not None):
+        if (self.encryption == WITH_CUSTOMER_KEY) != (self.sse_customer_key is not None):
             raise ConfigError(
-                f"encryption={self.encryption!r} and customer_key= do not go together: give the key alone"
+                f"encryption={self.encryption!r} and sse_customer_key= do not go together: give the key alone"
             )
         if (self.kms_key_id or self.bucket_key) and not kms:
             raise ConfigError("kms_key_id= and bucket_key= are for encryption='aws:kms'")
@@ -108,12 +108,12 @@ class S3Options:
 
     def fingerprint(self) -> str | None:
         """What differs whenever the customer's key differs, and does not reveal it."""
-        return hashlib.sha256(self.customer_key.encode()).hexdigest() if self.customer_key else None
+        return hashlib.sha256(self.sse_customer_key.encode()).hexdigest() if self.sse_customer_key else None
 
     def recipe(self) -> dict[str, Any]:
         """The arguments that make a store with these options, without the customer's key."""
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.repr}
-        if self.customer_key is not None:
+        if self.sse_customer_key is not None:
             del found["encryption"]
         return {**found, "tags": dict(self.tags)}
 
@@ -126,7 +126,7 @@ class S3Options:
         begins = (method == "PUT" and not query) or (method == "POST" and "uploads" in query)
         if begins:
             added |= self._for_a_new_object()
-        if self.customer_key is not None and (begins or method in {"GET", "HEAD"} or "partNumber" in query):
+        if self.sse_customer_key is not None and (begins or method in {"GET", "HEAD"} or "partNumber" in query):
             added |= self.customer_headers(CUSTOMER)
         return added
 
@@ -143,12 +143,12 @@ class S3Options:
 
     def customer_headers(self, prefix: str) -> dict[str, str]:
         """The headers with the customer's key, if there is one."""
-        if self.customer_key is None:
+        if self.sse_customer_key is None:
             return {}
-        digest = hashlib.md5(base64.b64decode(self.customer_key), usedforsecurity=False).digest()
+        digest = hashlib.md5(base64.b64decode(self.sse_customer_key), usedforsecurity=False).digest()
         return {
             f"{prefix}-algorithm": "AES256",
-            f"{prefix}-key": self.customer_key,
+            f"{prefix}-key": self.sse_customer_key,
             f"{prefix}-key-md5": base64.b64encode(digest).decode(),
         }
 
@@ -161,8 +161,8 @@ class S3Options:
             config["sse_kms_key_id"] = self.kms_key_id
         if self.bucket_key:
             config["sse_bucket_key_enabled"] = True
-        if self.customer_key is not None:
-            config["sse_customer_key_base64"] = self.customer_key
+        if self.sse_customer_key is not None:
+            config["sse_customer_key_base64"] = self.sse_customer_key
         return config
 
     def honoured(self, answer: Mapping[str, str]) -> bool:
@@ -178,5 +178,5 @@ def _customer_key(given: bytes | str) -> str:
     except binascii.Error:
         key = b""
     if len(key) != 32:
-        raise ConfigError("customer_key= has 256 bits: give 32 bytes, or the base64 of them as text")
+        raise ConfigError("sse_customer_key= has 256 bits: give 32 bytes, or the base64 of them as text")
     return base64.b64encode(key).decode()

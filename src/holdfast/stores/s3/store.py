@@ -59,12 +59,12 @@ class S3Store(S3Access):
     ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3), and to AWS_REGION or the profile's region; a bucket in
     another region is found there. ``create=True`` creates the bucket at the first use, if need be.
     ``connect_timeout`` and ``read_timeout`` are seconds without progress, and what moves more slowly than
-    ``slowest_rate`` (bytes a second) is stuck too; ``retry`` replaces the default policy of 7 tries.
+    ``minimum_rate`` (bytes a second) is stuck too; ``retry`` replaces the default policy of 7 tries.
 
     ``request_payer=True`` agrees to pay for the requests. New objects, copies included, get the ``storage_class``, the
     canned ``acl``, the ``tags``, and the ``encryption`` ("AES256", "aws:kms", "aws:kms:dsse", the latter two with
-    ``kms_key_id`` and ``bucket_key``), or are encrypted with the ``customer_key`` (32 bytes, or their base64), which
-    reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide. A
+    ``kms_key_id`` and ``bucket_key``), or are encrypted with the ``sse_customer_key`` (32 bytes, or their base64),
+    which reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide. A
     service that is found to ignore the encryption is Unsupported.
 
     Reads are checked for length and resumed when they break. Whole objects are checked against the CRC-32C that
@@ -100,12 +100,12 @@ class S3Store(S3Access):
         encryption: str | None = None,
         kms_key_id: str | None = None,
         bucket_key: bool = False,
-        customer_key: bytes | str | None = None,
+        sse_customer_key: bytes | str | None = None,
         acl: str | None = None,
         tags: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
-        slowest_rate: int = Timeouts.SLOWEST,
+        minimum_rate: int = Timeouts.SLOWEST,
         verify: Mode = "auto",
         object_metadata: bool = True,
         retry: Policy | None = None,
@@ -123,11 +123,11 @@ class S3Store(S3Access):
             encryption=encryption,
             kms_key_id=kms_key_id,
             bucket_key=bucket_key,
-            customer_key=customer_key,
+            sse_customer_key=sse_customer_key,
             acl=acl,
             tags=tags,
         )
-        self.timeouts = Timeouts(connect_timeout, read_timeout, slowest_rate)
+        self.timeouts = Timeouts(connect_timeout, read_timeout, minimum_rate)
         self.verify = checked(verify)
         self.object_metadata = object_metadata
         self.retry = retry
@@ -189,12 +189,12 @@ class S3Store(S3Access):
             **self.options.recipe(),
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
-            "slowest_rate": self.timeouts.slowest,
+            "minimum_rate": self.timeouts.slowest,
             "verify": self.verify,
             "object_metadata": self.object_metadata,
             "retry": self.retry,
         }
-        keyed = self._keyless or self.options.customer_key is not None
+        keyed = self._keyless or self.options.sse_customer_key is not None
         # Who it was, not how they prove it: in the other process it must not turn into somebody else.
         who = self._dropped if self._explicit is None else sources.Provider.fixed(self._explicit).principal()
         dropped = (who, keyed)
@@ -210,14 +210,14 @@ class S3Store(S3Access):
         self.guarantees()
         return self.capabilities
 
-    def uploads(self, prefix: str = "") -> Iterator[PendingUpload]:
+    def list_multipart_uploads(self, prefix: str = "") -> Iterator[PendingUpload]:
         """An iterator over the multipart uploads that were neither completed nor aborted, below the string prefix.
 
         A process that is killed in the middle of a large write leaves one behind; others may be going on right now.
         """
         return administration.uploads(self.wire(), prefix)
 
-    def abort_upload(self, upload: PendingUpload) -> None:
+    def abort_multipart_upload(self, upload: PendingUpload) -> None:
         """Forget this upload and its parts. Whoever is still writing it fails; one that is gone already is no error."""
         administration.abort(self.wire(), upload.key, upload.id)
 
@@ -409,7 +409,7 @@ def _from_recipe(
 ) -> S3Store:
     store = kind(**recipe)
     store._dropped = dropped
-    store._keyless = keyed and store.options.customer_key is None
+    store._keyless = keyed and store.options.sse_customer_key is None
     store._known = known
     return store
 

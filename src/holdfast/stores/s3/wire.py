@@ -24,7 +24,7 @@ from ...retry import Policy
 from .._documents import Document
 from .._list_objects import Page
 from .._timeouts import Timeouts
-from .._transport import BLOCK, LONGEST_REFUSAL, Exchanges
+from .._transport import BLOCK, Exchanges
 from .options import COPY_SOURCE, SOURCE_CUSTOMER, S3Options
 from .signing import encode_path, encode_query, signed_headers
 
@@ -243,25 +243,28 @@ class Wire(Exchanges):
     def _send(
         self, request: Request, take: Callable[[urllib3.BaseHTTPResponse], Value], *, sent_on: bool = False
     ) -> Value:
-        response = self._request(request)
+        # The region first: an address may be newer than the region that was signed for, but not older.
+        region = self.region
+        response = self._request(request, region)
         if 200 <= response.status < 300:
             return take(response)
-        refusal = self._refusal(request, response, sent_on=sent_on)
+        refusal = self._refusal(request, response, region, sent_on=sent_on)
         if refusal is None:
             return self._send(request, take, sent_on=True)
         raise refusal
 
-    def _refusal(self, request: Request, response: urllib3.BaseHTTPResponse, *, sent_on: bool) -> HoldfastError | None:
-        """The error for this answer, or None to ask again in the region that it named."""
+    def _refusal(
+        self, request: Request, response: urllib3.BaseHTTPResponse, asked: str, *, sent_on: bool
+    ) -> HoldfastError | None:
+        """The error for this answer from the region that was asked, or None to ask again in the one that it named."""
         # In a method of its own, which is over when the error is raised: a body may repeat what it was sent, and
         # some tools show the local variables of a traceback.
-        body = response.read(LONGEST_REFUSAL, decode_content=False)
-        response.drain_conn()
-        if not sent_on and response.status in ELSEWHERE and self._moved(request, response.headers, body):
+        body = self.said(response)
+        if not sent_on and response.status in ELSEWHERE and self._moved(request, response.headers, body, asked):
             return None
         return self.refused(request, response.status, response.reason or "", body, response.headers)
 
-    def _request(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def _request(self, request: Request, region: str) -> urllib3.BaseHTTPResponse:
         path = self.address.path(request.key)
         found = self._credentials()
         headers = {"host": self.address.host, **self.options.headers(request.method, request.key, request.query)}
@@ -272,15 +275,14 @@ class Wire(Exchanges):
             headers["content-length"] = str(len(request.body))
         if found is not None:
             digest = hashlib.sha256(request.body).hexdigest()
-            headers = signed_headers(request.method, path, request.query, headers, digest, found, self.region)
+            headers = signed_headers(request.method, path, request.query, headers, digest, found, region)
         target = encode_path(path) + (f"?{encode_query(request.query)}" if request.query else "")
-        return self._connections.send(request.method, f"{self.address.url}{target}", headers, request.body)
+        return self.answer(request, f"{self.address.url}{target}", headers, request.body)
 
-    def _moved(self, request: Request, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the refusal names another region, where the bucket is asked from now on."""
+    def _moved(self, request: Request, headers: Mapping[str, str], body: bytes, asked: str) -> bool:
+        """Whether the refusal names another region than was asked, where the bucket is asked from now on."""
         element = _REGION_ELEMENT.search(body)
         region = headers.get(REGION_HEADER) or (element[1].decode("ascii", "replace") if element else None)
-        asked = self.region
         if region is None and request.key is not None and request.method == "HEAD":
             # Such a refusal has no document, and may name no region.
             with contextlib.suppress(HoldfastError):
