@@ -64,8 +64,8 @@ class S3Store(S3Access):
     ``request_payer=True`` agrees to pay for the requests. New objects, copies included, get the ``storage_class``, the
     canned ``acl``, the ``tags``, and the ``encryption`` ("AES256", "aws:kms", "aws:kms:dsse", the latter two with
     ``kms_key_id`` and ``bucket_key``), or are encrypted with the ``sse_customer_key`` (32 bytes, or their base64),
-    which reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide. A
-    service that is found to ignore the encryption is Unsupported.
+    which reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide.
+    A service that is found to ignore the encryption is Unsupported.
 
     Reads are checked for length and resumed when they break. Whole objects are checked against the CRC-32C that
     Holdfast notes in their metadata (``object_metadata=False`` notes none), else against their MD5 where their ETag
