@@ -9,8 +9,9 @@
      |- Unsupported          (also NotImplementedError)          this store cannot do that, exactly
      |- IntegrityError                                           bytes differ from what was promised
      |- InvalidKey           (also ValueError)                   this store cannot hold this key
-     |   `- PathConflict                                         a directory where a file should be, or a file
-     |                                                           where a directory should be
+     |   |- PathConflict                                         a directory where a file should be, or a file
+     |   |                                                       where a directory should be
+     |   `- RefusedKey       (also KeyError)                     a rule put upon the store does not let this key in
      |- AuthError            (also PermissionError)              credentials missing, wrong or not sufficient
      |- Throttled                                                the service asks us to slow down
      |- Timeout              (also TimeoutError)                 no progress within the deadline
@@ -123,6 +124,10 @@ class InvalidKey(HoldfastError, ValueError):
 
 class PathConflict(InvalidKey):
     """On a file system a directory stands where this key's file should be, or the other way round."""
+
+
+class RefusedKey(InvalidKey, KeyError):
+    """A validator that was put upon the store does not let this key through; nothing was asked of the store."""
 
 
 class AuthError(HoldfastError, PermissionError):

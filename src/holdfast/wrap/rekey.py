@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from ..blob import Blob, Buffer, Staged
 from ..errors import HoldfastError
@@ -92,6 +92,10 @@ class KeyTransform(Store):
     def close(self) -> None:
         """Close the store inside."""
         self.store.close()
+
+    def __enter__(self) -> Self:
+        self.store.__enter__()
+        return self
 
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         inner = self.to_inner(key)
