@@ -6,6 +6,7 @@
      |- AlreadyExists        (also KeyError, FileExistsError)    create found an object there
      |- Conflict                                                 the object is not the version you named
      |- Indeterminate                                            the answer was lost: done or not done, unknown
+     |- PartialFailure                                           of several stores some did it and some did not
      |- Unsupported          (also NotImplementedError)          this store cannot do that, exactly
      |- IntegrityError                                           bytes differ from what was promised
      |- InvalidKey           (also ValueError)                   this store cannot hold this key
@@ -106,6 +107,15 @@ class Conflict(HoldfastError):
 
 class Indeterminate(HoldfastError):
     """The answer to a conditional write was lost; read the object to learn its state."""
+
+
+class PartialFailure(HoldfastError):
+    """Of the stores that were to do the same, some did it and some did not; ``outcomes`` tells of each.
+
+    ``outcomes`` holds a (store name, error or None) for each store, in their order.
+    """
+
+    outcomes: tuple[tuple[str, BaseException | None], ...] = ()
 
 
 class Unsupported(HoldfastError, NotImplementedError):
