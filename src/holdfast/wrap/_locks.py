@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-
-_STRIPES = 64
 
 
 class KeyLocks:
-    """A re-entrant lock for every key (some keys share one); new ones in a forked child, and after pickling.
+    """A re-entrant lock for every key in use; new ones in a forked child, and after pickling.
 
     >>> locks = KeyLocks()
     >>> with locks.of("a"), locks.of("a"):
@@ -21,14 +20,27 @@ class KeyLocks:
     def __init__(self) -> None:
         self._renew()
 
-    def of(self, key: str) -> AbstractContextManager[Any]:
-        """The key's lock."""
+    @contextmanager
+    def of(self, key: str) -> Iterator[None]:
+        """Hold the key's lock."""
         if self._process != os.getpid():
             self._renew()  # those that other threads of the parent held would never be released here
-        return self._locks[hash(key) % _STRIPES]
+        guard, locks = self._guard, self._locks
+        with guard:
+            lock, users = locks.setdefault(key, (threading.RLock(), [0]))
+            users[0] += 1
+        try:
+            with lock:
+                yield
+        finally:
+            with guard:
+                users[0] -= 1
+                if not users[0]:
+                    locks.pop(key, None)
 
     def _renew(self) -> None:
-        self._locks = [threading.RLock() for _ in range(_STRIPES)]
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[Any, list[int]]] = {}
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
