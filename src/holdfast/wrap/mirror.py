@@ -20,6 +20,9 @@ there ("all"), or a Conflict where no majority says either ("quorum"). The tombs
 the children's own error when all of them raise the same); what was done is not undone. What the policy tolerates is
 logged as a warning. ``repair(source=child)`` then makes the others equal to the one you trust.
 
+Choose children that take the same keys: a key that one of them refuses is stored by the others, and that is a
+PartialFailure too.
+
 Conditional writes are exact with ``primary`` where the first child's are: the condition is the first child's to judge.
 The other policies refuse them.
 """
