@@ -248,7 +248,7 @@ class MirroringStore(SeveralStores):
             found = list(group)
             if len(found) < len(self.children) and not self._counts(key):
                 continue
-            sizes = {row.size for row in found}
+            sizes = {row.size for row in found if row.size is not None}
             yield ObjectInfo(key, sizes.pop() if len(sizes) == 1 else None, last_modified=found[0].last_modified)
 
     def _counts(self, key: str) -> bool:
