@@ -204,6 +204,41 @@ def test_a_damaged_copy_is_never_served(origin, damage, data):
         assert b"".join(bytes(chunk) for chunk in blob.chunks()) == data
 
 
+def test_a_copy_of_another_object_is_never_served(origin):
+    for revalidate in ("etag", "never"):
+        cache = MemoryStore()
+        store = CachingStore(origin, cache, revalidate=revalidate)
+        paths = {}
+        for key in ("a", "b"):
+            origin.store.clear()
+            origin.store.put("same", b"1")
+            origin.store.put(key, key.encode())
+            before = set(entries(cache))
+            assert store.get(key) == key.encode()
+            [paths[key]] = set(entries(cache)) - before
+        cache.put(paths["b"], cache.get(paths["a"]))
+        assert store.get("b") == b"b"
+        other = CachingStore(MemoryStore(), cache, revalidate="never")
+        other.main_store.put("b", b"other's")
+        cache.put(other._path("b"), cache.get(store._path("b")))
+        assert other.get("b") == b"other's"
+
+
+def test_what_another_process_cached_during_a_write_whose_answer_is_lost_is_dropped():
+    class Interrupted(MemoryStore):
+        def _write(self, key, body, options=WriteOptions()):  # noqa: B008
+            assert other.get(key) == b"old"
+            super()._write(key, body, options)
+            raise StoreError("answer lost")
+
+    origin, cache = Interrupted(), MemoryStore()
+    MemoryStore._write(origin, "a", b"old")
+    store, other = (CachingStore(origin, cache, revalidate="never", identity="origin") for _ in range(2))
+    with pytest.raises(StoreError):
+        store.put("a", b"new")
+    assert store.get("a") == other.get("a") == b"new"
+
+
 def test_damage_in_the_middle_of_a_body_is_made_good_from_the_origin(origin):
     cache = MemoryStore()
     origin.put("a", BIG)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
+import time
 
 import pytest
 
@@ -320,12 +322,22 @@ def test_a_read_of_a_version_is_of_the_mirrors_version(children):
         store.read("a", ReadOptions(if_match=old))
 
 
-def test_racing_writers_and_readers_of_one_process_always_agree(children):
+class Slow(Child):
+    """A child that takes a different time for each write."""
+
+    def seen(self, verb, key):
+        super().seen(verb, key)
+        if verb == "write":
+            time.sleep(random.random() / 1000)
+
+
+def test_racing_writers_and_readers_of_one_process_always_agree():
+    children = [Slow(number) for number in (1, 2, 3)]
     store = mirror(children)
     store.put("a", b"x" * 10)
 
     def work(number):
-        for turn in range(60):
+        for turn in range(30):
             if number < 3:
                 store.put("a", bytes([65 + number]) * (turn + 1))
             else:
