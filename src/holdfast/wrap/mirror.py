@@ -141,6 +141,11 @@ class MirroringStore(SeveralStores):
             copy=False,
         )
 
+    @property
+    def remove_batch(self) -> int:
+        """One: what became of a key is decided for each by itself, and bulk runs delete many at a time."""
+        return 1
+
     # ------------------------------------------------------------------ reading
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         self._check(key)
