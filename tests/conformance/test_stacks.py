@@ -41,8 +41,8 @@ def encoded(store):
 
 
 def mirrored(store):
-    """Mirrored between two prefixes, one of them compressed."""
-    return MirroringStore([PrefixStore(store, "one/"), CompressingStore(PrefixStore(store, "two/"))])
+    """Mirrored between two prefixes, one of them compressed and under other keys."""
+    return MirroringStore([PrefixStore(store, "one/"), HashPrefixStore(CompressingStore(PrefixStore(store, "two/")))])
 
 
 def primary(store):
@@ -71,7 +71,7 @@ def routed(store):
 
 def everything(store):
     """The promise of the issue: logged, compressed, hashed, cached, mirrored."""
-    bucket = MirroringStore([PrefixStore(store, "main/"), PrefixStore(store, "backup/")], "quorum")
+    bucket = MirroringStore([PrefixStore(store, "main/"), MemoryStore()], "quorum")
     stack = CachingStore(GzipStore(HashPrefixStore(bucket)), MemoryStore())
     return LoggingStore(RegexValidatingStore(stack, r"(?s)[^\x00].*"), "photos", LOGGER)
 

@@ -379,6 +379,39 @@ def test_wrong_mirrors_are_refused(children):
     assert not children[0].keys_inside()
 
 
+class Picky(Child):
+    """A child that cannot hold every key."""
+
+    def seen(self, verb, key):
+        super().seen(verb, key)
+        if verb == "write" and "!" in key:
+            raise InvalidKey(f"no key: {key}", key=key, store=self.name)
+
+
+def test_a_key_that_a_child_cannot_hold_is_taken_back_from_the_others():
+    children = [Child(1), Picky(2), Child(3)]
+    with pytest.raises(InvalidKey) as raised:
+        mirror(children).put("a!", b"1")
+    assert raised.value.key == "a!"
+    assert [list(child.store.keys()) for child in children] == [[], [], []]
+    mirror(children, "quorum").put("a!", b"1")
+    assert [list(child.store.keys()) for child in children] == [["a!"], [], ["a!"]]
+    assert mirror(children, "quorum").get("a!") == b"1"
+
+
+def test_what_cannot_be_taken_back_is_told():
+    plain = MemoryStore()
+    with pytest.raises(PartialFailure, match="no key"):
+        MirroringStore([SimpleWrapper(plain), Picky(2)]).put("a!", b"1")
+    children = [Child(1), Picky(2), Child(3)]
+    children[2].fail(StoreError("unplugged"), "write")
+    with pytest.raises(PartialFailure, match="unplugged"):
+        mirror(children).put("a!", b"1")
+    children[0].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        mirror(children).put("b!", b"1")
+
+
 def test_a_copy_out_of_a_mirror_shows_nothing_of_it(children):
     store = mirror(children)
     store.write("a", b"1", WriteOptions(metadata={"x": "y"}))

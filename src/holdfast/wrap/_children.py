@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import engine
 from ..blob import body_chunks
-from ..errors import HoldfastError, NotFound, PartialFailure
+from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..store import HEAD, ObjectStore
 from ..types import NO_METADATA, Body, ObjectInfo
 from ._bodies import gathered
@@ -105,13 +105,13 @@ def _answer(child: ObjectStore, question: Callable[[ObjectStore], Any]) -> Answe
 
 
 def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """What each child has under the key: an info, None, or the error of looking."""
+    """What each child has under the key: an info, None (also if it cannot hold such a key), or the error of looking."""
 
     def head(child: ObjectStore) -> ObjectInfo | None:
         try:
             with child._read(key, HEAD) as blob:
                 return blob.info
-        except NotFound:
+        except (NotFound, InvalidKey):
             return None
 
     return ask(children, head)

@@ -20,8 +20,8 @@ there ("all"), or a Conflict where no majority says either ("quorum"). The tombs
 the children's own error when all of them raise the same); what was done is not undone. What the policy tolerates is
 logged as a warning. ``repair(source=child)`` then makes the others equal to the one you trust.
 
-Choose children that take the same keys: a key that one of them refuses is stored by the others, and that is a
-PartialFailure too.
+A key that too many children refuse (InvalidKey) is taken back from those that took it, where these can delete just
+that version; it is InvalidKey then, and otherwise a PartialFailure.
 
 Conditional writes are exact with ``primary`` where the first child's are: the condition is the first child's to judge.
 The other policies refuse them.
@@ -40,7 +40,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 from .. import engine
 from ..blob import Blob, Staged
-from ..errors import Conflict, HoldfastError, InvalidKey, NotFound
+from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..keys import sort_key
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select, stream_copy
 from ..types import (
@@ -284,7 +284,13 @@ class MirroringStore(SeveralStores):
         if not all(child.capabilities.metadata for child in self.children):
             # Without versions a tombstone could not be told to be older than this object.
             answers = _joined(answers, dig_up(self.children, key))
-        self._conclude("a write", key, answers)
+        try:
+            self._conclude("a write", key, answers)
+        except PartialFailure:
+            refused = next((answer.error for answer in answers if isinstance(answer.error, InvalidKey)), None)
+            if refused is not None and self._undone(key, answers):
+                raise refused from None
+            raise
         info = unmarked(next(answer.info for answer in answers if answer.info is not None))
         if self.policy == "primary":
             return info
@@ -306,6 +312,27 @@ class MirroringStore(SeveralStores):
             raise failure(operation, key, self.name, answers)
         for answer in failed:
             log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
+
+    def _undone(self, key: str, answers: Sequence[Answer]) -> bool:
+        """Whether a key that some children cannot hold is out of the others again: just the version written now.
+
+        Nothing older is lost by that: a key that one child refuses was never written to all.
+        """
+        undone = True
+        for answer in answers:
+            if answer.error is not None:
+                undone &= isinstance(answer.error, InvalidKey)
+                continue
+            etag = None if answer.info is None else answer.info.etag
+            if etag is None or not answer.child.capabilities.delete_if:
+                undone = False
+                continue
+            try:
+                _removed_from(answer.child, key, RemoveOptions(if_match=etag))
+            except HoldfastError as error:
+                log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
+                undone = False
+        return undone
 
     def _refuse(self, options: WriteOptions) -> None:
         capabilities = self.capabilities
@@ -360,7 +387,7 @@ class MirroringStore(SeveralStores):
         def remove(child: ObjectStore) -> bool:
             try:
                 _removed_from(child, key, RemoveOptions(must_exist=True))
-            except NotFound:
+            except (NotFound, InvalidKey):
                 return False
             return True
 
