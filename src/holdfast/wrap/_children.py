@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..store import HEAD, ObjectStore
 from ..types import NO_METADATA, Body, ObjectInfo
 from ._bodies import gathered
+from ._locks import ProcessLock
 
 #: The metadata name that holds the version which a mirror gave an object, the same in every child.
 VERSION = "mirrorversion"
@@ -29,7 +29,7 @@ TOMBSTONES = "holdfast-tombstones/"
 
 log = logging.getLogger("holdfast.mirror")
 
-_clock_lock = threading.Lock()
+_clock_lock = ProcessLock()
 _last = 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from ..errors import HoldfastError
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions
+from ._locks import ProcessLock
 
 ENTRIES = "entries/"
 USED = "used/"
@@ -32,7 +32,7 @@ class Ledger:
     def __init__(self, cache: ObjectStore, most: int | None) -> None:
         self._cache = cache
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._used: dict[str, float] = {}
         self._noted: dict[str, float] = {}
         self._sizes: dict[str, int] = {}

@@ -9,6 +9,30 @@ from contextlib import contextmanager
 from typing import Any
 
 
+class ProcessLock:
+    """A lock that is free in a forked child, whoever held it in the parent, and after pickling.
+
+    >>> lock = ProcessLock()
+    >>> with lock:
+    ...     pass
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def __enter__(self) -> None:
+        if self._process != os.getpid():
+            self.__init__()  # type: ignore[misc]  # the thread that would release it is not here
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ProcessLock, ())
+
+
 class KeyLocks:
     """A re-entrant lock for every key in use; new ones in a forked child, and after pickling.
 

@@ -6,7 +6,6 @@ so a RetryingStore around them adds nothing. It is meant for third parties' stor
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from ..types import (
     WriteOptions,
 )
 from ._bodies import gathered
+from ._locks import ProcessLock
 from ._single import SingleStore
 
 Value = TypeVar("Value")
@@ -323,7 +323,7 @@ class _Rate:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._free = clock() - 1.0
 
     def __reduce__(self) -> tuple[Any, ...]:
