@@ -483,3 +483,13 @@ def test_importing_holdfast_codecs_loads_no_compression_library():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "xz", "bz2"])
+@pytest.mark.parametrize("megabytes", [1, 2, 3, 5])
+def test_output_that_waits_after_the_last_input_is_not_lost(encoding, megabytes):
+    # A step of the decoder that fills its output exactly when the input ends: brotli then asks for more input.
+    data = b"".join(number.to_bytes(4, "big") for number in range(1 << 18)) * megabytes
+    encoded = codecs.compress(data, encoding)
+    assert codecs.decompress(encoded, encoding) == data
+    assert b"".join(codecs.decompress_chunks([encoded], encoding)) == data

@@ -105,9 +105,10 @@ def every_wrapper():
 
 
 def wraps(kind):
-    """Whether instances are made around another store."""
+    """Whether instances are made around another store (a private base of such classes has no instances)."""
     made_of_a_store = "store" in inspect.signature(kind.__init__).parameters
-    return issubclass(kind, ObjectStore) and made_of_a_store
+    private_base = kind.__module__.rpartition(".")[2].startswith("_")
+    return issubclass(kind, ObjectStore) and made_of_a_store and not private_base
 
 
 WRAPPERS = sorted({kind for kind in every_wrapper() if inspect.isclass(kind) and wraps(kind)}, key=lambda k: k.__name__)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         IntegrityError,
         InvalidKey,
         NotFound,
+        PartialFailure,
         PathConflict,
+        RefusedKey,
         StoreError,
         Throttled,
         Timeout,
@@ -31,9 +33,53 @@ if TYPE_CHECKING:
     )
     from .files.cloudfiles import CloudFiles
     from .files.copying import copy_objects
+    from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+    from .wrap.cache import CachingStore
+    from .wrap.encrypt import EncryptingStore, KeyRing
+    from .wrap.guard import (
+        IdentityStore,
+        KeyValidatingStore,
+        ReadonlyStore,
+        RegexValidatingStore,
+        RegexValidator,
+        UrlValidatingStore,
+        WriteonlyStore,
+        validate_http_url_key,
+    )
+    from .wrap.key_transformers import (
+        HashPrefixKeyTransformer,
+        KeyTransformer,
+        PrefixKeyTransformer,
+        UrlEncodingKeyTransformer,
+        ValidatingKeyTransformer,
+    )
+    from .wrap.mirror import MirroringStore
+    from .wrap.observe import ExceptionLoggingStore, LoggingStore, NotifyingStore
+    from .wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
+    from .wrap.retrying import RetryingStore, ThrottledStore
+    from .wrap.route import RegexRoutingStore
+    from .wrap.transform import (
+        Base64Store,
+        BufferStore,
+        CompressingStore,
+        GzipStore,
+        JsonStore,
+        TextEncodingStore,
+        TransformingStore,
+        ValueStore,
+    )
+    from .wrap.transformers import (
+        Base64Transformer,
+        BufferTransformer,
+        CompressingTransformer,
+        DataTransformer,
+        GzipTransformer,
+        JsonTransformer,
+        TextEncodingTransformer,
+    )
 
 __version__ = "0.1.0"
 
@@ -41,54 +87,127 @@ _HOMES = {
     "engine": ("Engine", "Outcome"),
     "errors": (
         "AlreadyExists", "AuthError", "BucketNotFound", "ConfigError", "Conflict", "DecompressionError",
-        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PathConflict",
-        "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
+        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PartialFailure",
+        "PathConflict",
+        "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
     "files.copying": ("copy_objects",),
+    "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "types": ("Capabilities", "ListOptions", "ObjectInfo", "ReadOptions", "RemoveOptions", "WriteOptions"),
+    "wrap.cache": ("CachingStore",),
+    "wrap.encrypt": ("EncryptingStore", "KeyRing"),
+    "wrap.guard": (
+        "IdentityStore", "KeyValidatingStore", "ReadonlyStore", "RegexValidatingStore", "RegexValidator",
+        "UrlValidatingStore", "WriteonlyStore", "validate_http_url_key",
+    ),
+    "wrap.key_transformers": (
+        "HashPrefixKeyTransformer", "KeyTransformer", "PrefixKeyTransformer", "UrlEncodingKeyTransformer",
+        "ValidatingKeyTransformer",
+    ),
+    "wrap.mirror": ("MirroringStore",),
+    "wrap.observe": ("ExceptionLoggingStore", "LoggingStore", "NotifyingStore"),
+    "wrap.rekey": ("HashPrefixStore", "KeyTransformingStore", "PrefixStore", "UrlEncodingStore"),
+    "wrap.retrying": ("RetryingStore", "ThrottledStore"),
+    "wrap.route": ("RegexRoutingStore",),
+    "wrap.transform": (
+        "Base64Store", "BufferStore", "CompressingStore", "GzipStore", "JsonStore", "TextEncodingStore",
+        "TransformingStore", "ValueStore",
+    ),
+    "wrap.transformers": (
+        "Base64Transformer", "BufferTransformer", "CompressingTransformer", "DataTransformer",
+        "GzipTransformer", "JsonTransformer", "TextEncodingTransformer",
+    ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AlreadyExists",
     "AuthError",
+    "Base64Store",
+    "Base64Transformer",
     "BucketNotFound",
+    "BufferStore",
+    "BufferTransformer",
+    "CachingStore",
     "Capabilities",
     "CloudFiles",
+    "CompressingStore",
+    "CompressingTransformer",
     "ConfigError",
     "Conflict",
+    "DataTransformer",
     "DecompressionError",
     "EncodingError",
+    "EncryptingStore",
     "Engine",
+    "ExceptionLoggingStore",
     "Facade",
+    "GzipStore",
+    "GzipTransformer",
+    "HashPrefixKeyTransformer",
+    "HashPrefixStore",
     "HoldfastError",
+    "IdentityStore",
     "Indeterminate",
     "IntegrityError",
     "InvalidKey",
+    "JsonStore",
+    "JsonTransformer",
+    "KeyResult",
+    "KeyRing",
+    "KeyTransformer",
+    "KeyTransformingStore",
+    "KeyValidatingStore",
     "ListOptions",
+    "LoggingStore",
+    "MirroringStore",
     "NotFound",
+    "NotifyingStore",
     "ObjectInfo",
     "ObjectStore",
     "Outcome",
+    "PartialFailure",
     "PathConflict",
+    "PrefixKeyTransformer",
+    "PrefixStore",
     "ReadOptions",
+    "ReadonlyStore",
+    "RefusedKey",
+    "RegexRoutingStore",
+    "RegexValidatingStore",
+    "RegexValidator",
     "RemoveOptions",
+    "RetryingStore",
     "SimpleWrapper",
     "Store",
     "StoreError",
+    "TextEncodingStore",
+    "TextEncodingTransformer",
     "Throttled",
+    "ThrottledStore",
     "Timeout",
+    "TransformingStore",
     "UnknownEncoding",
     "Unsupported",
+    "UrlEncodingKeyTransformer",
+    "UrlEncodingStore",
+    "UrlValidatingStore",
+    "ValidatingKeyTransformer",
+    "ValueStore",
     "Wrapper",
     "WriteOptions",
+    "WriteonlyStore",
+    "clear_store",
     "copy_objects",
+    "copy_store",
     "open_object",
     "open_store",
     "register",
+    "sync_stores",
+    "validate_http_url_key",
 ]
 
 

@@ -6,11 +6,13 @@
      |- AlreadyExists        (also KeyError, FileExistsError)    create found an object there
      |- Conflict                                                 the object is not the version you named
      |- Indeterminate                                            the answer was lost: done or not done, unknown
+     |- PartialFailure                                           of several stores some did it and some did not
      |- Unsupported          (also NotImplementedError)          this store cannot do that, exactly
      |- IntegrityError                                           bytes differ from what was promised
      |- InvalidKey           (also ValueError)                   this store cannot hold this key
-     |   `- PathConflict                                         a directory where a file should be, or a file
-     |                                                           where a directory should be
+     |   |- PathConflict                                         a directory where a file should be, or a file
+     |   |                                                       where a directory should be
+     |   `- RefusedKey       (also KeyError)                     a rule put upon the store does not let this key in
      |- AuthError            (also PermissionError)              credentials missing, wrong or not sufficient
      |- Throttled                                                the service asks us to slow down
      |- Timeout              (also TimeoutError)                 no progress within the deadline
@@ -107,6 +109,15 @@ class Indeterminate(HoldfastError):
     """The answer to a conditional write was lost; read the object to learn its state."""
 
 
+class PartialFailure(HoldfastError):
+    """Of the stores that were to do the same, some did it and some did not; ``outcomes`` tells of each.
+
+    ``outcomes`` holds a (store name, error or None) for each store, in their order.
+    """
+
+    outcomes: tuple[tuple[str, BaseException | None], ...] = ()
+
+
 class Unsupported(HoldfastError, NotImplementedError):
     """The store cannot do this, and an emulation would not be safe."""
 
@@ -123,6 +134,10 @@ class InvalidKey(HoldfastError, ValueError):
 
 class PathConflict(InvalidKey):
     """On a file system a directory stands where this key's file should be, or the other way round."""
+
+
+class RefusedKey(InvalidKey, KeyError):
+    """A validator that was put upon the store does not let this key through; nothing was asked of the store."""
 
 
 class AuthError(HoldfastError, PermissionError):

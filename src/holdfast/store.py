@@ -377,6 +377,10 @@ class _Forwarding(ObjectStore):
     def close(self) -> None:
         self.store.close()
 
+    def __enter__(self) -> Self:
+        self.store.__enter__()
+        return self
+
 
 class Wrapper(_Forwarding, Store):
     """A native wrapper: forwards every verb to ``.store``; override what you change.
@@ -425,6 +429,10 @@ class SimpleWrapper(ObjectStore):
 
     def close(self) -> None:
         self.store.close()
+
+    def __enter__(self) -> Self:
+        self.store.__enter__()
+        return self
 
 
 class Facade(_Forwarding):

@@ -224,11 +224,12 @@ class _BrotliCompressor:
 class _BrotliDecoder:
     """brotli's decoder; bytes after the end of its stream are an error that it raises itself."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "_drained")
     unused_data = b""
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
+        self._drained = True
 
     @property
     def eof(self) -> bool:
@@ -236,7 +237,10 @@ class _BrotliDecoder:
 
     @property
     def needs_input(self) -> bool:
-        return bool(self._decoder.can_accept_more_data())
+        # brotli accepts more as soon as it has taken in what there was, also while output still waits for a call.
+        return self._drained and bool(self._decoder.can_accept_more_data())
 
     def decompress(self, data: Buffer, max_length: int, /) -> bytes:
-        return bytes(self._decoder.process(data, output_buffer_limit=max_length))
+        out = bytes(self._decoder.process(data, output_buffer_limit=max_length))
+        self._drained = not out
+        return out

@@ -29,6 +29,8 @@ class Suite:
     many: ClassVar[int] = 1100
     #: How many times writers and readers race.
     rounds: ClassVar[int] = 40
+    #: Whether a head tells the size (it cannot where bodies are stored transformed).
+    sizes: ClassVar[bool] = True
     #: Whether the store's class can be pickled (one that is defined inside a function cannot).
     pickles: ClassVar[bool] = True
 

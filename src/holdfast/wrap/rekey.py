@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from ..blob import Blob, Buffer, Staged
-from ..errors import HoldfastError
+from ..errors import HoldfastError, InvalidKey
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select
 from ..types import (
     Body,
@@ -21,6 +21,7 @@ from ..types import (
     RemoveOptions,
     WriteOptions,
 )
+from .key_transformers import HashPrefixKeyTransformer, KeyTransformer, UrlEncodingKeyTransformer
 
 
 def _rename(error: HoldfastError, inner: str, key: str) -> None:
@@ -93,6 +94,10 @@ class KeyTransform(Store):
         """Close the store inside."""
         self.store.close()
 
+    def __enter__(self) -> Self:
+        self.store.__enter__()
+        return self
+
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         inner = self.to_inner(key)
         try:
@@ -110,17 +115,25 @@ class KeyTransform(Store):
             raise
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        inner = [self.to_inner(key) for key in keys]
+        inner: list[str] = []
+        refused: dict[int, HoldfastError] = {}
+        for place, key in enumerate(keys):
+            try:
+                inner.append(self.to_inner(key))
+            except HoldfastError as error:
+                refused[place] = error
+        mapped = [key for place, key in enumerate(keys) if place not in refused]
         try:
-            removed = self.store._remove(inner, options)
+            removed = self.store._remove(inner, options) if inner else []
         except HoldfastError as error:
-            for inner_key, key in zip(inner, keys, strict=True):
+            for inner_key, key in zip(inner, mapped, strict=True):
                 _rename(error, inner_key, key)
             raise
-        for inner_key, key, failed in zip(inner, keys, removed, strict=True):
+        for inner_key, key, failed in zip(inner, mapped, removed, strict=True):
             if failed is not None:
                 _rename(failed, inner_key, key)
-        return removed
+        answers = iter(removed)
+        return [refused[place] if place in refused else next(answers) for place in range(len(keys))]
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         return select(self._outer_rows(self.store._scan(LIST)), options)
@@ -203,6 +216,91 @@ class PrefixStore(KeyTransform):
         after = None if options.start_after is None else self.prefix + options.start_after
         inner = replace(options, prefix=self.prefix + options.prefix, start_after=after)
         return self._outer_rows(self.store._scan(inner))
+
+
+class KeyTransformingStore(KeyTransform):
+    """A store whose keys are changed by a KeyTransformer, or by a subclass's own two methods.
+
+    Override ``transform_key`` and ``reverse_transform_key``, or pass a transformer that has them. Listings leave out
+    stored keys whose reversal raises ValueError, walk all of the store inside, and are in its order.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> class Reversed(KeyTransformingStore):
+    ...     def transform_key(self, key):
+    ...         return key[::-1]
+    ...
+    ...     def reverse_transform_key(self, key):
+    ...         return key[::-1]
+    >>> inner = MemoryStore()
+    >>> store = Reversed(inner)
+    >>> _ = store.put("abc", b"1")
+    >>> list(inner.keys()), list(store.keys())
+    (['cba'], ['abc'])
+    """
+
+    def __init__(self, store: ObjectStore, transformer: KeyTransformer | None = None) -> None:
+        super().__init__(store)
+        self.transformer = KeyTransformer() if transformer is None else transformer
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.store!r}, {self.transformer!r})"
+
+    def transform_key(self, key: str) -> str:
+        """The key to store the object under."""
+        return self.transformer.transform_key(key)
+
+    def reverse_transform_key(self, key: str) -> str:
+        """The key of the object that is stored under this one; ValueError if there is none."""
+        return self.transformer.reverse_transform_key(key)
+
+    def to_inner(self, key: str) -> str:
+        """What ``transform_key`` gives."""
+        return self.transform_key(key)
+
+    def to_outer(self, key: str) -> str:
+        """What ``reverse_transform_key`` gives."""
+        return self.reverse_transform_key(key)
+
+
+class HashPrefixStore(KeyTransformingStore):
+    """A store whose keys have the start of their own SHA-256 before them, so that neighbours lie far apart.
+
+    For services that slow down when many requests go to neighbouring keys. Listings leave out stored keys that do
+    not start with their hash; they walk all of the store inside, and come in no order.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> inner = MemoryStore()
+    >>> _ = HashPrefixStore(inner).put("key", b"1")
+    >>> list(inner.keys())
+    ['2c70e12b/key']
+    """
+
+    def __init__(self, store: ObjectStore, hash_length: int = 8, separator: str = "/") -> None:
+        super().__init__(store, HashPrefixKeyTransformer(hash_length, separator))
+
+
+class UrlEncodingStore(KeyTransformingStore):
+    """A store whose keys are percent-encoded inside, slashes excepted, for stores that take few characters.
+
+    Listings leave out stored keys that are encoded otherwise; they cost their matches, and come in no order.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> inner = MemoryStore()
+    >>> _ = UrlEncodingStore(inner).put("a b/ü", b"1")
+    >>> list(inner.keys())
+    ['a%20b/%C3%BC']
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store, UrlEncodingKeyTransformer())
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        # Characters are encoded one by one, so a prefix of the key is a prefix of its encoding.
+        try:
+            inner = ListOptions(self.to_inner(options.prefix))
+        except InvalidKey:  # undecoded bytes: those of the key may be joined by others
+            inner = LIST
+        return select(self._outer_rows(self.store._scan(inner)), options)
 
 
 class _RekeyedStaged(Staged):

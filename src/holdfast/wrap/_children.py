@@ -1,0 +1,206 @@
+"""The children of a mirror: what they are asked together, what each answered, and whether they agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import engine
+from ..blob import body_chunks
+from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
+from ..store import HEAD, ObjectStore
+from ..types import NO_METADATA, Body, ObjectInfo
+from ._bodies import gathered
+from ._locks import ProcessLock
+
+#: The metadata name that holds the version which a mirror gave an object, the same in every child.
+VERSION = "mirrorversion"
+#: Where deletes that not every child has done are written down.
+TOMBSTONES = "holdfast-tombstones/"
+
+log = logging.getLogger("holdfast.mirror")
+
+_clock_lock = ProcessLock()
+_last = 0
+
+
+def new_version() -> str:
+    """A version that sorts after every one this process has made, and by the clock after those of others."""
+    global _last  # noqa: PLW0603 - one clock for the process
+    with _clock_lock:
+        _last = max(_last + 1, time.time_ns())
+        return f"{_last:020d}-{secrets.token_hex(6)}"
+
+
+def version_of(info: ObjectInfo) -> str | None:
+    """The version that a mirror gave the object, or None for an object that did not come through one."""
+    return info.metadata.get(VERSION)
+
+
+def unmarked(info: ObjectInfo) -> ObjectInfo:
+    """The info without the mirror's own metadata."""
+    if VERSION not in info.metadata:
+        return info
+    rest = {name: value for name, value in info.metadata.items() if name != VERSION}
+    return replace(info, metadata=rest or NO_METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one child answered: a value, or an error; of a look at an object None is "not there"."""
+
+    child: ObjectStore
+    value: Any = None
+    error: Exception | None = None
+
+    @property
+    def info(self) -> ObjectInfo | None:
+        """Of a look: the object's info."""
+        found: ObjectInfo | None = self.value
+        return found
+
+    def agrees(self, other: Answer) -> bool:
+        """Whether both looks saw the same object, or both none.
+
+        Versions of mirrors are compared, and ETags where no mirror gave a version; of a child that keeps no metadata
+        only the size is known.
+        """
+        mine, theirs = self.info, other.info
+        if mine is None or theirs is None:
+            return mine is theirs
+        if self.child.capabilities.metadata and other.child.capabilities.metadata:
+            return (version_of(mine) or mine.etag) == (version_of(theirs) or theirs.etag)
+        return None in {mine.size, theirs.size} or mine.size == theirs.size
+
+
+def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any]) -> list[Answer]:
+    """The answer of each child, in their order; asked at the same time where that saves any."""
+    if len(children) == 1 or all(child.local for child in children):
+        return [_answer(child, question) for child in children]
+    outcomes = engine.default().run(
+        lambda child: _answer(child, question), children, threads=len(children), ordered=True, on_error="collect"
+    )
+    answers: list[Answer] = []
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+        answers.append(outcome.value)
+    return answers
+
+
+def _answer(child: ObjectStore, question: Callable[[ObjectStore], Any]) -> Answer:
+    try:
+        return Answer(child, question(child))
+    except Exception as error:  # noqa: BLE001 - it is this child's answer
+        return Answer(child, error=error)
+
+
+def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
+    """What each child has under the key: an info, None (also if it cannot hold such a key), or the error of looking."""
+
+    def head(child: ObjectStore) -> ObjectInfo | None:
+        try:
+            with child._read(key, HEAD) as blob:
+                return blob.info
+        except (NotFound, InvalidKey):
+            return None
+
+    return ask(children, head)
+
+
+def failure(operation: str, key: str, store: str, answers: Sequence[Answer]) -> Exception:
+    """The error for an operation that too few children did, with what each of them did."""
+    errors = [answer.error for answer in answers]
+    first = errors[0]
+    if first is not None and all(type(error) is type(first) for error in errors):
+        return first  # they all say the same: nothing is half done
+    told = "; ".join(
+        f"{answer.child.name}: "
+        + ("done" if answer.error is None else f"{type(answer.error).__name__}: {answer.error}")
+        for answer in answers
+    )
+    failed = [error for error in errors if error is not None]
+    error = PartialFailure(
+        f"{operation} of {key!r} was not done by all that it needs ({told}); do it again, or repair()",
+        key=key,
+        store=store,
+        cause=failed[0],
+        retryable=all(isinstance(error, HoldfastError) and error.retryable for error in failed),
+    )
+    error.outcomes = tuple((answer.child.name, answer.error) for answer in answers)
+    return error
+
+
+@contextmanager
+def repeatable(body: Body) -> Iterator[Body]:
+    """The body in a form that can be written any number of times; a long stream is kept in a temporary file."""
+    if isinstance(body, bytes | bytearray | memoryview | os.PathLike):
+        yield body
+        return
+    whole = gathered(body_chunks(body))
+    if isinstance(whole, bytes):
+        yield whole
+        return
+    with tempfile.TemporaryDirectory(prefix="holdfast-mirror-") as directory:
+        path = os.path.join(directory, "body")
+        with open(path, "xb") as file:
+            file.writelines(whole)
+        yield _Path(path)
+
+
+class _Path(os.PathLike[str]):
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return self._path
+
+
+# ---------------------------------------------------------------------- tombstones
+def tombstone_of(key: str) -> str:
+    """Where the tombstone of a key lies."""
+    return TOMBSTONES + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
+    """Leave a tombstone for the key in each of these children."""
+    body = json.dumps({"key": key, "version": new_version()}).encode()
+    return ask(children, lambda child: child._write(tombstone_of(key), body))
+
+
+def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
+    """Take the key's tombstones away."""
+
+    def remove(child: ObjectStore) -> None:
+        error = child._remove([tombstone_of(key)])[0]
+        if error is not None:
+            raise error
+
+    return ask(children, remove)
+
+
+def buried(children: Sequence[ObjectStore], key: str) -> str | None:
+    """The version of the newest tombstone of the key in any child that answers, or None."""
+
+    def read(child: ObjectStore) -> str | None:
+        try:
+            with child._read(tombstone_of(key)) as blob:
+                return str(json.loads(blob.bytes())["version"])
+        except NotFound:
+            return None
+
+    return max((answer.value for answer in ask(children, read) if answer.value), default=None)
+
+
+def outlived(tombstone: str | None, infos: Sequence[ObjectInfo]) -> bool:
+    """Whether an object is newer than the tombstone; one that no mirror has written is not known to be."""
+    return tombstone is None or any((version_of(info) or "") > tombstone for info in infos)

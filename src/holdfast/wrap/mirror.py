@@ -1,0 +1,527 @@
+"""One store of several equal ones: every object in each of them.
+
+**Policies.** ``all`` (the default): a write or delete has succeeded when every child has done it, so a read needs any
+one child. ``quorum``: more than half of them must do it, and a read needs more than half to answer and that many to
+agree. ``primary``: the first child decides; everything is read from it, and the others follow as well as they can.
+
+**Versions.** Each write puts the same version into the metadata of the object in every child (``mirrorversion``, not
+shown to users), because ETags of different services cannot be compared. Reads ask every child for the object's head
+and compare: versions that differ (or ETags, for objects that did not come through a mirror) are a Conflict, never one
+of them by chance. Of a child that keeps no metadata only sizes can be compared. Writers in one process take turns for
+each key; writers in several processes that write one key at the same moment can leave the children different: that
+is the Conflict that reads raise then. ``primary`` reads do not compare.
+
+**Deletes** that some child could not do leave tombstones in those that could, under ``holdfast-tombstones/``: a key
+that is there in some children and missing in others is deleted if a tombstone is newer than it, and otherwise is
+there ("all"), or a Conflict where no majority says either ("quorum"). The tombstones go when a repeated delete, or
+``repair``, finds that all children agree. "Newer" is by the clocks of the writers.
+
+**Failures.** An operation that too few children did raises PartialFailure, whose ``outcomes`` tell what each did (or
+the children's own error when all of them raise the same); what was done is not undone. What the policy tolerates is
+logged as a warning. ``repair(source=child)`` then makes the others equal to the one you trust.
+
+A key that too many children refuse (InvalidKey) is taken back from those that took it, where these can delete just
+that version; it is InvalidKey then, and otherwise a PartialFailure.
+
+Conditional writes are exact with ``primary`` where the first child's are: the condition is the first child's to judge.
+The other policies refuse them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import chain, groupby
+from operator import and_
+from typing import Literal, NamedTuple, NoReturn
+
+from .. import engine
+from ..blob import Blob, Staged
+from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailure
+from ..keys import sort_key
+from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select, stream_copy
+from ..types import (
+    ATTRIBUTES,
+    Body,
+    Capabilities,
+    ListOptions,
+    Location,
+    ObjectInfo,
+    ReadOptions,
+    RemoveOptions,
+    WriteOptions,
+)
+from ._blobs import ToldBlob
+from ._children import (
+    TOMBSTONES,
+    VERSION,
+    Answer,
+    ask,
+    buried,
+    bury,
+    dig_up,
+    failure,
+    log,
+    look,
+    new_version,
+    outlived,
+    repeatable,
+    unmarked,
+    version_of,
+)
+from ._locks import KeyLocks
+from ._several import SeveralStores
+
+Policy = Literal["all", "quorum", "primary"]
+#: How often a read looks again when an object changes between the look and the read.
+_TRIES = 5
+
+
+class Repaired(NamedTuple):
+    """What ``repair`` did for one key: the children it wrote to, whether a delete was left alone, what went wrong."""
+
+    key: str
+    written: tuple[str, ...]
+    deleted: bool = False
+    error: BaseException | None = None
+
+
+class MirroringStore(SeveralStores):
+    """A store that keeps every object in each of its children (the module tells the rules).
+
+    A body that is a stream of more than 8 MiB waits in a temporary file until every child has it.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> one, two = MemoryStore(), MemoryStore()
+    >>> store = MirroringStore([one, two])
+    >>> _ = store.put("a", b"1")
+    >>> one.get("a"), two.get("a")
+    (b'1', b'1')
+    >>> two.delete("a")
+    >>> store.get("a"), [result.written for result in store.repair(source=one)], two.get("a")
+    (b'1', [('memory',)], b'1')
+    """
+
+    def __init__(self, children: Iterable[ObjectStore], policy: Policy = "all") -> None:
+        self.children = tuple(children)
+        super().__init__(self.children)
+        if not self.children or len(self.stores) != len(self.children):
+            raise ValueError("a mirror has at least one child, and each of them once")
+        if policy not in {"all", "quorum", "primary"}:
+            raise ValueError(f"a mirror's policy is 'all', 'quorum' or 'primary', not {policy!r}")
+        self.policy = policy
+        self._locks = KeyLocks()
+
+    def __repr__(self) -> str:
+        return f"MirroringStore({list(self.children)!r}, {self.policy!r})"
+
+    @property
+    def name(self) -> str:
+        """The names of all children."""
+        return f"mirror({', '.join(child.name for child in self.children)})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What all children can do; conditions with "primary" only, and no native copies."""
+        common = reduce(and_, (child.capabilities for child in self.children))
+        if self.policy == "primary":
+            native = judge = self.children[0].capabilities
+        else:
+            native, judge = replace(common, atomic_write=False), Capabilities()
+        return replace(
+            native,
+            metadata=common.metadata,
+            write=common.write,
+            create=common.write and judge.create,
+            replace_if=common.write and judge.replace_if,
+            delete_if=common.write and judge.delete_if,
+            copy=False,
+        )
+
+    @property
+    def remove_batch(self) -> int:
+        """One: what became of a key is decided for each by itself, and bulk runs delete many at a time."""
+        return 1
+
+    # ------------------------------------------------------------------ reading
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        self._check(key)
+        if self.policy == "primary":
+            return self._shown(self.children[0]._read(key, options), None)
+        if options.if_match is not None and not self.capabilities.ranges:
+            raise self._unsupported("a read", "if_match", "one of the children cannot")
+        changed: HoldfastError | None = None
+        for _ in range(_TRIES):
+            winners = self._agreed(key)
+            etag = self._etag(winners)
+            if options.if_match is not None and options.if_match != etag:
+                message = f"object {key!r} is not the version {options.if_match!r}: it is {etag!r}; read it again"
+                raise Conflict(message, key=key, store=self.name)
+            try:
+                return self._shown(self._open(key, winners, options), etag)
+            except (Conflict, NotFound) as error:
+                changed = error  # between the look and the read: look again
+        raise Conflict(f"object {key!r} changes too often to be read", key=key, store=self.name, cause=changed)
+
+    def _open(self, key: str, winners: Sequence[Answer], options: ReadOptions) -> Blob:
+        """The object from the first child that gives it, in just the version that was seen."""
+        failed: list[Answer] = []
+        for winner in winners:
+            child, info = winner.child, winner.info
+            assert info is not None
+            exact = info.etag if child.capabilities.ranges else None
+            try:
+                return child._read(key, replace(options, if_match=exact))
+            except (Conflict, NotFound):
+                raise
+            except HoldfastError as error:
+                failed.append(Answer(child, error=error))
+        raise failure("a read", key, self.name, failed)
+
+    def _agreed(self, key: str) -> list[Answer]:
+        """The children that have the object as it is by the policy; NotFound, or Conflict if they do not agree."""
+        found = self._decide(key)
+        if isinstance(found, Conflict):
+            with self._locks.of(key):  # a writer of this process may be half way through
+                found = self._decide(key)
+        if isinstance(found, HoldfastError):
+            raise found
+        return found
+
+    def _decide(self, key: str) -> list[Answer] | HoldfastError:
+        answers = look(self.children, key)
+        answered = [answer for answer in answers if answer.error is None]
+        if len(answered) < (self._majority if self.policy == "quorum" else 1):
+            raise failure("a read", key, self.name, answers)
+        groups: list[list[Answer]] = []
+        for answer in answered:
+            alike = next((group for group in groups if group[0].agrees(answer)), None)
+            groups.append([answer]) if alike is None else alike.append(answer)
+        winner = next((group for group in groups if len(group) >= self._majority), None)
+        if self.policy == "quorum" and winner is not None:
+            groups = [winner]
+        present = [group for group in groups if group[0].info is not None]
+        if not present or (
+            len(present) < len(groups)
+            and not outlived(
+                buried([answer.child for answer in answered], key),
+                [answer.info for group in present for answer in group if answer.info is not None],
+            )
+        ):
+            return NotFound(f"no object {key!r}", key=key, store=self.name)
+        if len(present) > 1 or (self.policy == "quorum" and len(groups) > 1):
+            return self._disagreement(key, answers)
+        return present[0]
+
+    def _disagreement(self, key: str, answers: Sequence[Answer]) -> Conflict:
+        told = "; ".join(f"{answer.child.name}: {_seen(answer)}" for answer in answers)
+        message = f"the children hold different versions of {key!r} ({told}): repair(source=the child you trust)"
+        return Conflict(message, key=key, store=self.name)
+
+    def _etag(self, winners: Sequence[Answer]) -> str | None:
+        infos = [winner.info for winner in winners if winner.info is not None]
+        if (version := version_of(infos[0])) is not None:
+            return f'"{version}"'
+        etags = {info.etag for info in infos}
+        return infos[0].etag if len(etags) == 1 else None
+
+    def _shown(self, blob: Blob, etag: str | None) -> Blob:
+        if self.policy == "primary":
+            return ToldBlob(blob, unmarked)
+        return ToldBlob(blob, lambda info: replace(unmarked(info), etag=etag))
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        if self.policy == "primary":
+            rows = self.children[0]._scan(replace(options, delimiter=None))
+            return select((unmarked(row) for row in rows if not row.key.startswith(TOMBSTONES)), options)
+        if not self.capabilities.listing:
+            raise self._unsupported("a listing", cure="one of the children cannot be listed")
+        return select(self._rows(replace(options, delimiter=None)), options)
+
+    def _rows(self, options: ListOptions) -> Iterator[ObjectInfo]:
+        listings = [child._scan(options) for child in self.children]
+        if self.capabilities.sorted:
+            rows: Iterator[ObjectInfo] = heapq.merge(*listings, key=lambda row: sort_key(row.key))
+        else:
+            rows = iter(sorted(chain.from_iterable(listings), key=lambda row: sort_key(row.key)))
+        for key, group in groupby(rows, key=lambda row: row.key):
+            if key.startswith(TOMBSTONES):
+                continue
+            found = list(group)
+            if len(found) < len(self.children) and not self._counts(key):
+                continue
+            sizes = {row.size for row in found if row.size is not None}
+            yield ObjectInfo(key, sizes.pop() if len(sizes) == 1 else None, last_modified=found[0].last_modified)
+
+    def _counts(self, key: str) -> bool:
+        """Whether an object that some child misses is listed: unless the policy calls it deleted."""
+        try:
+            self._agreed(key)
+        except NotFound:
+            return False
+        except Conflict:
+            return True  # there is something, and a read will tell what is wrong with it
+        return True
+
+    # ------------------------------------------------------------------ writing
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        self._check(key)
+        self._refuse(options)
+        with repeatable(body) as again, self._locks.of(key):
+            return self._write_all(key, again, options, new_version())
+
+    def _write_all(self, key: str, body: Body, options: WriteOptions, version: str) -> ObjectInfo:
+        unconditional = replace(options, if_absent=False, if_match=None)
+        answers: list[Answer] = []
+        children = self.children
+        if self.policy == "primary":
+            answers.append(Answer(children[0], children[0]._write(key, body, _marked(children[0], options, version))))
+            children = children[1:]
+        answers += ask(children, lambda child: child._write(key, body, _marked(child, unconditional, version)))
+        if not all(child.capabilities.metadata for child in self.children):
+            # Without versions a tombstone could not be told to be older than this object.
+            answers = _joined(answers, dig_up(self.children, key))
+        try:
+            self._conclude("a write", key, answers)
+        except PartialFailure:
+            refused = next((answer.error for answer in answers if isinstance(answer.error, InvalidKey)), None)
+            if refused is not None and self._undone(key, answers):
+                raise refused from None
+            raise
+        info = unmarked(next(answer.info for answer in answers if answer.info is not None))
+        if self.policy == "primary":
+            return info
+        marked = any(child.capabilities.metadata for child in self.children)
+        return replace(info, etag=f'"{version}"' if marked else None)
+
+    def _conclude(self, operation: str, key: str, answers: Sequence[Answer]) -> None:
+        """Return if enough children have done it, with a warning about the others; else raise."""
+        failed = [answer for answer in answers if answer.error is not None]
+        if not failed:
+            return
+        done = len(answers) - len(failed)
+        enough = {
+            "all": False,
+            "quorum": done >= self._majority,
+            "primary": answers[0].error is None,
+        }[self.policy]
+        if not enough:
+            raise failure(operation, key, self.name, answers)
+        for answer in failed:
+            log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
+
+    def _undone(self, key: str, answers: Sequence[Answer]) -> bool:
+        """Whether a key that some children cannot hold is out of the others again: just the version written now.
+
+        Nothing older is lost by that: a key that one child refuses was never written to all.
+        """
+        undone = True
+        for answer in answers:
+            if answer.error is not None:
+                undone &= isinstance(answer.error, InvalidKey)
+                continue
+            etag = None if answer.info is None else answer.info.etag
+            if etag is None or not answer.child.capabilities.delete_if:
+                undone = False
+                continue
+            try:
+                _removed_from(answer.child, key, RemoveOptions(if_match=etag))
+            except HoldfastError as error:
+                log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
+                undone = False
+        return undone
+
+    def _refuse(self, options: WriteOptions) -> None:
+        capabilities = self.capabilities
+        if not capabilities.write:
+            raise self._unsupported("a write", cure="one of the children cannot be written")
+        if options.if_absent and not capabilities.create:
+            raise self._unsupported("a write", "if_absent", "several children cannot decide as one")
+        if options.if_match is not None and not capabilities.replace_if:
+            raise self._unsupported("a write", "if_match", "several children cannot decide as one")
+        if not capabilities.metadata:
+            for attribute in options.attributes():
+                raise self._unsupported("a write", attribute, "one of the children keeps none")
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        self._check(dst)
+        return stream_copy(source, src, self, dst, options)
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        """None: parts in several stores could not be committed as one."""
+        return None
+
+    def _locate(self, key: str) -> Location | None:
+        """None: where an object lies in one child, that it is the right version is not checked."""
+        return None
+
+    # ------------------------------------------------------------------ removing
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        if not self.capabilities.write:
+            raise self._unsupported("a delete", cure="one of the children cannot be written")
+        if options.if_match is not None and not self.capabilities.delete_if:
+            raise self._unsupported("a delete", "if_match", "several children cannot decide as one")
+        removed: Removed = []
+        for key in keys:
+            try:
+                self._check(key)
+                with self._locks.of(key):
+                    self._remove_key(key, options)
+            except HoldfastError as error:
+                removed.append(error)
+            else:
+                removed.append(None)
+        return removed
+
+    def _remove_key(self, key: str, options: RemoveOptions) -> None:
+        children = self.children
+        answers: list[Answer] = []
+        if self.policy == "primary":  # whose answer is the answer
+            _removed_from(children[0], key, options)
+            answers.append(Answer(children[0], True))
+            children = children[1:]
+
+        def remove(child: ObjectStore) -> bool:
+            try:
+                _removed_from(child, key, RemoveOptions(must_exist=True))
+            except (NotFound, InvalidKey):
+                return False
+            return True
+
+        answers += ask(children, remove)
+        failed = any(answer.error is not None for answer in answers)
+        if failed:
+            # It must not come back with the child that kept it.
+            gone = [answer.child for answer in answers if answer.error is None]
+            answers = _joined(answers, bury(gone, key))
+        elif len({answer.value for answer in answers}) > 1:
+            dig_up(self.children, key)  # now all agree; a tombstone that stays harms nothing that is newer
+        self._conclude("a delete", key, answers)
+        if options.must_exist and not any(answer.value for answer in answers):
+            raise NotFound(f"no object {key!r}", key=key, store=self.name)
+
+    # ------------------------------------------------------------------ repairing
+    def repair(
+        self,
+        source: ObjectStore | int = 0,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Repaired]:
+        """What was done for each key of ``source`` (a child, or its number) to make the other children equal to it.
+
+        Objects that differ or are missing elsewhere are written there, with their attributes. Nothing is deleted:
+        what only other children hold stays (and can be the source of a second repair), and an object whose delete
+        was left half done is reported as ``deleted`` and left alone. Errors are in the results. ``progress`` is
+        called with the number of keys newly done.
+        """
+        trusted = self.children[source] if isinstance(source, int) else source
+        if not any(trusted is child for child in self.children):
+            raise ValueError("the source of a repair is one of the mirror's children")
+        keys = (row.key for row in trusted._scan() if not row.key.startswith(TOMBSTONES))
+        outcomes = engine.default().run(
+            lambda key: self._repair_key(key, trusted),
+            keys,
+            threads=threads,
+            on_error="collect",
+            progress=progress,
+            local=self.local,
+        )
+        results = [
+            outcome.value if outcome.error is None else Repaired(outcome.item, (), error=outcome.error)
+            for outcome in outcomes
+        ]
+        self._clean_up()
+        return sorted(results)
+
+    def _repair_key(self, key: str, trusted: ObjectStore) -> Repaired:
+        with self._locks.of(key):
+            answers = look(self.children, key)
+            for answer in answers:
+                if answer.error is not None:
+                    raise answer.error
+            right = next(answer for answer in answers if answer.child is trusted)
+            if right.info is None:
+                return Repaired(key, ())  # gone since it was listed
+            if not outlived(buried(self.children, key), [right.info]):
+                return Repaired(key, (), deleted=True)
+            wrong = [answer.child for answer in answers if not answer.agrees(right)]
+            if not wrong:
+                return Repaired(key, ())
+            return self._rewrite(key, trusted, right.info, wrong)
+
+    def _rewrite(self, key: str, trusted: ObjectStore, info: ObjectInfo, wrong: list[ObjectStore]) -> Repaired:
+        """Write the trusted object to the children that differ; without a version of a mirror, to all of them."""
+        exact = info.etag if trusted.capabilities.ranges else None
+        version = version_of(info)
+        with trusted._read(key, ReadOptions(if_match=exact)) as blob:
+            options = _attributes(unmarked(blob.info))
+            with repeatable(blob.chunks()) as body:
+                if version is None and trusted.capabilities.metadata:
+                    version = new_version()
+                    condition = info.etag if trusted.capabilities.replace_if else None
+                    trusted._write(key, body, _marked(trusted, replace(options, if_match=condition), version))
+                    wrong = [child for child in self.children if child is not trusted]
+                chosen = version or new_version()
+                answers = ask(wrong, lambda child: child._write(key, body, _marked(child, options, chosen)))
+        failed = [answer for answer in answers if answer.error is not None]
+        written = tuple(answer.child.name for answer in answers if answer.error is None)
+        return Repaired(key, written, error=failure("a repair", key, self.name, failed) if failed else None)
+
+    def _clean_up(self) -> None:
+        """Take away the tombstones of keys that no child holds any more."""
+        keys: set[str] = set()
+        for child in self.children:
+            for row in child._scan(ListOptions(TOMBSTONES)):
+                with child._read(row.key) as blob:
+                    keys.add(json.loads(blob.bytes())["key"])
+        for key in keys:
+            with self._locks.of(key):
+                if all(answer.error is None and answer.info is None for answer in look(self.children, key)):
+                    dig_up(self.children, key)
+
+    # ------------------------------------------------------------------ small things
+    @property
+    def _majority(self) -> int:
+        return len(self.children) // 2 + 1
+
+    def _check(self, key: str) -> None:
+        if key.startswith(TOMBSTONES):
+            self._reserved(key)
+
+    def _reserved(self, key: str) -> NoReturn:
+        message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
+        raise InvalidKey(message, key=key, store=self.name)
+
+
+def _seen(answer: Answer) -> str:
+    """What a child has, for people."""
+    if answer.error is not None:
+        return f"{type(answer.error).__name__}"
+    return "missing" if answer.info is None else str(version_of(answer.info) or answer.info.etag or answer.info.size)
+
+
+def _marked(child: ObjectStore, options: WriteOptions, version: str) -> WriteOptions:
+    """The options with the version, for a child that keeps metadata."""
+    if not child.capabilities.metadata:
+        return options
+    return replace(options, metadata={**options.metadata, VERSION: version})
+
+
+def _attributes(info: ObjectInfo) -> WriteOptions:
+    return WriteOptions(**{name: value for name in ATTRIBUTES if (value := getattr(info, name))})
+
+
+def _removed_from(child: ObjectStore, key: str, options: RemoveOptions) -> None:
+    error = child._remove([key], options)[0]
+    if error is not None:
+        raise error
+
+
+def _joined(answers: Sequence[Answer], more: Sequence[Answer]) -> list[Answer]:
+    """The answers, with the errors of a second question to some of the children."""
+    failed = {id(answer.child): answer for answer in more if answer.error is not None}
+    return [answer if answer.error is not None else failed.get(id(answer.child), answer) for answer in answers]

@@ -1,0 +1,407 @@
+"""Wrappers for stores that have no manners of their own: one that tries again, one that holds back.
+
+Holdfast's own remote stores retry by themselves, and mark an error that they gave up on as no longer ``retryable``,
+so a RetryingStore around them adds nothing. It is meant for third parties' stores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..blob import Blob, Buffer, Staged, body_chunks, body_size, rewindable
+from ..errors import HoldfastError, IntegrityError, StoreError
+from ..retry import Policy
+from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed
+from ..types import (
+    Body,
+    Capabilities,
+    ListOptions,
+    Location,
+    ObjectInfo,
+    ReadOptions,
+    RemoveOptions,
+    WriteOptions,
+)
+from ._bodies import gathered
+from ._locks import ProcessLock
+from ._single import SingleStore
+
+Value = TypeVar("Value")
+Data = bytes  # where a method called bytes() hides the type
+
+
+class RetryingStore(SingleStore):
+    """A store whose operations are tried again where that is harmless, as a ``retry.Policy`` says.
+
+    Errors that say ``retryable`` are tried again, and those of the classes ``retry_on``, which third parties' stores
+    raise (when tries run out they come as StoreError with the original as its cause). A read that breaks off goes on
+    where it was, under the same ETag, where the store can do that; a listing goes on after its last row where it is
+    sorted; unconditional writes of bytes, paths and streams of up to 8 MiB, deletes and copies are repeated. **Never**
+    tried again are conditional writes and deletes (a lost answer would come back as a false conflict), longer
+    streams, and uploads in parts. A repeated delete counts an object that is gone as deleted.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> from holdfast.testing import FaultStore
+    >>> shaky = FaultStore(MemoryStore())
+    >>> shaky.fail(ConnectionError("reset"), "write", times=2)
+    >>> RetryingStore(shaky, Policy(sleep=lambda seconds: None)).put("a", b"1").size
+    1
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        policy: Policy | None = None,
+        *,
+        retry_on: tuple[type[Exception], ...] = (ConnectionError, TimeoutError),
+    ) -> None:
+        super().__init__(store)
+        self.policy = Policy() if policy is None else policy
+        self.retry_on = retry_on
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside."""
+        return self.store.capabilities
+
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        blob = self._attempt(key, lambda: self.store._read(key, options))
+        return blob if options.head else _RetriedBlob(self, key, options, blob)
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        if not rewindable(body):
+            body = gathered(body_chunks(body))
+        if options.conditional or not rewindable(body):
+            return self._once(key, lambda: self.store._write(key, body, options))
+        return self._attempt(key, lambda: self.store._write(key, body, options))
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        first = keys[0] if keys else ""
+        if options.if_match is not None:
+            return self._once(first, lambda: self.store._remove(keys, options))
+        waiting = list(range(len(keys)))
+        answers: Removed = [None] * len(keys)
+        chosen = options
+
+        def remove() -> None:
+            """Ask for those that are left; raise the first error after which asking again may help."""
+            nonlocal waiting, chosen
+            asked, now = waiting, chosen
+            chosen = replace(chosen, must_exist=False)  # from now on one that is gone may be our own doing
+            removed = self.store._remove([keys[place] for place in asked], now)
+            for place, error in zip(asked, removed, strict=True):
+                answers[place] = error
+            waiting = [place for place in asked if (error := answers[place]) is not None and error.retryable]
+            if waiting:
+                failed = answers[waiting[0]]
+                assert failed is not None
+                raise failed
+
+        try:
+            self._attempt(first, remove)
+        except HoldfastError as error:
+            if not any(answer is error for answer in answers):
+                raise
+        return answers
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        rows = self._attempt(options.prefix, lambda: self.store._scan(options))
+        while True:
+            last: ObjectInfo | None = None
+            try:
+                for row in rows:
+                    last = row
+                    yield row
+                return
+            except Exception as error:
+                failed = self._known(options.prefix, error)
+                if failed is None or not failed.retryable:
+                    raise
+                if last is not None and not self.store.capabilities.sorted:
+                    raise  # which rows have not come yet cannot be said
+                if last is not None:
+                    options = replace(options, start_after=last.key)
+                rows = self._again(options, failed)
+
+    def _again(self, options: ListOptions, failed: HoldfastError) -> Iterator[ObjectInfo]:
+        """The listing from here on, with its first row at hand: that is what may fail."""
+
+        def first() -> tuple[Iterator[ObjectInfo], list[ObjectInfo]]:
+            rows = iter(self.store._scan(options))
+            return rows, [row for row in (next(rows, None),) if row is not None]
+
+        rows, head = self.policy.again(lambda: self._once(options.prefix, first), failed)
+        yield from head
+        yield from rows
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        def copy() -> ObjectInfo:
+            return self.store._copy(source, src, dst, options)
+
+        return self._once(dst, copy) if options.conditional else self._attempt(dst, copy)
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        return self._once(key, lambda: self.store._stage(key, size, options))
+
+    def _locate(self, key: str) -> Location | None:
+        return self.store._locate(key)
+
+    def _attempt(self, key: str, operation: Callable[[], Value]) -> Value:
+        return self.policy.call(lambda: self._once(key, operation))
+
+    def _once(self, key: str, operation: Callable[[], Value]) -> Value:
+        """What the operation returns; a foreign error that may be retried comes as one of ours."""
+        try:
+            return operation()
+        except Exception as error:
+            known = self._known(key, error)
+            if known is None or known is error:
+                raise
+            raise known from error
+
+    def _known(self, key: str, error: Exception) -> HoldfastError | None:
+        if isinstance(error, HoldfastError):
+            return error
+        if not isinstance(error, self.retry_on):
+            return None
+        message = f"{type(error).__name__}: {error}"
+        return StoreError(message, key=key, store=self.name, cause=error, retryable=True)
+
+
+class _RetriedBlob(Blob):
+    """A blob that is opened again where it breaks off, and goes on there."""
+
+    __slots__ = ("_blob", "_key", "_options", "_store")
+
+    def __init__(self, store: RetryingStore, key: str, options: ReadOptions, blob: Blob) -> None:
+        self._store = store
+        self._key = key
+        self._options = options
+        self._blob = blob
+
+    @property
+    def info(self) -> ObjectInfo:  # type: ignore[override]
+        return self._blob.info
+
+    @property
+    def encoding(self) -> str | None:
+        return self._blob.encoding
+
+    @property
+    def size(self) -> int | None:
+        return self._blob.size
+
+    @property
+    def emulated(self) -> bool:
+        return self._blob.emulated
+
+    def rename(self, key: str) -> _RetriedBlob:
+        self._blob = self._blob.rename(key)
+        return self
+
+    def chunks(self) -> Iterator[Buffer]:
+        position = 0
+        while True:
+            try:
+                for chunk in self._blob.chunks():
+                    position += len(chunk)
+                    yield chunk
+                return
+            except Exception as error:
+                failed = self._store._known(self._key, error)
+                if failed is None or not failed.retryable or not self._resumable(position, failed):
+                    raise
+                self._reopen(position, failed)
+
+    def bytes(self) -> Data:
+        return b"".join(bytes(chunk) for chunk in self.chunks())
+
+    def _resumable(self, position: int, failed: HoldfastError) -> bool:
+        """Whether what is left can be read of just this version; bytes that were given out cannot be taken back."""
+        if isinstance(failed, IntegrityError):
+            return position == 0
+        start, size = self._options.start, self.info.size
+        if position and start is not None and start < 0 and size is None:
+            return False
+        return position == 0 or (self._store.capabilities.ranges and self.info.strong_etag is not None)
+
+    def _reopen(self, position: int, failed: HoldfastError) -> None:
+        options, info, name = self._options, self.info, self._blob.info.key
+        if self._store.capabilities.ranges and info.strong_etag is not None:
+            options = replace(options, if_match=info.etag)
+        if position:
+            start = options.start or 0
+            if start < 0:
+                start = max(0, (info.size or 0) + start)
+            options = replace(options, start=start + position)
+        self._blob.close()
+
+        def reopen() -> Blob:
+            return self._store._once(self._key, lambda: self._store.store._read(self._key, options))
+
+        self._blob = self._store.policy.again(reopen, failed).rename(name)
+
+    def close(self) -> None:
+        self._blob.close()
+
+
+class ThrottledStore(SingleStore):
+    """A store that is asked only so often, and moves only so many bytes, in a second; callers wait their turn.
+
+    Every verb counts as one operation (a bulk delete as one, a listing as one), bodies count as they pass, in both
+    directions. After a pause up to one second's worth is let through at once. All threads share the rates, those of
+    other processes are not counted. Copies and uploads in parts that the store makes natively count as operations;
+    the parts' bytes are counted.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> ThrottledStore(MemoryStore(), operations_per_second=1000).put("a", b"1").size
+    1
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        operations_per_second: float | None = None,
+        bytes_per_second: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        super().__init__(store)
+        for rate in (operations_per_second, bytes_per_second):
+            if rate is not None and not rate > 0:
+                raise ValueError(f"a rate is a positive number or None, not {rate}")
+        self.operations_per_second = operations_per_second
+        self.bytes_per_second = bytes_per_second
+        self._operations = _Rate(operations_per_second, clock, sleep)
+        self._bytes = _Rate(bytes_per_second, clock, sleep)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside."""
+        return self.store.capabilities
+
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        self._operations.take(1)
+        return _PacedBlob(self.store._read(key, options), self._bytes)
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        self._operations.take(1)
+        if rewindable(body):  # it stays in one piece, so that the store can send it again
+            self._bytes.take(body_size(body) or 0)
+            return self.store._write(key, body, options)
+        return self.store._write(key, self._bytes.paced(body_chunks(body)), options)
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        self._operations.take(1)
+        return self.store._remove(keys, options)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        self._operations.take(1)
+        return self.store._scan(options)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        self._operations.take(1)
+        return self.store._copy(source, src, dst, options)
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        self._operations.take(1)
+        staged = self.store._stage(key, size, options)
+        return None if staged is None else _PacedStaged(staged, self._bytes)
+
+    def _locate(self, key: str) -> Location | None:
+        return self.store._locate(key)
+
+
+class _Rate:
+    """So many units a second, shared by threads: whoever takes more than there is waits until it is paid off."""
+
+    def __init__(self, rate: float | None, clock: Callable[[], float], sleep: Callable[[float], Any]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = ProcessLock()
+        self._free = clock() - 1.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_Rate, (self._rate, self._clock, self._sleep))
+
+    def take(self, count: int) -> None:
+        """Return when so many units are there."""
+        if self._rate is None or not count:
+            return
+        with self._lock:
+            now = self._clock()
+            # ``_free`` is when all that was taken is paid off; an idle store saves up one second.
+            self._free = max(self._free, now - 1.0) + count / self._rate
+            wait = self._free - now
+        if wait > 0:
+            self._sleep(wait)
+
+    def paced(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
+        """The chunks, each after its bytes were taken."""
+        for chunk in chunks:
+            self.take(chunk.nbytes if isinstance(chunk, memoryview) else len(chunk))
+            yield chunk
+
+
+class _PacedBlob(Blob):
+    """A blob whose bytes are given out at a rate."""
+
+    __slots__ = ("_blob", "_rate")
+
+    def __init__(self, blob: Blob, rate: _Rate) -> None:
+        self._blob = blob
+        self._rate = rate
+
+    @property
+    def info(self) -> ObjectInfo:  # type: ignore[override]
+        return self._blob.info
+
+    @property
+    def encoding(self) -> str | None:
+        return self._blob.encoding
+
+    @property
+    def size(self) -> int | None:
+        return self._blob.size
+
+    @property
+    def emulated(self) -> bool:
+        return self._blob.emulated
+
+    def rename(self, key: str) -> _PacedBlob:
+        self._blob = self._blob.rename(key)
+        return self
+
+    def chunks(self) -> Iterator[Buffer]:
+        return self._rate.paced(self._blob.chunks())
+
+    def bytes(self) -> Data:
+        data = self._blob.bytes()
+        self._rate.take(len(data))
+        return data
+
+    def close(self) -> None:
+        self._blob.close()
+
+
+class _PacedStaged(Staged):
+    """A staged object whose parts are written at a rate."""
+
+    def __init__(self, staged: Staged, rate: _Rate) -> None:
+        self._staged = staged
+        self._rate = rate
+
+    def write_at(self, offset: int, data: Buffer) -> None:
+        self._rate.take(memoryview(data).nbytes)
+        self._staged.write_at(offset, data)
+
+    def commit(self) -> ObjectInfo:
+        return self._staged.commit()
+
+    def abort(self) -> None:
+        self._staged.abort()
