@@ -15,6 +15,7 @@ import pytest
 
 from holdfast import CloudFiles
 from holdfast.errors import AuthError, ConfigError, Conflict, IntegrityError, InvalidKey, NotFound, StoreError, Timeout
+from holdfast.stores import _gather
 from holdfast.stores.sqlite import SqliteStore, changes
 from holdfast.stores.sqlite.connections import Connections
 from holdfast.testing.suite import pattern, together
@@ -278,7 +279,7 @@ def test_one_change_that_cannot_be_made_fails_alone(store, monkeypatch):
 
 
 def test_a_stream_goes_through_a_temporary_file_and_arrives_whole(store, monkeypatch, tmp_path):
-    monkeypatch.setattr(changes.tempfile, "tempdir", str(tmp_path / "spool"))
+    monkeypatch.setattr(_gather.tempfile, "tempdir", str(tmp_path / "spool"))
     (tmp_path / "spool").mkdir()
     data = pattern(BIG)
     store.put("a", (data[at : at + 70_000] for at in range(0, BIG, 70_000)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -52,11 +53,17 @@ class GroupCommit(Generic[Context]):
 
     def __init__(self, commit: Callable[[Sequence[Change[Context]]], None]) -> None:
         self._commit = commit
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
         self._waiting: deque[Change[Context]] = deque()
         self._turn = threading.Lock()
 
     def perform(self, changes: Sequence[Change[Context]]) -> None:
         """Return when all these changes are done: committed, or refused; raises what made a commit fail."""
+        if self._pid != os.getpid():
+            self._start()  # a thread of the parent may have had the turn when this process was forked off
         self._waiting.extend(changes)
         try:
             with self._turn:

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from datetime import UTC, datetime
-from typing import BinaryIO, cast
 
-from ...blob import CHUNK, Buffer, body_bytes, body_chunks
-from ...errors import AlreadyExists, Conflict, NotFound, StoreError
+from ...errors import AlreadyExists, Conflict, NotFound
 from ...keys import printable
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _attributes
+from .._gather import gather
 from .._group import Change
 from . import sql
 
-#: Bodies that come as a stream are gathered in memory up to this size (bytes), beyond it in a temporary file.
-GATHERED = 4 << 20
 #: The ETag of a row that was there before Holdfast knew the table, and that nobody has written since.
 UNKNOWN_VERSION = "0"
-
-
-def gather(body: Body, store: str) -> Buffer | BinaryIO:
-    """The body as something that can be read twice: as it is, or gathered in memory or in a temporary file."""
-    if isinstance(body, bytes | bytearray | memoryview):
-        return body_bytes(body)
-    spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=GATHERED))  # noqa: SIM115 - whoever writes closes it
-    try:
-        for chunk in body_chunks(body, CHUNK):
-            try:
-                spool.write(chunk)
-            except OSError as error:
-                message = f"cannot gather a body of unknown length: {error}; free some space in {tempfile.gettempdir()}"
-                raise StoreError(message, store=store, cause=error) from error
-    except BaseException:
-        spool.close()
-        raise
-    return spool
 
 
 def when(modified: float | None) -> datetime | None:
@@ -90,28 +68,23 @@ class Put(_Conditional):
         self.options = options
         self.attributes = _attributes.dump(options, store)
         self.body = gather(body, store)
-        self.size = _size(self.body)
-        self.weight = self.size
+        self.weight = self.body.size
 
     def make(self, connection: sqlite3.Connection) -> None:
         self.check(connection, self.options)
-        if isinstance(self.body, bytes | bytearray | memoryview):
-            connection.execute(sql.PUT, (self.key, self.body))
-        elif self.size <= GATHERED:
-            self.body.seek(0)
-            connection.execute(sql.PUT, (self.key, self.body.read()))
+        size = self.body.size
+        if self.body.data is not None:
+            connection.execute(sql.PUT, (self.key, self.body.data))
         else:
-            (row,) = connection.execute(sql.PUT_SPACE, (self.key, self.size)).fetchone()
-            self.body.seek(0)
+            (row,) = connection.execute(sql.PUT_SPACE, (self.key, size)).fetchone()
             with connection.blobopen(sql.TABLE, "data", row) as blob:
-                while chunk := self.body.read(CHUNK):
+                for chunk in self.body.chunks():
                     blob.write(chunk)
-        self.info = self.describe(connection, self.size, self.attributes)
+        self.info = self.describe(connection, size, self.attributes)
 
     def close(self) -> None:
         """Forget the gathered body."""
-        if not isinstance(self.body, bytes | bytearray | memoryview):
-            self.body.close()
+        self.body.close()
 
 
 class Copy(_Conditional):
@@ -152,9 +125,3 @@ class Remove(_Conditional):
             if self.if_match is not None and found != self.if_match:
                 raise self.conflict(self.if_match, found)
         connection.execute(sql.DELETE, (self.key,))
-
-
-def _size(body: Buffer | BinaryIO) -> int:
-    if isinstance(body, bytes | bytearray | memoryview):
-        return len(body)
-    return body.tell()

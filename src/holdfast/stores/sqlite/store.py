@@ -91,7 +91,7 @@ class SqliteStore(Store):
         self.timeout = timeout
         self.name = redacted(f"sqlite://{self.path}")
         self._connections = Connections(self.path, self.name, durable=durable, timeout=timeout)
-        self._writers = self._new_writers()
+        self._writers = GroupCommit(self._commit)
 
     def __repr__(self) -> str:
         return f"SqliteStore({self.path!r}{', durable=True' if self.durable else ''})"
@@ -174,7 +174,7 @@ class SqliteStore(Store):
             # Nothing is created in order to delete from it.
             return [self._missing(key) if options.must_exist else None for key in keys]
         with self._translating(keys[0] if len(keys) == 1 else None, "delete"):
-            self._perform_all(wanted)
+            self._writers.perform(wanted)
         made = iter(wanted)
         return [next(made).error if _storable(key) else self._refusal(key) for key in keys]
 
@@ -253,28 +253,18 @@ class SqliteStore(Store):
         return self._connections.patiently(lambda: connection.execute(query, (at,)).fetchall())
 
     # ------------------------------------------------------------------ writing
-    def _new_writers(self) -> GroupCommit[sqlite3.Connection]:
-        self._writers_pid = os.getpid()
-        return GroupCommit(self._commit)
-
     def _perform(self, change: Put | Copy) -> Put | Copy:
-        self._perform_all([change])
+        self._writers.perform([change])
         if change.error is not None:
             raise change.error
         return change
-
-    def _perform_all(self, changes: Sequence[Change[sqlite3.Connection]]) -> None:
-        if self._writers_pid != os.getpid():
-            # A thread of the parent may have held the turn when this process was forked off.
-            self._writers = self._new_writers()
-        self._writers.perform(changes)
 
     def _put_all(self, batch: list[Put]) -> list[ObjectInfo]:
         if not batch:
             return []
         try:
             with self._translating(None, f"write {len(batch)} objects"):
-                self._perform_all(batch)
+                self._writers.perform(batch)
             return [put.info for put in batch]
         finally:
             for put in batch:
