@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from .files.copying import copy_objects
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
+    from .stores.bucket import BucketStore
+    from .stores.file.renamed import HashdirStore
+    from .stores.plain import DictStore, FilesystemStore, SafeFilesystemStore
+    from .stores.redis import RedisStore
+    from .stores.sqlite import SqliteStore
+    from .stores.zip import ZipStore
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 
 __version__ = "0.1.0"
@@ -48,6 +54,12 @@ _HOMES = {
     "files.copying": ("copy_objects",),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
+    "stores.bucket": ("BucketStore",),
+    "stores.file.renamed": ("HashdirStore",),
+    "stores.plain": ("DictStore", "FilesystemStore", "SafeFilesystemStore"),
+    "stores.redis": ("RedisStore",),
+    "stores.sqlite": ("SqliteStore",),
+    "stores.zip": ("ZipStore",),
     "types": ("Capabilities", "ListOptions", "ObjectInfo", "ReadOptions", "RemoveOptions", "WriteOptions"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -56,14 +68,18 @@ __all__ = [
     "AlreadyExists",
     "AuthError",
     "BucketNotFound",
+    "BucketStore",
     "Capabilities",
     "CloudFiles",
     "ConfigError",
     "Conflict",
     "DecompressionError",
+    "DictStore",
     "EncodingError",
     "Engine",
     "Facade",
+    "FilesystemStore",
+    "HashdirStore",
     "HoldfastError",
     "Indeterminate",
     "IntegrityError",
@@ -75,8 +91,11 @@ __all__ = [
     "Outcome",
     "PathConflict",
     "ReadOptions",
+    "RedisStore",
     "RemoveOptions",
+    "SafeFilesystemStore",
     "SimpleWrapper",
+    "SqliteStore",
     "Store",
     "StoreError",
     "Throttled",
@@ -85,6 +104,7 @@ __all__ = [
     "Unsupported",
     "Wrapper",
     "WriteOptions",
+    "ZipStore",
     "copy_objects",
     "open_object",
     "open_store",
