@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
+import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -278,12 +278,10 @@ class ZipStore(Store):
         """An empty archive at the path, whole from the first moment on, unless somebody else was faster."""
         parent = os.path.dirname(self.path)
         os.makedirs(parent, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(self.path)[:100]}.", dir=parent)
+        temporary = os.path.join(parent, f".{os.path.basename(self.path)[:100]}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             os.write(descriptor, _EMPTY)
-            umask = os.umask(0o077)
-            os.umask(umask)
-            os.fchmod(descriptor, 0o666 & ~umask)
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, self.path)
         finally:
