@@ -56,6 +56,16 @@ def test_what_an_archive_cannot_do_is_said(holdfast, tree, tmp_path):
     assert holdfast("ls", f"zip://{tmp_path}/missing.zip").code == 0
 
 
+def test_a_doctor_leaves_nothing_in_an_archive(holdfast, tree, tmp_path):
+    archive = f"zip://{tmp_path}/x.zip"
+    assert holdfast("cp", "-r", tree, archive).code == 0
+    examined = holdfast("doctor", archive)
+    assert "members of an archive stay" in examined.out
+    assert sorted(holdfast("ls", "-r", archive).lines) == sorted(TREE)
+    assert holdfast("doctor", f"sqlite://{tmp_path}/x.db").code == 0
+    assert holdfast("ls", f"sqlite://{tmp_path}/x.db").out == ""
+
+
 def test_an_object_of_a_hashed_directory_has_two_slashes(holdfast, tree, tmp_path):
     place = f"hashdir://{tmp_path}/hashed"
     assert holdfast("cp", "-r", tree, place).code == 0
