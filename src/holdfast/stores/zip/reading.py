@@ -24,6 +24,7 @@ SMALL = 16 << 10
 _HEADER = records.LOCAL.size + 32
 #: Deflate makes at most 1,032 bytes out of one.
 _MOST_DEFLATED = 1032
+_READABLE = (records.STORED, records.DEFLATED)
 _BROKEN: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stubs call it an instance
 
 
@@ -88,30 +89,30 @@ class Member:
         entry = self.entry
         if self.key in self._directory.ambiguous:
             raise self.broken("several members have this name: which one is meant cannot be known")
-        self._check_method()
-        if len(raw) < records.LOCAL.size + len(entry.name) or not raw.startswith(records.LOCAL_SIGNATURE):
+        name, flags, method, _, stored, size, offset, _, _ = entry
+        if flags & records.ENCRYPTED or method not in _READABLE:
+            raise self._unreadable()
+        if len(raw) < records.LOCAL.size + len(name) or not raw.startswith(records.LOCAL_SIGNATURE):
             raise self.broken("there is no member where the directory says")
-        *_, name_size, extra_size = records.LOCAL.unpack_from(raw)
-        if raw[records.LOCAL.size : records.LOCAL.size + name_size] != entry.name:
+        name_size, extra_size = records.LOCAL_LENGTHS.unpack_from(raw, records.LOCAL_LENGTHS_AT)
+        if raw[records.LOCAL.size : records.LOCAL.size + name_size] != name:
             raise self.broken("the member itself has another name")
-        start: int = entry.offset + records.LOCAL.size + name_size + extra_size
-        if start + entry.stored > self._directory.limit(entry):
+        start: int = offset + records.LOCAL.size + name_size + extra_size
+        if start + stored > self._directory.limit(entry):
             raise self.broken("it overlaps with another member, or is larger than the archive")
-        if entry.method == records.STORED and entry.stored != entry.size:
+        if method == records.STORED and stored != size:
             raise self.broken("it is stored as it is and has two sizes")
-        if entry.size > entry.stored * _MOST_DEFLATED + _MOST_DEFLATED:
+        if size > stored * _MOST_DEFLATED + _MOST_DEFLATED:
             raise self.broken("it cannot be as large as it says")
         self._directory.bodies[self.key] = start
         return start
 
-    def _check_method(self) -> None:
+    def _unreadable(self) -> Unsupported:
         key, entry = self.key, self.entry
+        why = f"is compressed by method {entry.method}: repack it stored or deflated"
         if entry.flags & records.ENCRYPTED:
-            message = f"{printable(key)!r} is encrypted: unpack it with its password"
-            raise Unsupported(message, key=key, store=self.store)
-        if entry.method not in {records.STORED, records.DEFLATED}:
-            message = f"{printable(key)!r} is compressed by method {entry.method}: repack it stored or deflated"
-            raise Unsupported(message, key=key, store=self.store)
+            why = "is encrypted: unpack it with its password"
+        return Unsupported(f"{printable(key)!r} {why}", key=key, store=self.store)
 
     def _inflate(self, data: bytes) -> bytes:
         inflater = isal_zlib.decompressobj(-15)
