@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Unsupported
-from ..types import ATTRIBUTES, ObjectInfo, WriteOptions
+from ..types import ATTRIBUTES, WriteOptions
 
 _KEPT = frozenset(ATTRIBUTES) - {"storage_class"}
 
@@ -37,8 +37,3 @@ def load(text: str | bytes | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return {name: found[name] for name in _KEPT & found.keys()} if isinstance(found, dict) else {}
-
-
-def of(info: ObjectInfo) -> dict[str, Any]:
-    """The attributes that the info tells, by name, without the storage class."""
-    return {name: value for name in _KEPT if (value := getattr(info, name))}
