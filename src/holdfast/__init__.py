@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
+    from .stores.bucket import BucketStore
+    from .stores.file.renamed import HashdirStore
+    from .stores.plain import DictStore, FilesystemStore, SafeFilesystemStore
+    from .stores.redis import RedisStore
+    from .stores.sqlite import SqliteStore
+    from .stores.zip import ZipStore
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
     from .wrap.cache import CachingStore
     from .wrap.encrypt import EncryptingStore, KeyRing
@@ -96,6 +102,12 @@ _HOMES = {
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
+    "stores.bucket": ("BucketStore",),
+    "stores.file.renamed": ("HashdirStore",),
+    "stores.plain": ("DictStore", "FilesystemStore", "SafeFilesystemStore"),
+    "stores.redis": ("RedisStore",),
+    "stores.sqlite": ("SqliteStore",),
+    "stores.zip": ("ZipStore",),
     "types": ("Capabilities", "ListOptions", "ObjectInfo", "ReadOptions", "RemoveOptions", "WriteOptions"),
     "wrap.cache": ("CachingStore",),
     "wrap.encrypt": ("EncryptingStore", "KeyRing"),
@@ -129,6 +141,7 @@ __all__ = [
     "Base64Store",
     "Base64Transformer",
     "BucketNotFound",
+    "BucketStore",
     "BufferStore",
     "BufferTransformer",
     "CachingStore",
@@ -140,15 +153,18 @@ __all__ = [
     "Conflict",
     "DataTransformer",
     "DecompressionError",
+    "DictStore",
     "EncodingError",
     "EncryptingStore",
     "Engine",
     "ExceptionLoggingStore",
     "Facade",
+    "FilesystemStore",
     "GzipStore",
     "GzipTransformer",
     "HashPrefixKeyTransformer",
     "HashPrefixStore",
+    "HashdirStore",
     "HoldfastError",
     "IdentityStore",
     "Indeterminate",
@@ -175,13 +191,16 @@ __all__ = [
     "PrefixStore",
     "ReadOptions",
     "ReadonlyStore",
+    "RedisStore",
     "RefusedKey",
     "RegexRoutingStore",
     "RegexValidatingStore",
     "RegexValidator",
     "RemoveOptions",
     "RetryingStore",
+    "SafeFilesystemStore",
     "SimpleWrapper",
+    "SqliteStore",
     "Store",
     "StoreError",
     "TextEncodingStore",
@@ -200,6 +219,7 @@ __all__ = [
     "Wrapper",
     "WriteOptions",
     "WriteonlyStore",
+    "ZipStore",
     "clear_store",
     "copy_objects",
     "copy_store",

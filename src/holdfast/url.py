@@ -6,7 +6,11 @@
     https://host:port/path                   a plain web server        (also http)
     mem://bucket/prefix                      memory of this process
     file:///absolute/path                    a local path; so is anything without "scheme://"
+    sqlite:///path.db/prefix                 a database, zip:///path.zip/prefix an archive, hashdir:///directory
+    redis://host:port/0/prefix               database 0 of a Redis server (also rediss, over TLS)
 
+The path of a database or an archive itself ends at the first name with a usual ending (.db .sqlite .sqlite3, .zip)
+that is no directory; otherwise, and always for hashdir, it is all of it. "//" ends it anywhere: hashdir:///dir//key.
 A path is taken literally in every scheme, file:// and http:// included: nothing is percent-decoded, "?" and "#" have
 no meaning, "//" stays. So an object is called the same as part of a location and as a key. Local paths alone are made
 absolute and freed of ".", ".." and doubled slashes.
@@ -35,7 +39,10 @@ _CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_KEY",
 }
-_BUILT_IN = frozenset(("file", "mem", *_CLOUD, *_WEB))
+#: Stores within one local file or directory, and the endings by which such a file is known.
+_WITHIN = {"hashdir": (), "sqlite": (".db", ".sqlite", ".sqlite3"), "zip": (".zip",)}
+_REDIS = ("redis", "rediss")
+_BUILT_IN = frozenset(("file", "mem", *_CLOUD, *_WEB, *_WITHIN, *_REDIS))
 _added: set[str] = set()
 
 
@@ -103,6 +110,13 @@ class URL:
             hidden = "" if self.userinfo is None else f"{redact.HIDDEN}@"
             shown = f"{self.endpoint}/{self.path}".replace("://", f"://{hidden}", 1)
             return redact.text(shown) if "?" in self.path else shown
+        if self.scheme in _REDIS:
+            hidden = "" if self.userinfo is None else f"{redact.HIDDEN}@"
+            return f"{self.endpoint}/{self.bucket}/{self.path}".replace("://", f"://{hidden}", 1)
+        if self.scheme in _WITHIN:
+            plain = f"{self.bucket}/{self.path}"
+            ends = _split(self.scheme, plain)[0] == self.bucket and not self.path.startswith("/")
+            return f"{self.scheme}://{plain if ends else f'{self.bucket}//{self.path}'}"
         where = self.bucket if self.endpoint is None else f"{self.endpoint}/{self.bucket}"
         return f"{self.scheme}://{where}/{self.path}"
 
@@ -131,6 +145,10 @@ def parse(text: str | os.PathLike[str]) -> URL:
         return _file(rest)
     if scheme in _WEB:
         return _web(scheme, rest)
+    if scheme in _WITHIN:
+        return _within(scheme, rest)
+    if scheme in _REDIS:
+        return _redis(scheme, rest)
     if not is_known(scheme):
         raise _unknown(scheme, text)
     if scheme in _CLOUD and (endpoint := _SCHEME.fullmatch(rest)):
@@ -187,6 +205,35 @@ def _file(rest: str) -> URL:
     if not rest.startswith(("/", "./", "../", "~")):
         raise ConfigError(f"file://{rest} is not absolute: write file:///{rest}, or ./{rest} without a scheme")
     return _local(rest)
+
+
+def _within(scheme: str, rest: str) -> URL:
+    if not rest.startswith(("/", "./", "../", "~")):
+        raise ConfigError(f"{scheme}://{rest} is not absolute: write {scheme}:///{rest}, or {scheme}://./{rest}")
+    container, key = _split(scheme, rest)
+    return URL(scheme, None, _local(container).path.rstrip("/") or "/", key)
+
+
+def _split(scheme: str, path: str) -> tuple[str, str]:
+    """The path of a store's own file or directory, and what is a key in it."""
+    container, marked, key = path[1:].partition("//")
+    if marked:
+        return path[0] + container, key
+    names = path.split("/")
+    for at, name in enumerate(names, 1):
+        head = "/".join(names[:at])
+        if name.lower().endswith(_WITHIN[scheme]) and not os.path.isdir(os.path.expanduser(head)):
+            return head, "/".join(names[at:])
+    return path, ""
+
+
+def _redis(scheme: str, rest: str) -> URL:
+    server = _web(scheme, rest)
+    database, _, path = server.path.partition("/")
+    if database and not database.isdecimal():
+        shown = redact.url(f"{scheme}://{rest}")
+        raise ConfigError(f"no database in {shown!r}: write {scheme}://HOST/0/PREFIX")
+    return URL(scheme, server.endpoint, database or "0", path, server.userinfo)
 
 
 def _local(text: str) -> URL:

@@ -147,6 +147,10 @@ class Doctor:
     # ------------------------------------------------------------------ the checks
     def writes_and_reads(self) -> str:
         """Bytes come back; what is missing and what was deleted is NotFound."""
+        # Asked before anything is written that could not be removed again.
+        for error in self.store.remove([f"{self.prefix}absent"]):
+            if isinstance(error, Unsupported):
+                raise error
         data = secrets.token_bytes(1000)
         self.put("object", data)
         self.holds("object", data, "what was read is not what was written")

@@ -18,21 +18,22 @@ from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complet
 from .writing import Writer, dump_json
 
 #: Where codecs show as file-name suffixes, because there is no Content-Encoding header to say it.
-SUFFIXED = frozenset(("file", "mem"))
+SUFFIXED = frozenset(("file", "mem", "zip"))
 
 
 class CloudFiles:
     """The objects under one location, by their paths relative to it: one at a time, or many at once.
 
     ``cloudpath`` is a URL (``s3://bucket/prefix``, ``s3://https://host:port/bucket/prefix``, ``gs://``,
-    ``http(s)://``, ``file:///directory``, ``mem://bucket``), a local directory, or any ObjectStore. ``progress``
+    ``http(s)://``, ``file:///directory``, ``mem://bucket``, ``sqlite:///path.db``, ``zip:///path.zip``,
+    ``hashdir:///directory``, ``redis://host/0/prefix``), a local directory, or any ObjectStore. ``progress``
     draws a bar for bulk calls. ``num_threads=None`` adapts the number of simultaneous requests to what pays; a
     number is a cap. ``secrets`` are credentials for this object alone (else the environment's are used),
     ``endpoint`` another server, ``no_sign_request`` anonymous access.
 
     A missing object is None, never an exception; everything else that goes wrong is an error of
     ``holdfast.errors``. Every method that takes a path also takes any iterable of paths and then works on many at
-    once, in bounded memory. On ``file://`` and ``mem://`` compressed objects carry their codec as a suffix
+    once, in bounded memory. On ``file://``, ``mem://`` and ``zip://`` compressed objects carry their codec as a suffix
     (``.gz .br .zstd .xz .bz2``), elsewhere as Content-Encoding; either way they are read back decoded.
 
     >>> cf = CloudFiles("mem://doctest")

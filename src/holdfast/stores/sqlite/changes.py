@@ -1,0 +1,127 @@
+"""What writers do to the database: each a change that shares its transaction with those of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+
+from ...errors import AlreadyExists, Conflict, NotFound
+from ...keys import printable
+from ...types import Body, ObjectInfo, WriteOptions
+from .. import _attributes
+from .._gather import gather
+from .._group import Change
+from . import sql
+
+#: The ETag of a row that was there before Holdfast knew the table, and that nobody has written since.
+UNKNOWN_VERSION = "0"
+
+
+def when(modified: float | None) -> datetime | None:
+    """The time of the last write, if it is known."""
+    return None if modified is None else datetime.fromtimestamp(modified, UTC)
+
+
+class _Conditional(Change[sqlite3.Connection]):
+    """A change of one object, perhaps under a condition."""
+
+    info: ObjectInfo
+
+    def __init__(self, key: str, store: str) -> None:
+        self.key = key
+        self.store = store
+
+    def find(self, connection: sqlite3.Connection) -> str | None:
+        """The ETag of the object, or None if there is none."""
+        row = connection.execute(sql.FIND, (self.key,)).fetchone()
+        return None if row is None else row[0] or UNKNOWN_VERSION
+
+    def conflict(self, wanted: str, found: str | None) -> Conflict:
+        """The error for another version than the one that was named."""
+        there = "there is none" if found is None else f"it is {found!r}"
+        message = f"object {printable(self.key)!r} is not the version {wanted!r}: {there}; read it again"
+        return Conflict(message, key=self.key, store=self.store)
+
+    def check(self, connection: sqlite3.Connection, options: WriteOptions) -> None:
+        """Refuse what the condition does not allow."""
+        if not options.conditional:
+            return
+        found = self.find(connection)
+        if options.if_absent and found is not None:
+            message = f"there is an object {printable(self.key)!r} already"
+            raise AlreadyExists(message, key=self.key, store=self.store)
+        if options.if_match is not None and found != options.if_match:
+            raise self.conflict(options.if_match, found)
+
+    def describe(self, connection: sqlite3.Connection, size: int, attributes: str | None) -> ObjectInfo:
+        """Set the attributes of what was just written, and tell what it is."""
+        etag, modified = connection.execute(sql.DESCRIBE, (attributes, self.key)).fetchone()
+        kept = _attributes.load(attributes)
+        return ObjectInfo(self.key, size=size, etag=etag, last_modified=when(modified), **kept)
+
+
+class Put(_Conditional):
+    """Store a body; ``info`` then tells what was stored."""
+
+    def __init__(self, key: str, store: str, body: Body, options: WriteOptions) -> None:
+        super().__init__(key, store)
+        self.options = options
+        self.attributes = _attributes.dump(options, store)
+        self.body = gather(body, store)
+        self.weight = self.body.size
+
+    def make(self, connection: sqlite3.Connection) -> None:
+        self.check(connection, self.options)
+        size = self.body.size
+        if self.body.data is not None:
+            connection.execute(sql.PUT, (self.key, self.body.data))
+        else:
+            (row,) = connection.execute(sql.PUT_SPACE, (self.key, size)).fetchone()
+            with connection.blobopen(sql.TABLE, "data", row) as blob:
+                for chunk in self.body.chunks():
+                    blob.write(chunk)
+        self.info = self.describe(connection, size, self.attributes)
+
+    def close(self) -> None:
+        """Forget the gathered body."""
+        self.body.close()
+
+
+class Copy(_Conditional):
+    """Copy an object within the database, with its attributes."""
+
+    def __init__(self, src: str, dst: str, store: str, options: WriteOptions) -> None:
+        super().__init__(dst, store)
+        self.src = src
+        self.options = options
+        _attributes.dump(options, store)  # refuses before anything happens
+
+    def make(self, connection: sqlite3.Connection) -> None:
+        found = connection.execute(sql.SOURCE, (self.src,)).fetchone()
+        if found is None:
+            raise NotFound(f"no object {printable(self.src)!r}", key=self.src, store=self.store)
+        self.check(connection, self.options)
+        size, inherited = found
+        connection.execute(sql.COPY, (self.key, self.src))
+        attributes = _attributes.dump(self.options, self.store, _attributes.load(inherited))
+        self.info = self.describe(connection, size, attributes)
+
+
+class Remove(_Conditional):
+    """Delete an object."""
+
+    def __init__(self, key: str, store: str, *, if_match: str | None, must_exist: bool) -> None:
+        super().__init__(key, store)
+        self.if_match = if_match
+        self.must_exist = must_exist
+
+    def make(self, connection: sqlite3.Connection) -> None:
+        if self.if_match is not None or self.must_exist:
+            found = self.find(connection)
+            if found is None:
+                if self.must_exist:
+                    raise NotFound(f"no object {printable(self.key)!r}", key=self.key, store=self.store)
+                return
+            if self.if_match is not None and found != self.if_match:
+                raise self.conflict(self.if_match, found)
+        connection.execute(sql.DELETE, (self.key,))

@@ -1,0 +1,363 @@
+"""``ZipStore``: objects as the members of one zip archive, which other programs can read at any time.
+
+Members are added and never replaced or deleted: a put under an existing key is AlreadyExists (a KeyError), a delete
+Unsupported. Each acknowledged put is in an archive that is whole on disk; whoever is killed, or fills the disk, leaves
+every acknowledged member (see ``appending``; ``durable=True`` holds over a power failure too). One process writes at a
+time, the others wait; puts that come together, from any threads, share one new directory. It is written with every
+commit, so a hundred thousand puts one by one cost more than ``put_many`` of them.
+
+Reading goes by a directory that is parsed once and again when the archive has changed, and by position in the file, so
+threads do not wait for each other. Stored and deflated members are read, of any size (zip64), each checked against its
+length and checksum. What an archive says of itself is not believed: members that overlap, names that several have,
+sizes that cannot be are IntegrityErrors. Any name is a key here, also "../x"; a store of files refuses to hold that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from ...blob import Blob, Buffer, BytesBlob, body_chunks
+from ...errors import (
+    AlreadyExists,
+    ConfigError,
+    Conflict,
+    HoldfastError,
+    IntegrityError,
+    InvalidKey,
+    NotFound,
+    Unsupported,
+)
+from ...keys import check as check_key
+from ...keys import printable
+from ...redact import url as redacted
+from ...store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
+from ...types import (
+    Body,
+    Capabilities,
+    ListOptions,
+    Location,
+    ObjectInfo,
+    ReadOptions,
+    RemoveOptions,
+    WriteOptions,
+)
+from .._gather import gather
+from .._group import Change, GroupCommit
+from ..file.failures import translate
+from . import directory, records
+from .appending import Append, Pending
+from .directory import Directory
+from .reading import Handle, Member, describe, etag, opened
+from .records import Malformed
+
+VENDOR = "zip"
+_CAPABILITIES = Capabilities(listing=True, sorted=True, ranges=True, create=True, atomic_write=True, write=True)
+_EMPTY = records.pack_end(0, 0, 0, 0, b"")
+_LEVEL = 6
+
+
+class ZipStore(Store):
+    """The members of the zip archive at ``path``, which the first put creates.
+
+    New members are ``compression="stored"`` as they are or ``"deflated"``. Any number of threads and processes may
+    use it. ``close()``, or the end of a ``with`` block, closes the archive, and the next use opens it again. It pickles
+    as its path.
+
+    >>> import tempfile
+    >>> temporary = tempfile.TemporaryDirectory()
+    >>> with ZipStore(temporary.name + "/objects.zip") as store:
+    ...     info = store.put("a/b", b"hello")
+    ...     print(store.get("a/b"), list(store.keys("a")))
+    b'hello' ['a/b']
+    >>> temporary.cleanup()
+    """
+
+    name: str = "zip://"
+    #: Rows of listings tell every attribute that a head tells.
+    lists_attributes = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        compression: Literal["stored", "deflated"] = "stored",
+        durable: bool = False,
+    ) -> None:
+        given = os.fspath(path)
+        if not given or "\0" in given:
+            raise ConfigError(f"{given!r} is not the path of an archive")
+        if compression not in {"stored", "deflated"}:
+            raise ConfigError(f"compression={compression!r}: it is 'stored' or 'deflated'")
+        self.path = os.path.abspath(given)
+        self.compression = compression
+        self.durable = durable
+        self.name = redacted(f"zip://{self.path}")
+        self._opened: _Archive | None = None
+        self._appending = False
+        self._writers = GroupCommit(self._commit)
+
+    def __repr__(self) -> str:
+        options = f", compression={self.compression!r}" if self.compression != "stored" else ""
+        return f"ZipStore({self.path!r}{options}{', durable=True' if self.durable else ''})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.path, self.compression, self.durable)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Listing in order, ranges, whole writes and creates; no attributes, no replacing."""
+        return _CAPABILITIES
+
+    def close(self) -> None:
+        """Close the archive, once no read uses it any more; the store stays usable."""
+        self._opened = None
+
+    def put_many(self, items: Iterable[tuple[str, Body]]) -> Iterator[ObjectInfo]:
+        """The info of each (key, body) once it is in the archive, up to 1,000 of them or 16 MiB at a time.
+
+        AlreadyExists is raised after all of its batch that are new have been stored.
+        """
+        batch: list[_Put] = []
+        weight = 0
+        try:
+            for key, body in items:
+                batch.append(self._prepared(check_key(key, self.name), body))
+                weight += batch[-1].weight
+                if len(batch) == GroupCommit.MOST or weight >= GroupCommit.BYTES:
+                    yield from self._put_all(batch)
+                    batch, weight = [], 0
+            yield from self._put_all(batch)
+            batch = []
+        finally:
+            for put in batch:
+                put.close()
+
+    # ------------------------------------------------------------------ the verbs
+    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
+        archive = self._archive(key)
+        entry = None if archive is None else archive.directory.members.get(key)
+        if archive is None or entry is None:
+            raise NotFound(f"no object {printable(key)!r}", key=key, store=self.name)
+        if options.if_match is not None and options.if_match != etag(entry):
+            message = f"object {printable(key)!r} is not the version {options.if_match!r}: it is {etag(entry)!r}"
+            raise Conflict(message, key=key, store=self.name)
+        if options.head:
+            return BytesBlob(describe(key, entry))
+        try:
+            return opened(Member(archive.handle, archive.directory, key, entry, self.name), options)
+        except OSError as error:
+            raise translate(error, key, self.name, "read") from error
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        if options.if_match is not None:
+            raise self._unsupported("a write", "if_match", "members of an archive are never replaced")
+        for attribute in options.attributes():
+            raise self._unsupported("a write", attribute, "members of an archive have no attributes")
+        (info,) = self._put_all([self._prepared(key, body)])
+        return info
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        refused = self._unsupported("a delete", cure="members of an archive stay; write a new one without them")
+        return [Unsupported(refused.message, key=key, store=self.name) for key in keys]
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        archive = self._archive(None)
+        if archive is None:
+            return iter(())
+        members = archive.directory.members
+        rows = (describe(key, members[key]) for key in archive.directory.order(options.prefix, options.start_after))
+        return select(rows, options)
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        return stream_copy(source, src, self, dst, options)
+
+    def _locate(self, key: str) -> Location:
+        return Location(VENDOR, "", os.path.realpath(self.path), key)
+
+    # ------------------------------------------------------------------ the archive
+    def _archive(self, key: str | None) -> _Archive | None:
+        """The archive as it is now, or None if there is none."""
+        try:
+            status = os.stat(self.path)
+            archive = self._opened
+            if archive is None or archive.version != _version(status):
+                if archive is not None and self._appending and key in archive.directory.members:
+                    return archive  # changed by ourselves just now, and members stay where they are
+                archive = self._opened = self._open()
+            return archive
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise translate(error, key, self.name, "open the archive") from error
+
+    def _open(self) -> _Archive:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = Handle(descriptor)
+        with _locked(descriptor, fcntl.LOCK_SH):
+            version = _version(os.fstat(descriptor))
+            return _Archive(handle, self._parsed(descriptor), version)
+
+    def _parsed(self, descriptor: int) -> Directory:
+        try:
+            return directory.read(descriptor)
+        except (Malformed, UnicodeDecodeError) as error:
+            message = f"this is no sound zip archive: {error}"
+            raise IntegrityError(message, store=self.name, cause=error, retryable=False) from error
+
+    # ------------------------------------------------------------------ appending
+    def _prepared(self, key: str, body: Body) -> _Put:
+        """What will be appended, made ready before anybody has to wait for it."""
+        try:
+            name = key.encode()
+        except UnicodeEncodeError as error:
+            message = f"key {printable(key)!r} is no valid Unicode, and an archive's names are nothing else"
+            raise InvalidKey(message, key=key, store=self.name) from error
+        if len(name) > records.LONGEST_NAME or b"\0" in name:
+            message = f"key {printable(key)[:80]!r} has a NUL or more than {records.LONGEST_NAME} bytes"
+            raise InvalidKey(f"{message}: other programs would cut it off there", key=key, store=self.name)
+        return _Put(key, name, body, self.name, deflated=self.compression == "deflated")
+
+    def _put_all(self, puts: list[_Put]) -> list[ObjectInfo]:
+        try:
+            self._writers.perform(puts)
+        except OSError as error:
+            if isinstance(error, HoldfastError):
+                raise
+            key = puts[0].key if len(puts) == 1 else None
+            raise translate(error, key, self.name, "append") from error
+        finally:
+            for put in puts:
+                put.close()
+        for put in puts:
+            if put.error is not None:
+                raise put.error
+        return [put.info for put in puts]
+
+    def _commit(self, batch: Sequence[Change[Append]]) -> None:
+        """Append the members together; they are done when the archive's new directory is the only one."""
+        descriptor = self._open_to_write()
+        try:
+            with _locked(descriptor, fcntl.LOCK_EX):
+                status = os.fstat(descriptor)
+                if not os.path.samestat(status, os.stat(self.path)):
+                    raise Conflict("another program replaced the archive just now; try again", store=self.name)
+                archive = self._opened
+                if archive is None or archive.version != _version(status):
+                    handle = Handle(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+                    archive = _Archive(handle, self._parsed(descriptor), _version(status))
+                parsed = archive.directory
+                if parsed.append_at is None:
+                    parsed.append_at = directory.append_at(descriptor, parsed)
+                append = Append(descriptor, parsed, parsed.append_at, durable=self.durable)
+                for change in batch:
+                    change.attempt(append)
+                self._appending = True
+                append.commit()
+                for change in batch:
+                    change.done = True
+                self._opened = _Archive(archive.handle, parsed, _version(os.fstat(descriptor)))
+        finally:
+            self._appending = False
+            os.close(descriptor)
+
+    def _open_to_write(self) -> int:
+        """The archive, made if need be."""
+        while True:
+            try:
+                return os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                self._make()
+
+    def _make(self) -> None:
+        """An empty archive at the path, whole from the first moment on, unless somebody else was faster."""
+        parent = os.path.dirname(self.path)
+        os.makedirs(parent, exist_ok=True)
+        temporary = os.path.join(parent, f".{os.path.basename(self.path)[:100]}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, _EMPTY)
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, self.path)
+        finally:
+            os.close(descriptor)
+            os.unlink(temporary)
+
+
+class _Archive:
+    """An opened archive: its directory, and the version of the file that this is the directory of."""
+
+    __slots__ = ("directory", "handle", "version")
+
+    def __init__(self, handle: Handle, parsed: Directory, version: tuple[int, ...]) -> None:
+        self.handle = handle
+        self.directory = parsed
+        self.version = version
+
+
+class _Put(Change[Append]):
+    """One member to append."""
+
+    info: ObjectInfo
+
+    def __init__(self, key: str, name: bytes, body: Body, store: str, *, deflated: bool) -> None:
+        self.key = key
+        self.store = store
+        self._crc = self._size = 0
+        whole = isinstance(body, bytes | bytearray | memoryview)
+        self._body = gather(body if whole and not deflated else self._seen(body, deflated=deflated), store)
+        if whole and not deflated:
+            self._crc, self._size = zlib.crc32(self._body.data or b""), self._body.size
+        self.weight = self._body.size
+        method = records.DEFLATED if deflated else records.STORED
+        self._packed = records.pack(name, method, self._crc, self._body.size, self._size)
+
+    def _seen(self, body: Body, *, deflated: bool) -> Iterator[Buffer]:
+        """The body as it is stored, while its length and checksum are taken."""
+        deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS) if deflated else None
+        for chunk in body_chunks(body):
+            self._crc = zlib.crc32(chunk, self._crc)
+            self._size += memoryview(chunk).nbytes
+            yield chunk if deflater is None else deflater.compress(chunk)
+        if deflater is not None:
+            yield deflater.flush()
+
+    def make(self, append: Append) -> None:
+        if append.holds(self.key):
+            message = f"there is an object {printable(self.key)!r} already, and members are never replaced"
+            raise AlreadyExists(message, key=self.key, store=self.store)
+        self.info = describe(self.key, append.add(Pending(self.key, self._packed, self._body.chunks())))
+
+    def close(self) -> None:
+        """Forget the gathered body."""
+        self._body.close()
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int, how: int) -> Iterator[None]:
+    """Hold the archive's lock; other processes that want the other kind wait."""
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        if how == fcntl.LOCK_SH:  # a drive without locks can be read
+            yield
+            return
+        raise
+    try:
+        yield
+    finally:
+        # By hand, because a child that was forked off meanwhile has the same lock open.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _rebuild(kind: type[ZipStore], path: str, compression: Any, durable: bool) -> ZipStore:
+    return kind(path, compression=compression, durable=durable)
