@@ -10,7 +10,7 @@ RUN := .venv/bin/python -m
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint soak bench servers clean
+.PHONY: help demo test check lint soak bench faults servers clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -29,6 +29,9 @@ soak: .venv/.tested servers ## the same tests with bigger numbers: kill loops, l
 
 bench: .venv/.benched servers ## measure against boto3, cloud-files, s5cmd and rclone; writes benchmarks/RESULTS.md
 	@$(RUN) benchmarks
+
+faults: .venv/.tested ## try every fault on every operation and write docs/faults.md
+	@$(RUN) tests.stores.fault_matrix
 
 lint: .venv/.tested ## style, types and layers only
 	@$(RUN) ruff check

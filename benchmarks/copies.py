@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.data import MIB, Tree, file_system, large_files, small_files, sparse_file
 from benchmarks.measure import Measure, Setting, alternate, repeat, worker
-from benchmarks.processes import ANYBODY, environment, run
+from benchmarks.processes import ANYBODY, environment, program, run, s5cmd
 from benchmarks.results import Bound, Comparison, Row
 from tests.servers import Nginx, Rclone
 
@@ -98,17 +98,8 @@ def _rclone(setting: Setting, directory: Path) -> Iterator[tuple[Rclone, dict[st
         yield server, environment(setting.directory, {**server.environment, **configured, "RCLONE_CONFIG": os.devnull})
 
 
-def _program(name: str, *arguments: str) -> list[str]:
-    return [str(Path(sys.executable).parent / name), *arguments]
-
-
 def _holdfast(*arguments: str) -> list[str]:
-    return _program("holdfast", "cp", *arguments)
-
-
-def _s5cmd(endpoint: str, *arguments: str) -> list[str]:
-    # Its 256 workers are its default; without --log it prints a line for each file, which is slower.
-    return _program("s5cmd", "--log", "error", "--endpoint-url", endpoint, *arguments)
+    return program("holdfast", "cp", *arguments)
 
 
 # ------------------------------------------------------------------ reading
@@ -120,7 +111,7 @@ def copy_small(setting: Setting) -> Iterator[Row]:
         tree = small_files(served / BUCKET, count, 1 << 10, 16 << 10)
         with _rclone(setting, served) as (server, env):
             rivals: tuple[tuple[str, Copy, float], ...] = (
-                ("s5cmd", lambda to: _s5cmd(server.endpoint, "cp", f"s3://{BUCKET}/*", f"{to}/"), 1.3),
+                ("s5cmd", lambda to: s5cmd(server.endpoint, "cp", f"s3://{BUCKET}/*", f"{to}/"), 1.3),
                 ("rclone, 32 transfers", lambda to: _rclone_copy(f"here:{BUCKET}", str(to)), 1.2),
             )
             for place in dict.fromkeys(places.values()):
@@ -134,7 +125,7 @@ def copy_small(setting: Setting) -> Iterator[Row]:
 
 
 def _rclone_copy(source: str, target: str) -> list[str]:
-    return _program("rclone", "copy", "--transfers", "32", "--checkers", "32", source, target)
+    return program("rclone", "copy", "--transfers", "32", "--checkers", "32", source, target)
 
 
 def get_large(setting: Setting) -> Iterator[Row]:
@@ -144,7 +135,7 @@ def get_large(setting: Setting) -> Iterator[Row]:
         tree = large_files(served / BUCKET, 8, setting.size(64, 2) * MIB)
         what = f"GET 8 x {setting.size(64, 2)} MiB, S3 to {file_system(targets)}, whole process"
         with _rclone(setting, served) as (server, env):
-            theirs: Copy = lambda to: _s5cmd(server.endpoint, "cp", f"s3://{BUCKET}/*", f"{to}/")  # noqa: E731
+            theirs: Copy = lambda to: s5cmd(server.endpoint, "cp", f"s3://{BUCKET}/*", f"{to}/")  # noqa: E731
             copies = _Copies(tree, targets, env)
             pairs = copies.compare(lambda to: _holdfast("-r", server.url(BUCKET), str(to)), theirs, setting.rounds)
             yield Comparison(what, RCLONE, "s5cmd", *pairs, "s", 1.3)
@@ -154,7 +145,7 @@ def get_large(setting: Setting) -> Iterator[Row]:
             script = setting.directory / "s5cmd.txt"
             pairs = copies.compare(
                 lambda to: _holdfast(*urls, f"{to}/"),
-                lambda to: _s5cmd(web.endpoint, "run", _s5cmd_script(script, tree, to)),
+                lambda to: s5cmd(web.endpoint, "run", _s5cmd_script(script, tree, to)),
                 setting.rounds,
             )
             yield Comparison(f"{what}, by name", "nginx, S3 path style", "s5cmd run", *pairs, "s", 1.3)
@@ -178,7 +169,7 @@ def put_large(setting: Setting) -> Iterator[Row]:
             what = f"PUT 8 x {setting.size(64, 2)} MiB"
             boto3 = [sys.executable, "-m", "benchmarks.boto3_upload", server.endpoint, BUCKET, str(tree.root)]
             rivals: tuple[tuple[str, Copy, float], ...] = (
-                ("s5cmd", lambda to: _s5cmd(server.endpoint, "cp", f"{tree.root}/*", f"s3://{BUCKET}/{to.name}/"), 1.3),
+                ("s5cmd", lambda to: s5cmd(server.endpoint, "cp", f"{tree.root}/*", f"s3://{BUCKET}/{to.name}/"), 1.3),
                 ("boto3 upload_file, 8 threads", lambda to: [*boto3, to.name], 1.1),
             )
             for name, theirs, target in rivals:

@@ -53,7 +53,7 @@ def worker(subject: str, arguments: Mapping[str, Any], env: Mapping[str, str], l
     A measurement is the seconds for each item. ``arguments["items"]`` and ``["nbytes"]`` say what each must have
     moved; anything else fails.
     """
-    command = [sys.executable, "-m", "benchmarks.worker", subject, json.dumps(dict(arguments))]
+    command = [sys.executable, "-m", "benchmarks.worker", subject]
     with log.open("ab") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=env, cwd=ROOT, text=True
@@ -79,6 +79,8 @@ def worker(subject: str, arguments: Mapping[str, Any], env: Mapping[str, str], l
         return float(sample["seconds"]) / int(sample["items"])
 
     try:
+        commands.write(json.dumps(dict(arguments)) + "\n")
+        commands.flush()
         answer()  # it is set up
         yield measure
     finally:

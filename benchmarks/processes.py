@@ -50,6 +50,16 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     }
 
 
+def program(name: str, *arguments: str) -> list[str]:
+    """The command for a program of this environment."""
+    return [str(Path(sys.executable).parent / name), *arguments]
+
+
+def s5cmd(endpoint: str, *arguments: str) -> list[str]:
+    """The command for s5cmd, which is slower where it prints a line for each file; 256 workers are its default."""
+    return program("s5cmd", "--log", "error", "--endpoint-url", endpoint, *arguments)
+
+
 def run(command: Sequence[str], env: Mapping[str, str], *, terminal: bool = False) -> Finished:
     """Run to the end; BenchmarkFailed unless it ends with status 0.
 

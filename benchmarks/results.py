@@ -1,4 +1,4 @@
-"""Rows of the table: a comparison (ours beside theirs) or a bound (ours alone), and how they are printed."""
+"""Rows of the table: a comparison (ours beside theirs), a bound (ours alone) or a count, and how they are printed."""
 
 from __future__ import annotations
 
@@ -72,6 +72,25 @@ class Bound:
         ours = f"{_median(self.ours, self.unit)} ({low} to {high})"
         target = "" if self.at_most is None else f"at most {self.at_most * SCALES[self.unit]:g} {self.unit}"
         return (self.what, self.server, ours, "", "", target, _verdict(self.reached))
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many times something was done, against how many times are enough."""
+
+    what: str
+    server: str
+    unit: str
+    ours: int
+    at_most: int
+
+    @property
+    def reached(self) -> bool | None:
+        return self.ours <= self.at_most
+
+    def cells(self) -> tuple[str, ...]:
+        target = f"at most {self.at_most:,} {self.unit}"
+        return (self.what, self.server, f"{self.ours:,} {self.unit}", "", "", target, _verdict(self.reached))
 
 
 def table(rows: Iterable[Row]) -> str:

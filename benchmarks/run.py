@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import copies, small, startup
+from benchmarks import cloud, copies, service, small, startup
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
-from tests.servers import Nginx, Rclone, Server, ServerMissing
+from tests.servers import Ceph, Nginx, Rclone, Server, ServerMissing
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 ROUNDS = 5
@@ -31,6 +31,9 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "local-read": small.local_read,
     "layers": small.layers,
     "small-get": small.small_get,
+    "requests": cloud.requests,
+    "listing": cloud.listing,
+    "service": service.service,
     "copy-small": copies.copy_small,
     "get-large": copies.get_large,
     "put-large": copies.put_large,
@@ -43,7 +46,8 @@ ratio is the median of the pairs' ratios (with the lowest and the highest), and 
 Calls are timed inside processes of their own, one for each library, whole processes from start to end, on servers on
 127.0.0.1 that share the machine. Every copy goes where nothing is, is counted afterwards in files and bytes, and the
 first of each is compared byte for byte; `holdfast cp` runs on a pseudo-terminal, where it draws its bar, and makes all
-its checks. Bounds show the median (lowest to highest)."""
+its checks. Bounds show the median (lowest to highest). Servers with prepared answers store and look up nothing, so that
+what a client costs is what is measured; on Ceph RGW the service's own work is in every number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +110,7 @@ def _versions() -> Iterator[str]:
         yield f"{name} {importlib.metadata.version(name)}"
     s5cmd = str(Path(sys.executable).parent / "s5cmd")
     yield f"s5cmd {subprocess.run([s5cmd, 'version'], capture_output=True, text=True, check=True).stdout.strip()}"
-    yield from (f"{server.name} {_version(server)}" for server in (Rclone, Nginx))
+    yield from (f"{server.name} {_version(server)}" for server in (Rclone, Nginx, Ceph))
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     yield f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs: {_processor()}"
 

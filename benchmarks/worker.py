@@ -1,4 +1,7 @@
-"""The process that measures one subject: a line "run" on stdin is one measurement, answered by a line of JSON."""
+"""The process that measures one subject: a line of arguments on stdin, then a line "run" for each measurement.
+
+Each line is answered by a line of JSON.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import os
 import sys
 
-from benchmarks import subjects
+from benchmarks import cloud_subjects, subjects
 
 
 def main() -> None:
@@ -15,8 +18,8 @@ def main() -> None:
     # The protocol keeps the real stdout; whatever a library prints goes to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    name, arguments = sys.argv[1], json.loads(sys.argv[2])
-    subject = subjects.SUBJECTS[name](arguments)
+    name, arguments = sys.argv[1], json.loads(sys.stdin.readline())
+    subject = {**subjects.SUBJECTS, **cloud_subjects.SUBJECTS}[name](arguments)
     print(json.dumps({"ready": name}), file=answers, flush=True)
     for _ in sys.stdin:
         gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -15,12 +16,11 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Azurite, Ceph, Moto, Nginx, Rclone, Redis, Server, ServerFailed, ServerMissing
+from tests.servers import Azurite, Ceph, Gcs, Moto, Nginx, Rclone, Redis, Server, ServerFailed, ServerMissing
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 REQUIRE_SERVERS = os.environ.get("CI") == "true" or os.environ.get("HOLDFAST_REQUIRE_SERVERS") == "1"
 SERVER_FIXTURES = {"ceph", "moto", "rclone_s3", "nginx", "redis", "azurite"}
-OPTIONAL_SERVERS = {"azurite"}  # an npm package, not from apt or PyPI: skipped even where servers are required
 LEAK_GRACE = 3.0
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -38,9 +38,14 @@ settings.load_profile("soak" if SOAK else "test")
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the machine's credentials, proxies and home directory out of the tests."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_", "AZURE_", "RCLONE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "GOOGLE_", "STORAGE_EMULATOR_", "AZURE_", "RCLONE_")) or name.lower().endswith(
+            "_proxy"
+        ):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["NO_GCE_CHECK"] = "true"
+    # Whoever starts the tests in the background of a shell has them ignore Ctrl-C, and their children with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Path(tempfile.mkdtemp(prefix="holdfast-home-"))
     os.environ["HOME"] = str(home)
     config.stash[session_home] = home
@@ -78,7 +83,7 @@ def _serve(
         version = kind.version()
     except ServerMissing as missing:
         notes[kind.name] = f"MISSING, its tests did not run ({kind.install})"
-        if REQUIRE_SERVERS and kind.name not in OPTIONAL_SERVERS:
+        if REQUIRE_SERVERS:
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(str(missing))
     started = time.monotonic()
@@ -125,6 +130,13 @@ def redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def azurite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """A running Azurite, where somebody installed it."""
     yield from _serve(request, tmp_path_factory, Azurite)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Gcs]:
+    """A running fake of Google Cloud Storage, in this process: no program is needed."""
+    with Gcs() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, measure, processes, results, run
+from benchmarks import data, measure, prepared, processes, results, run
 from benchmarks.processes import BenchmarkFailed
+from holdfast import CloudFiles
+from holdfast.errors import Conflict
 
 
 def test_two_things_are_measured_alternately_after_a_warm_up_of_each():
@@ -37,6 +39,14 @@ def test_a_bound_compares_the_median_with_its_limit(limit, verdict):
     row = results.Bound("import", "", [0.01, 0.05, 0.9], "ms", limit)
     assert row.cells()[2] == "50 ms (10 to 900)"
     assert row.cells()[-1] == verdict
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(3, "yes"), (2, "**NO**")])
+def test_a_count_compares_with_what_is_enough(limit, verdict):
+    cells = results.Count("list", "nginx", "requests", 3, limit).cells()
+    assert cells[2] == "3 requests"
+    assert cells[-1] == verdict
+    assert len(cells) == len(results.HEADER)
 
 
 def test_the_table_has_a_cell_for_each_column_and_no_stray_bars():
@@ -94,6 +104,27 @@ def test_a_worker_that_moves_something_else_is_no_measurement(tmp_path):
         measure.worker("no such subject", arguments, env, log),
     ):
         pass
+
+
+@pytest.mark.server
+def test_prepared_answers_are_what_a_service_would_say(tmp_path, monkeypatch):
+    for name, value in processes.ANYBODY.items():
+        monkeypatch.setenv(name, value)
+    tree = data.small_files(tmp_path / "tree", 3, 4096, 4096)
+    with prepared.Prepared(tmp_path / "nginx", tree, listed=2500) as server:
+        places = {name: CloudFiles(f"s3://{server.endpoint}/{name}") for name in prepared.BUCKETS}
+        rows = list(places["listed"].list(size=True))
+        assert rows == [(prepared.listed_key(number), prepared.listed_size(number)) for number in range(2500)]
+        assert server.listing_requests() == 3
+        for name in ("stamped", "digests"):
+            assert places[name].get(tree.keys[0]) == (tree.root / tree.keys[0]).read_bytes()
+            assert places[name].exists(tree.keys) == dict.fromkeys(tree.keys, True)
+        assert places["discard"].puts([(key, b"x") for key in tree.keys]) == 3
+        assert places["deleted"].delete([f"{number}" for number in range(2001)]) == 2001
+        (tree.root / tree.keys[0]).write_bytes(bytes(4096))
+        # Not believed; and it is asked again under an ETag that nginx does not know to be its own.
+        with pytest.raises(Conflict):
+            places["stamped"].get(tree.keys[0])
 
 
 @pytest.mark.slow

@@ -27,6 +27,14 @@ SECRET = "hunter2SECRET"
         f'{{"aws_session_token":"{SECRET}"}}',
         f"AccountName=a;AccountKey={SECRET};EndpointSuffix=x",
         f"password={SECRET}",
+        f"x-amz-server-side-encryption-customer-key: {SECRET}",
+        f"x-aws-ec2-metadata-token: {SECRET}\nhost: x",
+        f"x-amz-sso_bearer_token: {SECRET}",
+        f"x-ms-copy-source-authorization: Bearer {SECRET}",
+        f'{{"access_token": "{SECRET}", "expires_in": 3600}}',
+        f"refused: client_secret={SECRET}",
+        f"<SecretAccessKey>{SECRET}</SecretAccessKey>",
+        f"<StringToSign>AWS4 {SECRET}</StringToSign>",
     ],
 )
 def test_no_secret_survives_in_a_message(message):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 
 import pytest
 
 from holdfast.errors import ConfigError, Conflict, StoreError, Throttled, Timeout
 from holdfast.retry import Budget, Policy
+from holdfast.stores.az import AzureStore
+from holdfast.stores.gs import GoogleStore
+from holdfast.stores.http import HttpStore
+from holdfast.stores.s3 import S3Store
 
 
 class Flaky:
@@ -153,3 +158,20 @@ def test_a_factor_that_is_none_is_refused(monkeypatch, text):
 def test_policies_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError):
         Policy(**wrong)
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        S3Store("bucket", endpoint="http://127.0.0.1:1", anonymous=True, retry=Policy(tries=3, longest=1.0)),
+        GoogleStore("bucket", anonymous=True, retry=Policy(tries=3, longest=1.0)),
+        AzureStore("container", account="account", anonymous=True, retry=Policy(tries=3, longest=1.0)),
+        HttpStore("http://127.0.0.1:1", retry=Policy(tries=3, longest=1.0)),
+    ],
+    ids=lambda store: type(store).__name__,
+)
+def test_the_policy_of_a_store_is_in_its_pickle(store):
+    first, second = (pickle.loads(pickle.dumps(store)).retry for _ in range(2))
+    assert first == store.retry != Policy()
+    assert first is second
+    assert pickle.loads(pickle.dumps(Policy(budget=Budget(5, 0.5)))).budget.capacity == 5

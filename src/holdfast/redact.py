@@ -8,17 +8,22 @@ HIDDEN = "***"
 
 _USERINFO = re.compile(r"(?i)(?<=://)[^/?#\s]*@")
 _QUERY = re.compile(
-    r"(?i)([?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
+    r"(?i)([?&;#](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
     r"|googleaccessid|signature|sig|token|access_token|key|password|secret|code|se|sp|sv|skoid)=)[^&#\s\"'<>]*"
 )
 _HEADER = re.compile(
     # Unquoted, the value goes to the end of the line: signatures and cookies contain commas and semicolons.
-    r"(?i)([\"']?(?:authorization|x-amz-security-token|x-api-key|cookie|set-cookie|proxy-authorization)[\"']?\s*[:=]\s*)"
+    r"(?i)([\"']?(?:[\w-]*authorization|[\w-]*cookie|x-[\w-]*(?:token|api-key|customer-key|encryption-key))[\"']?\s*[:=]\s*)"
     r"(?!\*\*\*)(\"[^\"]*\"|'[^']*'|[^\s\"'][^\r\n]*)"
 )
 _ASSIGNMENT = re.compile(
-    r"(?i)([\"']?\b(?:aws_)?(?:secret_access_key|session_token|access_key_id|secret_key|account_key|sas_token|password"
-    r"|private_key|AccountKey|SharedAccessSignature)[\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&}]+)"
+    r"(?i)([\"']?\b(?:aws_)?(?:secret_?access_?key|(?:session|access|refresh|id|sas)_?token|access_?key_?id|secret_?key"
+    r"|account_?key|private_?key|client_?secret|password|SharedAccessSignature)[\"']?\s*[:=]\s*)"
+    r"(\"[^\"]*\"|'[^']*'|[^\s,;&}]+)"
+)
+_ELEMENT = re.compile(
+    r"(?i)(<(?:secret_?access_?key|session_?token|token|aws_?access_?key_?id|signature_?provided|string_?to_?sign"
+    r"|canonical_?request|authentication_?error_?detail)>)[^<]+"
 )
 
 
@@ -33,7 +38,8 @@ def text(message: str) -> str:
     message = _USERINFO.sub(HIDDEN + "@", message)
     message = _QUERY.sub(rf"\g<1>{HIDDEN}", message)
     message = _HEADER.sub(rf"\g<1>{HIDDEN}", message)
-    return _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", message)
+    message = _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", message)
+    return _ELEMENT.sub(rf"\g<1>{HIDDEN}", message)
 
 
 url = text

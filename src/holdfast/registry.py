@@ -20,19 +20,21 @@ from .url import URL
 from .wrap.rekey import PrefixStore
 
 _BUILT_IN: Mapping[str, str] = {
+    "az": "holdfast.stores.az:AzureStore",
     "file": "holdfast.stores.file:FileStore",
+    "gs": "holdfast.stores.gs:GoogleStore",
     "http": "holdfast.stores.http:HttpStore",
     "https": "holdfast.stores.http:HttpStore",
     "mem": "holdfast.stores.memory:MemoryStore",
     "s3": "holdfast.stores.s3:S3Store",
+    "AzureStore": "holdfast.stores.az:AzureStore",
     "FileStore": "holdfast.stores.file:FileStore",
+    "GoogleStore": "holdfast.stores.gs:GoogleStore",
     "HttpStore": "holdfast.stores.http:HttpStore",
     "MemoryStore": "holdfast.stores.memory:MemoryStore",
     "PrefixStore": "holdfast.wrap.rekey:PrefixStore",
     "S3Store": "holdfast.stores.s3:S3Store",
 }
-#: What the grammar of locations knows, and this release does not open.
-_LATER: Mapping[str, str] = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 _QUERY = re.compile(r"\?[\w.~-]+=")
 _registered: dict[str, str | type[ObjectStore]] = {}
 
@@ -80,8 +82,6 @@ def store_class(name: str) -> type[ObjectStore]:
     Raises ConfigError for an unknown name, and with the line to type when a package is missing.
     """
     target = _registered.get(name) or _BUILT_IN.get(name) or url.plugins().get(name)
-    if target is None and name in _LATER:
-        raise ConfigError(f"{name}:// ({_LATER[name]}) is not in this release: it comes with the next one")
     if target is None:
         known = sorted({*_BUILT_IN, *_registered, *url.plugins()})
         raise ConfigError(f"no store is known as {name!r}; known are {', '.join(known)}: holdfast.register adds others")

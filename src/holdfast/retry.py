@@ -7,13 +7,16 @@ so that nothing above multiplies the tries.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
 from .errors import ConfigError, HoldfastError, Throttled
 
@@ -21,6 +24,9 @@ Value = TypeVar("Value")
 
 #: The variable that scales every wait: 0 takes the sleeping out (for tests), 1 is the default.
 WAIT_VARIABLE = "HOLDFAST_RETRY_WAIT"
+
+
+_budgets: weakref.WeakSet[Budget] = weakref.WeakSet()
 
 
 class Budget:
@@ -38,7 +44,7 @@ class Budget:
     True
     """
 
-    __slots__ = ("_clock", "_lock", "_seen", "_tokens", "capacity", "refill")
+    __slots__ = ("__weakref__", "_clock", "_lock", "_seen", "_tokens", "capacity", "refill")
 
     def __init__(
         self, capacity: int = 100, refill: float = 1.0, *, clock: Callable[[], float] = time.monotonic
@@ -49,6 +55,7 @@ class Budget:
         self._lock = threading.Lock()
         self._tokens = float(capacity)
         self._seen = clock()
+        _budgets.add(self)
 
     def take(self) -> bool:
         """Whether there was a token left, which is now taken."""
@@ -86,13 +93,32 @@ def _sleep(seconds: float) -> None:
         time.sleep(scaled)
 
 
+def retry_after(header: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for, as a number or as the date until when; None for none.
+
+    >>> retry_after("17"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after("soon")
+    (17.0, 0.0, None)
+    """
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, until.timestamp() - time.time())
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """When to try again: ``tries`` in all, with random exponential waits between ``first`` and ``longest`` seconds.
 
     Only errors that say ``retryable`` are tried again, and only operations whose repetition is harmless may be
-    given to a Policy. A Throttled error's ``retry_after`` lengthens the wait, up to ``longest``. ``sleep`` is
-    called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor.
+    given to a Policy. A Throttled error's ``retry_after`` lengthens the wait, up to ``longest``. No try begins later
+    than ``deadline`` seconds after the first one has failed: a wait that would end after it is not begun. ``sleep``
+    is called with each wait in seconds; the default obeys HOLDFAST_RETRY_WAIT, a factor. A policy pickles, with a full
+    budget, if its ``sleep`` does.
 
     >>> attempts = []
     >>> def flaky():
@@ -107,12 +133,17 @@ class Policy:
     tries: int = 7
     first: float = 0.5
     longest: float = 60.0
+    deadline: float = 300.0
     budget: Budget = field(default_factory=Budget, compare=False)
     sleep: Callable[[float], None] = field(default=_sleep, compare=False)
 
     def __post_init__(self) -> None:
-        if self.tries < 1 or not 0 <= self.first <= self.longest:
-            raise ConfigError(f"a retry policy needs tries >= 1 and 0 <= first <= longest, not {self}")
+        if self.tries < 1 or not 0 <= self.first <= self.longest or not self.deadline > 0:
+            raise ConfigError(f"a retry policy needs tries >= 1, 0 <= first <= longest and deadline > 0, not {self}")
+
+    def __reduce__(self) -> Any:
+        numbers, budget = (self.tries, self.first, self.longest, self.deadline), self.budget
+        return (_unpickled, (type(self), *numbers, budget.capacity, budget.refill, budget._clock, self.sleep))
 
     def call(self, operation: Callable[[], Value]) -> Value:
         """What the operation returns, tried again as the policy allows; else its last error, not retryable."""
@@ -124,14 +155,18 @@ class Policy:
             failed = error
         return self.again(operation, failed)
 
-    def again(self, operation: Callable[[], Value], failed: HoldfastError) -> Value:
-        """The same for an operation whose first try has ``failed`` already."""
-        for retry in range(1, self.tries):
+    def again(self, operation: Callable[[], Value], failed: HoldfastError, *, used: int = 1) -> Value:
+        """The same for an operation whose first try (or so many as were ``used``) has ``failed`` already."""
+        ends = time.monotonic() + self.deadline
+        for retry in range(used, self.tries):
             if not failed.retryable:
                 raise failed
+            wait = self.wait(retry, failed)
+            if time.monotonic() + wait > ends:
+                raise _given_up(failed, f"after {retry} of {self.tries} tries, within {self.deadline:g} s")
             if not self.budget.take():
                 raise _given_up(failed, f"after {retry} of {self.tries} tries, because too many other retries failed")
-            self.sleep(self.wait(retry, failed))
+            self.sleep(wait)
             try:
                 value = operation()
             except HoldfastError as error:
@@ -149,6 +184,43 @@ class Policy:
         seconds = random.uniform(min(self.first, ceiling), ceiling)  # noqa: S311 - spreads load, hides nothing
         wish = failed.retry_after if isinstance(failed, Throttled) else None
         return seconds if wish is None else max(seconds, min(wish, self.longest))
+
+
+@functools.lru_cache(maxsize=32)
+def _unpickled(
+    kind: type[Policy],
+    tries: int,
+    first: float,
+    longest: float,
+    deadline: float,
+    capacity: int,
+    refill: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Policy:
+    """The policy of a pickle: one for all that were equal, so that they share a budget, and their stores a client."""
+    return kind(tries, first, longest, deadline, Budget(capacity, refill, clock=clock), sleep)
+
+
+_shared: dict[str | None, Policy] = {}
+
+
+def shared(service: str | None) -> Policy:
+    """The default policy, with the budget that everything in this process that calls the service shares.
+
+    A service that is down is left alone as a whole, and takes no retries away from the others.
+    """
+    return _shared.setdefault(service, Policy())
+
+
+def _after_fork_in_child() -> None:
+    # A thread of the parent may have held these locks, and it does not exist here.
+    for budget in list(_budgets):
+        budget._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _given_up(error: HoldfastError, when: str) -> HoldfastError:

@@ -1,7 +1,8 @@
 """Where objects lie, written as one line of text: parsing and printing of locations.
 
     s3://bucket/prefix                       gs://bucket/prefix        az://container/prefix
-    s3://https://host:port/bucket/prefix     a bucket at an endpoint of one's own
+    s3://https://host:port/bucket/prefix     a bucket at an endpoint of one's own (gs:// too)
+    az://https://host:port/account/container/prefix, or az://https://account.blob.host/container/prefix
     https://host:port/path                   a plain web server        (also http)
     mem://bucket/prefix                      memory of this process
     file:///absolute/path                    a local path; so is anything without "scheme://"
@@ -29,6 +30,11 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::[0-9]{1,5})?")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WEB = ("http", "https")
 _CLOUD = ("s3", "gs", "az")
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_KEY",
+}
 _BUILT_IN = frozenset(("file", "mem", *_CLOUD, *_WEB))
 _added: set[str] = set()
 
@@ -37,7 +43,8 @@ _added: set[str] = set()
 class URL:
     """A location: the scheme, an endpoint where it matters, a bucket where there are buckets, and a path.
 
-    ``endpoint`` is ``https://host:port`` for web servers and for S3 elsewhere than at Amazon, else None. ``path`` is
+    ``endpoint`` is ``https://host:port`` for web servers and for clouds elsewhere than at their makers (az: with
+    ``/account``), else None. ``path`` is
     absolute for ``file``, elsewhere without a leading slash of its own, and keeps its trailing slash. ``str()`` parses
     back to an equal URL, except that secrets (``userinfo``, the ``user:password`` of a web server, and signatures in
     what looks like a query) are shown as ``***``.
@@ -126,8 +133,8 @@ def parse(text: str | os.PathLike[str]) -> URL:
         return _web(scheme, rest)
     if not is_known(scheme):
         raise _unknown(scheme, text)
-    if scheme == "s3" and (endpoint := _SCHEME.fullmatch(rest)):
-        return _at_endpoint(endpoint[1].lower(), endpoint[2])
+    if scheme in _CLOUD and (endpoint := _SCHEME.fullmatch(rest)):
+        return _at_endpoint(scheme, endpoint[1].lower(), endpoint[2])
     bucket, _, path = rest.partition("/")
     if scheme in _BUILT_IN:
         _check_bucket(scheme, bucket, text)
@@ -203,16 +210,26 @@ def _web(scheme: str, rest: str) -> URL:
     return URL(scheme, f"{scheme}://{host.lower()}", "", path, userinfo if at else None)
 
 
-def _at_endpoint(scheme: str, rest: str) -> URL:
-    shown = redact.url(f"s3://{scheme}://{rest}")
+def _at_endpoint(cloud: str, scheme: str, rest: str) -> URL:
+    shown = redact.url(f"{cloud}://{scheme}://{rest}")
+    example = f"{cloud}://https://HOST:PORT/{'ACCOUNT/CONTAINER' if cloud == 'az' else 'BUCKET'}"
     if scheme not in _WEB:
-        raise ConfigError(f"{shown!r}: an S3 endpoint is http:// or https://, as in s3://https://HOST:PORT/BUCKET")
+        raise ConfigError(f"{shown!r}: an endpoint is http:// or https://, as in {example}")
     server = _web(scheme, rest)
     if server.userinfo is not None:
-        raise ConfigError(f"{shown!r}: credentials do not belong in an S3 URL; set AWS_ACCESS_KEY_ID or pass options")
-    bucket, _, path = server.path.partition("/")
-    _check_bucket("s3", bucket, shown)
-    return URL("s3", server.endpoint, bucket, path)
+        raise ConfigError(
+            f"{shown!r}: credentials do not belong in such a URL; set {_CREDENTIALS[cloud]} or pass options"
+        )
+    endpoint, path = server.endpoint, server.path
+    if cloud == "az" and ".blob." not in str(endpoint):
+        # Azure's own hosts are named after the account; elsewhere it is the first part of the path.
+        account, _, path = path.partition("/")
+        if not _BUCKET.fullmatch(account):
+            raise ConfigError(f"no account in {shown!r}: write {example}")
+        endpoint = f"{endpoint}/{account}"
+    bucket, _, path = path.partition("/")
+    _check_bucket(cloud, bucket, shown)
+    return URL(cloud, endpoint, bucket, path)
 
 
 def _check_bucket(scheme: str, bucket: str, text: str) -> None:

@@ -44,6 +44,22 @@ class TestNginx(StoreConformance):
             store.get("dir")
 
 
+class TestNginxInChunks(TestNginx):
+    """The same where the server tells neither lengths nor ETags, and cuts no ranges, as for pages that it makes."""
+
+    @pytest.fixture
+    def store(self, nginx, root):
+        with HttpStore(f"{nginx.endpoint}/chunked/conformance") as store:
+            yield store
+
+    def test_a_head_tells_without_the_body(self, store):
+        """All but the size, which nobody knows before the body has been made."""
+        self.seed(store, "dir/key", b"x" * 1234)
+        info = store.head("dir/key")
+        assert (info.key, info.size, info.is_prefix) == ("dir/key", None, False)
+        assert store.get("dir/key") == b"x" * 1234
+
+
 class TestNginxUnderPrefix(TestNginx):
     @pytest.fixture
     def store(self, nginx, root):

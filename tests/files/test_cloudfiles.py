@@ -278,13 +278,8 @@ def test_delete_is_silent_about_what_is_missing_and_counts_what_it_was_given(cf)
 
 def test_touch_creates_and_never_truncates(cf):
     cf.put("a", b"1")
-    if cf.protocol == "s3":
-        cf.touch("a")
-        with pytest.raises(Unsupported):
-            cf.touch("new")
-    else:
-        cf.touch(["a", "new"])
-        assert cf.get("new") == b""
+    cf.touch(["a", "new"])
+    assert cf.get("new") == b""
     assert cf.get("a") == b"1"
 
 

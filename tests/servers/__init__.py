@@ -11,6 +11,7 @@ A program that is not installed raises `ServerMissing` with the line to type; on
 
 from tests.servers.azurite import Azurite
 from tests.servers.ceph import Ceph
+from tests.servers.gcs import Gcs
 from tests.servers.nginx import Nginx
 from tests.servers.process import Server, ServerFailed, ServerMissing, free_port
 from tests.servers.redis import Redis
@@ -19,6 +20,7 @@ from tests.servers.s3 import Moto, Rclone, S3Server
 __all__ = [
     "Azurite",
     "Ceph",
+    "Gcs",
     "Moto",
     "Nginx",
     "Rclone",

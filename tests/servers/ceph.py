@@ -63,6 +63,9 @@ rgw thread pool size = 64
 rgw gc max objs = 4
 rgw lc max objs = 1
 rgw usage max shards = 1
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = {kms_key}=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=
 rgw num control oids = 1
 rgw reshard num logs = 1
 rgw dynamic resharding = false
@@ -79,6 +82,7 @@ class Ceph(S3Server):
     stop_signal = signal.SIGKILL  # everything is in memory; a gentle end takes seconds and saves nothing
     access_key = "AKCEPH0000000000TEST"
     secret_key = "SKceph0000000000000000000000000000000000"
+    kms_key = "key-of-the-tests"
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         super().__init__(directory)
@@ -96,7 +100,8 @@ class Ceph(S3Server):
         for name in ("mon", "osd", "log", "run"):
             (self.directory / name).mkdir(exist_ok=True)
         cluster = {"fsid": str(uuid.uuid4()), "monitor_port": str(free_port())}
-        self.configuration.write_text(CONFIGURATION.format(directory=self.directory, port=self.port, **cluster))
+        settings = {"directory": self.directory, "port": self.port, "kms_key": self.kms_key, **cluster}
+        self.configuration.write_text(CONFIGURATION.format(**settings))
         self._make_keys()
         self._start_monitor(cluster)
         self._start_object_daemon()

@@ -29,6 +29,7 @@ http {{
     fastcgi_temp_path {directory}/temporary/fastcgi;
     uwsgi_temp_path {directory}/temporary/uwsgi;
     scgi_temp_path {directory}/temporary/scgi;
+    include {directory}/*.http;
     server {{
         listen 127.0.0.1:{port};
         root {root};
@@ -37,6 +38,7 @@ http {{
         location /encoded/ {{ alias {root}/; add_header Content-Encoding gzip; }}
         location /slow/ {{ alias {root}/; limit_rate 2m; }}
         location /no-etag/ {{ alias {root}/; etag off; }}
+        location /chunked/ {{ alias {root}/; ssi on; ssi_types *; }}
         location /no-range/ {{ alias {root}/; max_ranges 0; }}
         location /private/ {{ alias {root}/; auth_basic private; auth_basic_user_file {directory}/passwords; }}
         location /sink/ {{
@@ -45,13 +47,17 @@ http {{
         location /forbidden/ {{ return 403; }}
         location /unavailable/ {{ return 503; }}
         location /redirect/ {{ rewrite ^/redirect/(.*)$ /$1 redirect; }}
+        include {directory}/*.server;
     }}
 }}
 """
 
 
 class Nginx(Server):
-    """Serves the files below `root`; `/private/` wants user `reader` with password `secret`, `/sink/` takes PUTs."""
+    """Serves the files below `root`; `/private/` wants user `reader` with password `secret`, `/sink/` takes PUTs.
+
+    What is in `directory` when it starts and ends in `.http` or `.server` is added to its configuration.
+    """
 
     name = "nginx"
     install = "apt-get install --no-install-recommends nginx-light"

@@ -8,9 +8,13 @@ from holdfast.retry import Budget, Policy
 from holdfast.stores.s3 import S3Store
 
 
+def no_sleep(seconds: float) -> None:
+    """The sleep of those who do not wait; it pickles."""
+
+
 def quick(tries: int = 7, capacity: int = 1000) -> Policy:
     """The default policy without the waiting."""
-    return Policy(tries=tries, budget=Budget(capacity), sleep=lambda seconds: None)
+    return Policy(tries=tries, budget=Budget(capacity), sleep=no_sleep)
 
 
 def open_store(server: Any, bucket: str | None = None, **options: Any) -> S3Store:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -47,10 +49,31 @@ class Answer:
         return f"HTTP/1.1 {self.status} Scripted\r\n{text}\r\n".encode()
 
 
-class Scripted:
-    """A context manager: ``answer(request)`` decides; ``requests`` are those that came."""
+@dataclass
+class Chunked(Answer):
+    """A body that comes in chunks and without its length; ``cut`` counts bytes of what goes over the wire."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def head(self, method: str) -> bytes:
+        self.headers = {"Transfer-Encoding": "chunked", **self.headers, "Content-Length": ""}
+        return super().head(method)
+
+
+def chunked(
+    body: bytes, headers: dict[str, str] | None = None, status: int = 200, *, cut: int | None = None
+) -> Chunked:
+    """An answer whose body goes in chunks of 64 KiB; one that is cut ends before its time."""
+    pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    framed = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return Chunked(status, framed, headers or {}, cut)
+
+
+class Scripted:
+    """A context manager: ``answer(request)`` decides; ``requests`` are those that came.
+
+    With a ``certificate`` (the file of a key and a certificate for "localhost") it speaks TLS.
+    """
+
+    def __init__(self, answer: Callable[[Request], Answer], certificate: str | os.PathLike[str] | None = None) -> None:
         self.answer = answer
         self.requests: list[Request] = []
         outer = self
@@ -70,7 +93,13 @@ class Scripted:
                 """A client that goes away in the middle is what many tests are about."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+        port = self.server.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.endpoint = f"https://localhost:{port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from holdfast.errors import (
+    AlreadyExists,
     AuthError,
     BucketNotFound,
     ConfigError,
@@ -20,6 +21,7 @@ from holdfast.errors import (
 )
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.s3 import S3Store
+from holdfast.stores.s3.wire import Wire
 from holdfast.types import ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from tests.stores.s3_stores import open_store
 
@@ -30,11 +32,15 @@ AWKWARD = (
     *("a b", " a", "a ", "a%20b", "a%b", "a#b", "a?b", "a*b", "a[b]", "a~b", "a\\b", "a|b", "a^b`{}", "a+b"),
     *("a&b=c;d", "a\"b<c>'", "ü/é", "e\u0301", "\U0001f600", "...", "a..b", "a\u0085b", "a/b/c", "x" * 1024),
 )
-#: Keys that the engine refuses, or alters in silence.
-IMPOSSIBLE = (
-    *("/a", "a/", "/", "a//b", "./a", "a/../b", "a/.", "..", ".", "a\x01b", "a\nb", "a\x7fb", "a\udc80"),
-    *("x" * 1025, "ü" * 600),
+#: Keys that the engine would refuse, or alter in silence: they go over the wire.
+DIRECT = (
+    *("/a", "a/", "/", "//", "a//b", "./a", "a/../b", "a/.", "..", ".", "../up", "a/..", "//a//", "dir/./"),
+    *("a\x01b", "a\nb", "a\rb", "tab\t", "a\x7fb", "a\ufffe", "\uffff", "\x1b[2J/"),
 )
+#: Its routes match no newline.
+NOT_ON_MOTO = ("a\nb",)
+#: Keys that cannot be sent at all.
+IMPOSSIBLE = ("a\udc80", "nul\0key", "x" * 1025, "ü" * 600, "/" * 1025)
 
 
 @pytest.fixture(params=["moto", "ceph"], scope="module")
@@ -144,7 +150,7 @@ def test_a_body_that_fails_leaves_the_old_object_and_no_parts(store, server, chu
 def test_a_file_that_shrinks_while_it_is_sent_is_not_stored(store, tmp_path, monkeypatch):
     path = tmp_path / "shrinking"
     path.write_bytes(bytes(70 * MIB))
-    monkeypatch.setattr("holdfast.stores.s3.writing.body_size", lambda body: 71 * MIB)
+    monkeypatch.setattr("holdfast.stores._uploads.body_size", lambda body: 71 * MIB)
     with pytest.raises(Exception, match="changed while it was sent"):
         store.put("shrinking", path)
     assert not store.exists("shrinking")
@@ -166,11 +172,23 @@ def test_attributes_and_metadata_come_back(store, server):
         assert (info.cache_control, info.content_disposition, info.content_language) == ("no-store", "inline", "de")
         assert info.metadata == options.metadata
     truth = server.client().head_object(Bucket=store.bucket, Key="attributes")
-    assert truth["Metadata"] == options.metadata
+    assert truth["Metadata"] == {**options.metadata, "holdfastcrc32c": "a93c5f93-1"}
     assert store.head("attributes").last_modified == truth["LastModified"]
     with store.read("attributes") as blob:
         assert blob.encoding == "gzip"
         assert blob.bytes() == b"x"
+
+
+@pytest.mark.parametrize("key", ["plain", "odd//key", "under a condition"])
+def test_spaces_within_values_come_back_as_they_were(store, key):
+    options = WriteOptions(
+        content_disposition='attachment; filename="a  b.txt"',
+        metadata={"note": "two  spaces"},
+        if_absent=key == "under a condition",
+    )
+    store.write(key, b"x", options)
+    head = store.head(key)
+    assert (head.metadata, head.content_disposition) == (options.metadata, options.content_disposition)
 
 
 def test_a_storage_class_is_passed_on(moto):
@@ -271,6 +289,11 @@ def test_a_missing_bucket_is_never_a_missing_key(server):
         lambda: nowhere.get_range("key", 0, 4),
         lambda: nowhere.put("key", b"x"),
         lambda: nowhere.put("key", (bytes(MIB) for _ in range(10))),
+        lambda: nowhere.put("key/", b"x"),
+        lambda: nowhere.get("key/"),
+        lambda: nowhere.create("key", b"x"),
+        lambda: nowhere.replace_if("key", b"x", '"x"'),
+        lambda: nowhere.delete_if("key", '"x"'),
         lambda: nowhere.delete("key"),
         lambda: list(nowhere.list()),
         lambda: list(nowhere.list(delimiter="/")),
@@ -285,10 +308,8 @@ def test_a_missing_bucket_is_never_a_missing_key(server):
 def test_the_bucket_is_looked_for_once(moto, monkeypatch):
     store = open_store(moto)
     asked = []
-    engine_list = __import__("holdfast.stores._obstore", fromlist=["list_objects"]).list_objects
-    monkeypatch.setattr(
-        "holdfast.stores._obstore.list_objects", lambda *a, **k: asked.append(1) or engine_list(*a, **k)
-    )
+    call = Wire.call
+    monkeypatch.setattr(Wire, "call", lambda wire, request: asked.append(request) or call(wire, request))
     assert [store.exists(f"missing-{number}") for number in range(5)] == [False] * 5
     assert len(asked) == 1
 
@@ -304,8 +325,8 @@ def test_awkward_keys_are_kept_as_they_are(store, server, key):
         server.client().get_object(Bucket=store.bucket, Key=key)
 
 
-@pytest.mark.parametrize("key", IMPOSSIBLE)
-def test_keys_that_would_be_altered_are_refused_everywhere(store, server, key):
+@pytest.mark.parametrize("key", IMPOSSIBLE, ids=lambda key: ascii(key)[:20])
+def test_keys_that_cannot_be_sent_are_refused_everywhere(store, server, key):
     store.put("a", b"innocent")
     for call in (
         lambda: store.get(key),
@@ -323,13 +344,64 @@ def test_keys_that_would_be_altered_are_refused_everywhere(store, server, key):
     assert removed is None
 
 
-@pytest.mark.parametrize("key", ["a\ufffe", "\uffff"])
-def test_characters_that_no_listing_can_show_are_not_written(store, key):
-    for call in (lambda: store.put(key, b"x"), lambda: store.copy("a", key)):
-        with pytest.raises(InvalidKey, match="XML"):
-            call()
+@pytest.mark.parametrize("key", DIRECT, ids=ascii)
+def test_keys_that_the_engine_would_alter_are_kept_as_they_are(store, server, key):
+    if key in NOT_ON_MOTO and server.name == "moto":
+        with pytest.raises(InvalidKey, match="no place"):
+            store.put(key, b"x")
+        return
+    data = key.encode() * 3
+    client = server.client()
+    options = WriteOptions(content_type="text/x-odd", content_encoding="odd", metadata={"name": "value"})
+    info = store.write(key, data, options)
+    assert store.get(key) == client.get_object(Bucket=store.bucket, Key=key)["Body"].read() == data
+    head = store.head(key)
+    assert (head.key, head.size, head.etag) == (key, len(data), info.etag)
+    assert (head.content_type, head.content_encoding, head.metadata) == ("text/x-odd", "odd", {"name": "value"})
+    assert store.get_range(key, 1, 3) == data[1:3]
+    assert store.get_range(key, -2) == data[-2:]
+    assert store.get_range(key, len(data) + 5) == b""
+    assert store.read(key, ReadOptions(if_match=head.etag)).bytes() == data
+    with pytest.raises(Conflict):
+        store.read(key, ReadOptions(if_match='"other"'))
+    assert [(row.key, row.size, row.etag) for row in store.list(key)] == [(key, len(data), head.etag)]
+    store.copy(key, "copy//of")
+    store.copy("copy//of", key + "/copy")
+    assert store.get(key + "/copy") == data
+    assert store.head(key + "/copy").metadata == {"name": "value"}
+    store.delete(key)
     assert not store.exists(key)
-    assert isinstance(store.remove([key])[0], InvalidKey)
+    with pytest.raises(NotFound):
+        store.delete(key)
+    assert store.remove([key + "/copy", "copy//of", key]) == [None] * 3
+    assert list(store.list(key)) == []
+
+
+def test_all_these_keys_live_side_by_side(server):
+    store = open_store(server)
+    keys = sorted({*DIRECT, *AWKWARD, "a", "up", "lead", "b"}.difference(NOT_ON_MOTO if server.name == "moto" else ()))
+    for key in keys:
+        store.put(key, key.encode())
+    assert list(store.keys()) == keys
+    assert [store.get(key) for key in keys] == [key.encode() for key in keys]
+    assert store.remove(keys[::2]) == [None] * len(keys[::2])
+    assert list(store.keys()) == keys[1::2]
+
+
+def test_a_large_body_goes_in_parts_under_any_key(store, server):
+    body = bytes(range(256)) * (48 << 10)
+    info = store.write("large//", iter([body[:MIB], body[MIB:]]), WriteOptions(part_size=5 * MIB, content_type="a/b"))
+    assert (info.size, info.content_type) == (len(body), "a/b")
+    assert store.get("large//") == body
+
+    def broken():
+        yield body
+        raise RuntimeError("out of bytes")
+
+    with pytest.raises(RuntimeError, match="out of bytes"):
+        store.put("large//", broken())
+    assert store.head("large//").etag == info.etag
+    assert not server.client().list_multipart_uploads(Bucket=store.bucket).get("Uploads")
 
 
 # ---------------------------------------------------------------------- removing
@@ -350,19 +422,30 @@ def test_removing_can_insist_on_existence(store):
     assert not store.exists("there")
 
 
-# ---------------------------------------------------------------------- conditions are the next release
-def test_conditions_that_are_not_exact_yet_raise_and_change_nothing(store):
-    etag = store.put("conditional", b"old").etag
-    assert not any(getattr(store.capabilities, name) for name in ("create", "replace_if", "delete_if"))
-    for call in (
-        lambda: store.create("conditional-new", b"new"),
-        lambda: store.replace_if("conditional", b"new", etag),
-        lambda: store.delete_if("conditional", etag),
-    ):
+# ---------------------------------------------------------------------- conditions
+@pytest.mark.parametrize("key", ["conditional", "conditional//"])
+def test_conditions_are_honoured_or_unsupported(store, key):
+    capabilities = store.probe()
+    assert capabilities.create
+    assert capabilities.replace_if
+    first = store.write(key, b"first", WriteOptions(if_absent=True, content_type="a/b", metadata={"name": "value"}))
+    head = store.head(key)
+    assert (head.etag, head.content_type, head.metadata) == (first.etag, "a/b", {"name": "value"})
+    with pytest.raises(AlreadyExists):
+        store.create(key, b"second")
+    second = store.replace_if(key, b"second", first.etag)
+    with pytest.raises(Conflict):
+        store.replace_if(key, b"third", first.etag)
+    assert store.get(key) == b"second"
+    if capabilities.delete_if:
+        with pytest.raises(Conflict):
+            store.delete_if(key, first.etag)
+        store.delete_if(key, second.etag)
+        assert not store.exists(key)
+    else:
         with pytest.raises(Unsupported):
-            call()
-    assert store.get("conditional") == b"old"
-    assert not store.exists("conditional-new")
+            store.delete_if(key, second.etag)
+        assert store.get(key) == b"second"
 
 
 # ---------------------------------------------------------------------- copies

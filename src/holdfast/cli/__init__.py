@@ -1,4 +1,4 @@
-"""The command line: ``holdfast ls, cp, cat, head, rm, du, verify`` over every kind of store.
+"""The command line: ``holdfast ls, cp, cat, doctor, head, rm, du, uploads, verify, whoami`` over every kind of store.
 
 Exit codes are the same everywhere:
 

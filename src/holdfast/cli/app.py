@@ -14,7 +14,7 @@ from .options import ShowsExamples
 from .output import ClosedOutput, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
-COMMANDS = ("cat", "cp", "du", "head", "ls", "rm", "verify")
+COMMANDS = ("cat", "cp", "doctor", "du", "head", "ls", "rm", "uploads", "verify", "whoami")
 
 
 class Commands(ShowsExamples, click.Group):
@@ -46,7 +46,9 @@ def _nearest(name: str) -> str:
 
     wellknown = {"copy": "cp", "get": "cp", "put": "cp", "sync": "cp", "list": "ls", "dir": "ls", "delete": "rm",
                  "del": "rm", "remove": "rm", "stat": "head", "info": "head", "size": "du", "check": "verify",
-                 "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat"}  # fmt: skip
+                 "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat", "multipart": "uploads",
+                 "probe": "doctor", "test": "doctor",
+                 "login": "whoami", "auth": "whoami", "credentials": "whoami"}  # fmt: skip
     near = [wellknown[name]] if name in wellknown else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.3)
     return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(COMMANDS)}"
 
@@ -66,16 +68,30 @@ holdfast rm -r s3://bucket/run1
 """
 
 
-@click.group(cls=Commands, epilog=EXAMPLES, invoke_without_command=True)
+HELP = """
+Objects in any cloud and on the local machine: list, copy, show, remove, measure and compare them.
+
+A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
+run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
+
+\b
+Locations:
+  results, ./results, file:///tmp/results   local files
+  s3://bucket/run1                          Amazon S3
+  s3://https://host:port/bucket/run1        S3 at an address of one's own
+  gs://bucket/run1                          Google Cloud Storage
+  az://container/run1                       Azure Blob, in AZURE_STORAGE_ACCOUNT_NAME
+  az://https://ACCOUNT.blob.core.windows.net/container/run1
+  https://host/path                         a web server, for reading
+"""
+
+
+@click.group(cls=Commands, help=HELP, epilog=EXAMPLES, invoke_without_command=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
               help="Show the version and exit.")  # fmt: skip
 @click.pass_context
 def commands(context: click.Context) -> int:
-    """Objects in any cloud and on the local machine: list, copy, show, remove, measure and compare them.
-
-    A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
-    run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
-    """
+    """What is done without a command: the help, on standard error."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         return USAGE

@@ -136,7 +136,7 @@ class Copier:
 
     def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
-        etag = blob.info.etag
+        etag = blob.info.strong_etag
         splits = size >= SPLIT and etag is not None and self.source.capabilities.ranges and self.cuts is not False
         step = PART if splits else size
         starts = range(0, size, step)

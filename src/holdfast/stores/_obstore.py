@@ -1,105 +1,101 @@
-"""The engine under the cloud stores: the one module that imports obstore, with its quirks, clients and bodies.
+"""The engine under the cloud stores: the one module that imports obstore, with its quirks and clients.
 
-Quirks of obstore 0.12, each seen happening, and what is done about it here or in the stores:
+Quirks of obstore 0.12, each seen happening, and what is done about it: here, in _reading.py, or in the stores.
 
 - It retries by itself, ignores Retry-After and multiplies with ours: its retries are off (``tries=1``) for all but
   multipart parts, where nobody else can retry. ``retry.Policy`` owns the rest.
-- Its request timeout includes the body (30 s): ours is hours, and ``read_timeout`` watches progress. But the read
-  timeout also runs *while a body is sent*, so uploads get clients whose timeout grows with the body (Client.upload).
+- Its read timeout is no protection against a body that trickles, and its request timeout (30 s) includes the body.
+  So each request has as long as a MiB needs at the slowest rate, and a body that is healthy then goes on in another.
+  Both also run *while a body is sent*, so uploads get clients whose timeouts grow with the body (Client.upload).
 - It reads AWS_* variables that nobody gave it (endpoint, session token, skip_signature ...): every one of them that
   matters is passed explicitly, and credentials come from a provider, which also keeps it from asking the instance
   metadata service.
-- A child of a fork hangs in its first call, if the parent had made one: ``attempt`` raises there instead.
+- A child of a fork hangs in its first call, if the parent had made one: it uses a copy of the engine (see below).
+- While a body is open and not taken, another request may be queued behind it on the same connection, and wait until it
+  is taken, freed, or the read timeout has passed (once in some 2,000 requests right after an opening).
 - Synchronous calls do not see Ctrl-C: ``attempt`` goes through ``engine.interruptible``.
 - A mutable buffer given to ``put`` is not copied, also not when it comes out of a generator: only ``bytes`` go in.
 - Header values with control characters make it panic (a BaseException), non-ASCII ones cannot be read back.
 - "/lead" and "trail/" silently lose their slash; "//", "." and ".." are refused, in a listing for the whole of it.
-- Nothing that it downloads is checked: length is checked here, digests come with the next release.
+- Nothing that it downloads is checked: _reading.py checks lengths and digests.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import threading
+import time
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
-import obstore
-import obstore.store
+from obstore import _obstore as _native
 
 from .. import engine
-from ..blob import Blob, Buffer, BytesBlob
-from ..errors import Conflict, HoldfastError, IntegrityError, InvalidKey, StoreError, Throttled
+from ..blob import Blob
+from ..errors import HoldfastError, Throttled
 from ..retry import Policy
-from ..types import NO_METADATA, ObjectInfo, ReadOptions
-from ._obstore_errors import OutOfRange, RangeIgnored, shown, translate
+from . import _engine_copy
+from ._digests import Verifier
+from ._engine_keys import carries, check_key, unencodable
+from ._obstore_errors import translate
+from ._reading import PIECE, RemoteBlob, fetch, open_body, other_version, read_part
+from ._timeouts import Timeouts
+
+__all__ = [
+    "PIECE",
+    "AzureEngine",
+    "Client",
+    "GCSEngine",
+    "HTTPEngine",
+    "RemoteBlob",
+    "S3Engine",
+    "carries",
+    "check_key",
+    "copy",
+    "delete",
+    "get",
+    "open_body",
+    "other_version",
+    "pooled",
+    "put",
+    "read_part",
+    "unencodable",
+]
 
 Value = TypeVar("Value")
-Data = bytes  # where a method called bytes() hides the type
 
-#: Bodies up to this size (bytes) are taken in one piece; larger ones are streamed, so that they can be resumed.
-WHOLE = 1 << 20
-#: Bodies up to this size (bytes) come along with the answer that announces them: see ``_fetch``.
-SMALL = 64 << 10
-#: Larger bodies come in pieces of at least this size (bytes), which is as fast as it gets on loopback.
-PIECE = 256 << 10
+#: For so long (seconds) a service is taken to want fewer requests.
+THROTTLED = 60.0
 
-# What the stores use of the engine, by their own names; its options are plain dicts here.
-S3Engine: Any = obstore.store.S3Store
-HTTPEngine: Any = obstore.store.HTTPStore
+# What the stores use of the engine, by their own names; its options are plain dicts here. All use goes through these
+# names at the time of the call, because in a forked child they come to mean another engine.
+S3Engine: Any = _native._store.S3Store
+AzureEngine: Any = _native._store.AzureStore
+GCSEngine: Any = _native._store.GCSStore
+HTTPEngine: Any = _native._store.HTTPStore
+get: Any = _native.get
+put: Any = _native.put
+copy: Any = _native.copy
+delete: Any = _native.delete
 interruptible: Callable[..., Any] = engine.interruptible
-get: Any = obstore.get
-put: Any = obstore.put
-copy: Any = obstore.copy
-delete: Any = obstore.delete
-list_objects: Any = obstore.list
-list_level: Any = obstore.list_with_delimiter
-
-
-class Timeouts:
-    """How long a call may go without progress: ``connect`` and ``read`` in seconds.
-
-    There is no limit for a whole transfer. An upload may take as long as ``read`` plus the time that its body
-    needs at 32 KiB/s, because the engine cannot see the progress of what it sends.
-    """
-
-    __slots__ = ("connect", "read")
-
-    SLOWEST = 32 << 10
-    WHOLE_CALL = timedelta(hours=12)
-    #: Uploads are sent by one client per size class (bytes), so that few connection pools are enough.
-    CLASSES = (64 << 10, 8 << 20, 64 << 20, 1 << 30, 5 << 30)
-
-    def __init__(self, connect: float = 10.0, read: float = 60.0) -> None:
-        self.connect = connect
-        self.read = read
-
-    def options(self, upload: int = 0) -> dict[str, Any]:
-        """The engine's client options for sending at most ``upload`` bytes."""
-        read = self.read + (upload / self.SLOWEST if upload > self.CLASSES[0] else 0)
-        return {
-            "connect_timeout": timedelta(seconds=self.connect),
-            "read_timeout": timedelta(seconds=read),
-            "timeout": self.WHOLE_CALL,
-        }
-
-    @classmethod
-    def size_class(cls, size: int) -> int:
-        """The smallest size class that holds ``size`` bytes."""
-        return next((limit for limit in cls.CLASSES if size <= limit), size)
 
 
 class Client:
     """The engine's connections to one place, with how to call them: interruptible, translated, retried.
 
     ``make(options, tries, **config)`` builds the engine's store from client options. ``store`` is what errors call
-    the place.
+    the place. ``verifier`` judges what is read; without one, only lengths are. ``telling`` is a get that, unlike the
+    engine's, hears for how long a service wishes to be left alone: it is used for a while after that.
     """
 
-    __slots__ = ("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts")
+    __slots__ = (
+        *("_locked", "_make", "_variants", "bucket_exists", "plain", "policy", "store", "timeouts"),
+        *("__weakref__", "_telling", "_throttled_until", "verifier"),
+    )
 
     def __init__(
         self,
@@ -108,65 +104,94 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         policy: Policy | None = None,
+        verifier: Verifier | None = None,
+        telling: Callable[[str, Mapping[str, Any]], Any] | None = None,
     ) -> None:
         self.store = store
+        self._telling = telling
+        self._throttled_until = 0.0
+        self.verifier = verifier
         self.timeouts = timeouts or Timeouts()
         self.policy = policy or Policy()
         self.bucket_exists = False
         self._make = make
         self._variants: dict[Hashable, Any] = {}
         self._locked = threading.Lock()
-        if _forked:
-            _refuse_call()
+        _mark_used()
+        self.plain = self._connect()
+        _clients.add(self)
+
+    def _connect(self) -> Any:
         try:
-            self.plain = make(self.timeouts.options(), 1)
+            return self._make(self.timeouts.options(), 1)
         except Exception as error:  # noqa: BLE001 - translated below
-            caught: BaseException = error
-        else:
-            _mark_used()
-            return
-        raise translate(caught, store=store, key=None, doing="set up the client")
+            told = self.told(error, "set up the client", None)
+        raise told
 
     def upload(self, size: int, *, tries: int = 1) -> Any:
         """The engine's store for sending a body of this size; ``tries`` for each request of a multipart upload."""
-        limit = Timeouts.size_class(size)
-        return self.plain if limit == Timeouts.CLASSES[0] and tries == 1 else self.variant(limit, tries)
+        if size <= Timeouts.CLASSES[0] and tries == 1:
+            return self.plain
+        # A part has its own size for a class, because all parts but the last have it.
+        return self.variant(Timeouts.size_class(size) if tries == 1 else size, tries)
 
-    def variant(self, upload: int = 0, tries: int = 1, **config: Any) -> Any:
+    def variant(self, upload: int = 0, tries: int = 1, *, patient: bool = False, **config: Any) -> Any:
         """The engine's store under other settings, made once."""
-        kind = (upload, tries, *config.items())
+        kind = (upload, tries, patient, *config.items())
         with self._locked:
             if kind not in self._variants:
-                self._variants[kind] = self._make(self.timeouts.options(upload), tries, **config)
+                options = self.timeouts.options(upload, patient=patient)
+                self._variants[kind] = self._make(options, tries, **config)
             return self._variants[kind]
+
+    def get(self, path: str, options: Mapping[str, Any], *, patient: bool = False) -> Any:
+        """The engine's answer to a read: one request, not translated; a ``patient`` one may take hours."""
+        if self._telling is not None and self.throttled:
+            return self._telling(path, options)
+        result = get(self.variant(patient=True) if patient else self.plain, path, options=options)
+        if self.verifier is not None:
+            self.verifier.refuse_page(path, result.attributes, result.meta["e_tag"])
+        return result
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the service has asked for fewer requests, within the last minute."""
+        return time.monotonic() < self._throttled_until
 
     def attempt(self, doing: str, key: str | None, function: Callable[..., Value], *args: Any) -> Value:
         """What one call of the engine returns; its failure as one of Holdfast's errors."""
         try:
             value: Value = interruptible(function, *args)
             return value
-        except BaseException as error:  # noqa: BLE001 - translated below; Ctrl-C comes back as it is
-            caught = error
+        except BaseException as error:  # noqa: BLE001 - translated; Ctrl-C comes back as it is
+            told = self.told(error, doing, key)
         # Outside the handler, so that no traceback shows the engine's text, which may hold a password.
-        raise self.told(caught, doing, key)
+        raise told
+
+    def refuse_inherited(self, key: str, result: Any) -> None:
+        """Raise StoreError for an answer that was opened before this process was forked."""
+        if _is_inherited(result):
+            raise self.told(_engine_copy.inherited(), "read", key)
 
     def told(self, error: BaseException, doing: str, key: str | None) -> BaseException:
         """The error to raise for what a call of the engine raised; bulk calls learn from it when to slow down."""
         told = translate(error, store=self.store, key=key, doing=doing)
         if isinstance(told, Throttled):
             engine.note_throttled()
+            self._throttled_until = time.monotonic() + THROTTLED
+        if isinstance(told, HoldfastError) and told.store is None:
+            told.store, told.key = self.store, key
         return told
 
     def open(self, key: str, path: str) -> Blob:
         """The blob of a whole object: what ``call`` does, with nothing on the way, because bulk reads live here."""
         try:
-            return interruptible(_fetch, self, key, path)  # type: ignore[no-any-return]
+            return interruptible(fetch, get, self, key, path)  # type: ignore[no-any-return]
         except BaseException as error:  # noqa: BLE001 - as in attempt
-            caught = error
-        failed = self.told(caught, "read", key)
+            failed = self.told(error, "read", key)
         if not isinstance(failed, HoldfastError):
             raise failed
-        again = functools.partial(self.attempt, "read", key, get, self.plain, path)
+        again = functools.partial(self.attempt, "read", key, self.get, path, {})
         return RemoteBlob(self, key, path, self.policy.again(again, failed))
 
     def call(self, doing: str, key: str | None, function: Callable[..., Value], *args: Any) -> Value:
@@ -178,21 +203,19 @@ class Client:
         return self.policy.again(functools.partial(self.attempt, doing, key, function, *args), failed)
 
 
-# ---------------------------------------------------------------------- clients are shared, and end with a fork
+# ---------------------------------------------------------------------- clients are shared
 _POOL_SIZE = 32
-_pool: OrderedDict[Hashable, Client] = OrderedDict()
+_pool: OrderedDict[Hashable, Any] = OrderedDict()
 _pool_lock = threading.Lock()
-_used = False
-_forked = False
 
 
-def pooled(identity: Hashable, make: Callable[[], Client]) -> Client:
+def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
     """The client of this identity, made if need be: at most 32 are kept, the least recently asked for go first.
 
     The identity holds everything that makes two clients differ, their credentials included.
     """
     with _pool_lock:
-        client = _pool.get(identity)
+        client: Value | None = _pool.get(identity)
         if client is None:
             client = _pool[identity] = make()
             while len(_pool) > _POOL_SIZE:
@@ -202,341 +225,100 @@ def pooled(identity: Hashable, make: Callable[[], Client]) -> Client:
         return client
 
 
+# ---------------------------------------------------------------------- after a fork
+# The child of a process that has used the engine gets a copy of it, at the first use of any of our names for it: until
+# then they mean _late. A process that was not forked pays nothing for this.
+#: Our names for the engine, and where a module of it has them.
+_NAMES = {
+    "S3Engine": "_store.S3Store",
+    "AzureEngine": "_store.AzureStore",
+    "GCSEngine": "_store.GCSStore",
+    "HTTPEngine": "_store.HTTPStore",
+    "get": "get",
+    "put": "put",
+    "copy": "copy",
+    "delete": "delete",
+}
+_used = False
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_copy_lock = threading.Lock()
+_forked = False
+_copied = True
+_own: frozenset[type] = frozenset()
+
+
+class InheritedClient(Client):
+    """A Client in a forked child, until its connections are made anew at the first use."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "plain":
+            raise AttributeError(name)
+        with self._locked:
+            if type(self) is InheritedClient:
+                self.plain = self._connect()
+                self.__class__ = Client  # type: ignore[assignment]
+        return self.plain
+
+
 def _mark_used() -> None:
     global _used  # noqa: PLW0603 - one engine per process
     _used = True
 
 
-def _refuse_call(*_: Any) -> Any:
-    raise StoreError(
-        "this process was forked from one that had used a cloud store, and the engine does not survive a fork: start "
-        "workers with multiprocessing.get_context('spawn') or 'forkserver', or fork before the first call"
-    )
+def _late(name: str, /, *args: Any, **options: Any) -> Any:
+    """What the name means in this forked child, called: the copy of the engine is loaded if need be."""
+    global _copied, _own  # noqa: PLW0603 - one engine per process
+    with _copy_lock:
+        if not _copied:
+            native, _own = _engine_copy.load(_native)
+            globals().update({name: operator.attrgetter(path)(native) for name, path in _NAMES.items()})
+            _copied = True
+    return globals()[name](*args, **options)
+
+
+def _is_inherited(value: Any) -> bool:
+    """Whether the engine of the process that this one was forked from has made it, and it needs that one's threads."""
+    return _forked and type(value).__name__ in _engine_copy.STATEFUL and type(value) not in _own
+
+
+def _interruptible_here(function: Callable[..., Any], *args: Any) -> Any:
+    """``interruptible`` in a forked child: what the parent's engine has handed out raises, where it would hang."""
+    for value in (getattr(function, "__self__", None), *args):
+        if _is_inherited(value):
+            raise _engine_copy.inherited()
+    return engine.interruptible(function, *args)
+
+
+def _abandon_inherited(blob: RemoteBlob) -> None:
+    """What a RemoteBlob does at its end in a forked child."""
+    for name in ("_result", "_stream"):
+        value = getattr(blob, name, None)
+        if _is_inherited(value):
+            _engine_copy.abandon(value)
 
 
 def _after_fork_in_child() -> None:
-    global _forked, _pool_lock, interruptible  # noqa: PLW0603 - one engine per process
-    _pool_lock = threading.Lock()
-    if _used:
-        _forked = True
-        # Every call of the engine goes through this name: looking at a flag each time would cost all others.
-        interruptible = _refuse_call
+    global _copied, _copy_lock, _forked, _own, _pool_lock, interruptible
+    # A thread of the parent may have held these locks, and it does not exist here.
+    _pool_lock, _copy_lock = threading.Lock(), threading.Lock()
+    clients = list(_clients)
+    for client in clients:
+        client._locked = threading.Lock()
+    if not _used:
+        return
+    _forked, _copied, _own, interruptible = True, False, frozenset(), _interruptible_here
+    globals().update({name: functools.partial(_late, name) for name in _NAMES})
+    RemoteBlob.__del__ = _abandon_inherited  # type: ignore[attr-defined]  # here alone: it has a price
+    for client in clients:
+        if type(client) is Client:
+            for inherited in (client.plain, *client._variants.values()):
+                _engine_copy.abandon(inherited)
+            client._variants = {}
+            del client.plain
+            client.__class__ = InheritedClient
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-# ---------------------------------------------------------------------- keys
-def check_key(key: str, store: str, *, longest: int | None = None) -> None:
-    """Raise InvalidKey for a key that the engine would refuse or, worse, store under another name."""
-    problem = None
-    if key.startswith("/") or key.endswith("/"):
-        problem = "a slash at its start or end would be lost"
-    elif "//" in key:
-        problem = "it has an empty part ('//')"
-    elif "/./" in (framed := f"/{key}/") or "/../" in framed:
-        problem = "it has a part '.' or '..'"
-    elif any(ord(c) < 32 or ord(c) == 127 for c in key):
-        problem = "it has a control character"
-    else:
-        try:
-            size = len(key.encode())
-        except UnicodeEncodeError:
-            problem = "it does not encode to UTF-8"
-        else:
-            if longest is not None and size > longest:
-                problem = f"it has {size} bytes in UTF-8, and at most {longest} are possible"
-    if problem is not None:
-        raise InvalidKey(f"cannot hold the key {shown(key[:200])!r}: {problem}", key=key, store=store)
-
-
-# ---------------------------------------------------------------------- bodies
-#: What the engine calls the attributes; it takes these names in any letter case.
-ATTRIBUTE_FIELDS = {
-    "Content-Type": "content_type",
-    "Content-Encoding": "content_encoding",
-    "Cache-Control": "cache_control",
-    "Content-Disposition": "content_disposition",
-    "Content-Language": "content_language",
-    "Storage-Class": "storage_class",
-}
-#: Codings that describe how a body travelled, not what it is.
-_TRAVEL = frozenset(("aws-chunked", "identity", ""))
-#: Metadata names that Holdfast keeps for itself.
-OWN_METADATA = "holdfast"
-
-
-def content_encoding(header: str | None) -> str | None:
-    """The encodings that the stored bytes really have, or None."""
-    if header is None:
-        return None
-    real = [coding for part in header.split(",") if (coding := part.strip().lower()) not in _TRAVEL]
-    return ", ".join(real) or None
-
-
-def object_info(key: str, result: Any) -> ObjectInfo:
-    """What the engine's answer to a GET or HEAD tells about the object."""
-    meta, attributes = result.meta, result.attributes
-    known: dict[str, Any] = {field: attributes[name] for name, field in ATTRIBUTE_FIELDS.items() if name in attributes}
-    if "content_encoding" in known:
-        known["content_encoding"] = content_encoding(known["content_encoding"])
-    metadata = {n: v for n, v in attributes.items() if n not in ATTRIBUTE_FIELDS and not n.startswith(OWN_METADATA)}
-    return ObjectInfo(
-        key,
-        size=meta["size"],
-        etag=meta["e_tag"] or None,
-        last_modified=meta["last_modified"],
-        metadata=metadata or NO_METADATA,
-        **known,
-    )
-
-
-def _fetch(client: Client, key: str, path: str) -> Blob:
-    """The blob of a whole object: a small one with its body, a large one opened.
-
-    One call for both: threads that come back to Python half as often get half as much into each other's way.
-    """
-    result = get(client.plain, path)
-    start, stop = result.range
-    size = stop - start
-    if size > SMALL:
-        return RemoteBlob(client, key, path, result)
-    data = result.bytes()
-    if len(data) != size:
-        raise short(client, key, size, len(data))
-    return FetchedBlob(key, result, data, size)
-
-
-def short(client: Client, key: str, promised: int, received: int) -> IntegrityError:
-    """The error for a body that ends before its time."""
-    message = f"{promised} bytes of {shown(key)!r} promised, {received} received"
-    return IntegrityError(message, store=client.store, key=key)
-
-
-class FetchedBlob(Blob):
-    """A small object that is here already, whole and checked."""
-
-    __slots__ = ("_data", "_info", "_key", "_result", "size")
-
-    def __init__(self, key: str, result: Any, data: Any, size: int) -> None:
-        self._key = key
-        self._result = result
-        self._data = data
-        self.size = size  # type: ignore[misc]
-
-    @property
-    def info(self) -> ObjectInfo:
-        try:
-            return self._info
-        except AttributeError:
-            self._info: ObjectInfo = object_info(self._key, self._result)
-            return self._info
-
-    @info.setter
-    def info(self, info: ObjectInfo) -> None:
-        self._info = info
-
-    @property
-    def encoding(self) -> str | None:
-        header = self._result.attributes.get("Content-Encoding")
-        return None if header is None else content_encoding(header)
-
-    def bytes(self) -> Data:
-        return self._data.to_bytes()  # type: ignore[no-any-return]
-
-    def chunks(self) -> Iterator[Buffer]:
-        if self.size:
-            yield self._data.to_bytes()
-
-
-class RemoteBlob(Blob):
-    """The opened answer to a GET: the bytes from ``start`` to ``stop`` of the stored object.
-
-    A body that breaks is fetched again from where it broke, as often as the policy allows, under the ETag that it
-    began with: a reader never sees two versions mixed. If the object was replaced meanwhile, that is a Conflict.
-    ``path`` is what the engine calls the key.
-    """
-
-    __slots__ = ("_client", "_emulated", "_info", "_key", "_path", "_result", "_start", "_stop", "_whole")
-
-    def __init__(self, client: Client, key: str, path: str, result: Any) -> None:
-        self._client = client
-        self._key = key
-        self._path = path
-        self._result = result
-        self._info: ObjectInfo | None = None
-        self._start, self._stop = result.range
-        self._whole = self._stop - self._start <= WHOLE
-        self._emulated = False
-
-    def narrow(self, options: ReadOptions) -> RemoteBlob:
-        """This blob of a whole object, cut to a range that the server could not cut."""
-        self._start, self._stop, _ = slice(options.start, options.end).indices(self._stop)
-        self._stop = max(self._start, self._stop)
-        self._whole = False
-        self._emulated = True
-        return self
-
-    @property
-    def emulated(self) -> bool:
-        return self._emulated
-
-    @property
-    def info(self) -> ObjectInfo:
-        if self._info is None:
-            self._info = object_info(self._key, self._result)
-        return self._info
-
-    @info.setter
-    def info(self, info: ObjectInfo) -> None:
-        self._info = info
-
-    @property
-    def encoding(self) -> str | None:
-        header = self._result.attributes.get("Content-Encoding")
-        return None if header is None else content_encoding(header)
-
-    @property
-    def size(self) -> int:
-        return self._stop - self._start  # type: ignore[no-any-return]
-
-    def bytes(self) -> Data:
-        if not self._whole:
-            return self._joined()
-        try:
-            data: Any = interruptible(self._result.bytes)
-        except BaseException as error:  # noqa: BLE001 - as in attempt
-            caught = error
-        else:
-            if len(data) == self._stop - self._start:
-                return data.to_bytes()  # type: ignore[no-any-return]
-            caught = self._short(len(data))
-        failed = self._client.told(caught, "read", self._key)
-        if not isinstance(failed, HoldfastError):
-            raise failed
-        return self._client.policy.again(self._bytes_again, failed)
-
-    def _joined(self) -> Data:
-        try:
-            return b"".join(self.chunks())
-        except HoldfastError as error:
-            failed = error
-        # Nothing was handed out yet, so the whole of it may be fetched again, also where it cannot be resumed.
-        return self._client.policy.again(self._bytes_again, failed)
-
-    def _bytes_again(self) -> Data:
-        self._reopen(self._start)
-        return b"".join(self._pieces(resume=False))
-
-    def chunks(self) -> Iterator[Buffer]:
-        return self._pieces(resume=True)
-
-    def _pieces(self, *, resume: bool) -> Iterator[Data]:
-        wanted = self._start
-        at, stream = self._result.range[0], self._result.stream(PIECE)
-        while wanted < self._stop:
-            try:
-                chunk = self._piece(stream, wanted)
-            except HoldfastError as error:
-                if not (error.retryable and resume):
-                    raise
-                failed = error
-                if wanted > self._start and not self._result.meta["e_tag"]:
-                    raise self._broken_for_good(wanted) from error
-                at, stream, chunk = self._client.policy.again(functools.partial(self._resume, wanted), failed)
-            # A server that cannot cut sends more than was asked for: the part before and after is dropped.
-            piece = chunk[max(0, wanted - at) : self._stop - at]
-            at += len(chunk)
-            if piece:
-                wanted += len(piece)
-                yield piece
-
-    def _piece(self, stream: Iterator[Data], wanted: int) -> Data:
-        chunk: Data = self._client.attempt("read", self._key, next, stream, b"")
-        if not chunk:
-            raise self._short(wanted - self._start)
-        return chunk
-
-    def _resume(self, wanted: int) -> tuple[int, Iterator[Data], Data]:
-        at = self._reopen(wanted)
-        stream = self._result.stream(PIECE)
-        return at, stream, self._piece(stream, wanted)
-
-    def _reopen(self, wanted: int) -> int:
-        """Fetch the body again from ``wanted`` on, and return where the new body starts."""
-        before = self._result.meta
-        etag = before["e_tag"] or None
-        stop = None if self._stop == before["size"] else self._stop
-        options = ReadOptions(wanted or None, stop, if_match=etag)
-        try:
-            result, _ = open_body(self._client, self._key, self._path, options, tries=1)
-        except Conflict as error:
-            raise self._replaced() from error
-        if any(result.meta[name] != before[name] for name in ("size", "e_tag", "last_modified")):
-            raise self._replaced()
-        self._result = result
-        return int(result.range[0])
-
-    def _replaced(self) -> Conflict:
-        message = f"{shown(self._key)!r} was replaced while it was being read: read it again"
-        return Conflict(message, store=self._client.store, key=self._key)
-
-    def _broken_for_good(self, wanted: int) -> StoreError:
-        message = (
-            f"the body broke after {wanted - self._start} bytes, and the server names no ETag under which it could be "
-            "resumed safely: read it again"
-        )
-        return StoreError(message, store=self._client.store, key=self._key, retryable=True)
-
-    def _short(self, received: int) -> IntegrityError:
-        return short(self._client, self._key, self._stop - self._start, received)
-
-
-def open_body(
-    client: Client, key: str, path: str, options: ReadOptions, *, tries: int | None = None
-) -> tuple[Any, bool]:
-    """The engine's answer to a read, and whether it is the range that was asked for (else it is the whole object).
-
-    ``tries=1`` for callers that have a policy of their own. Raises OutOfRange for a range of nothing.
-    """
-    start, end = options.start or 0, options.end
-    wanted: dict[str, Any] = {}
-    if options.if_match is not None:
-        wanted["if_match"] = options.if_match
-    call = client.call if tries is None else client.attempt
-    if options.head:
-        wanted["head"] = True
-    elif start < 0:
-        wanted["range"] = {"suffix": -start}
-    elif end is not None:
-        wanted["range"] = (start, end)
-    elif start:
-        wanted["range"] = {"offset": start}
-    try:
-        return call("read", key, functools.partial(get, client.plain, path, options=wanted)), True
-    except RangeIgnored:
-        del wanted["range"]
-    return call("read", key, functools.partial(get, client.plain, path, options=wanted)), False
-
-
-def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob:
-    """The blob of a range, a head or a named version; a range outside the object is empty."""
-    start, end = options.start or 0, options.end
-    nothing = options.ranged and end is not None and end <= start
-    outside = False
-    if not options.head and not nothing:
-        try:
-            result, exact = open_body(client, key, path, options)
-        except OutOfRange:
-            outside = True
-        else:
-            blob = RemoteBlob(client, key, path, result)
-            return blob if exact else blob.narrow(options)
-    result, _ = open_body(client, key, path, ReadOptions(head=True, if_match=options.if_match))
-    info = object_info(key, result)
-    if outside and info.size is not None and info.size > max(start, 0):
-        raise StoreError(
-            f"refuses the range {start}:{end} of {info.size} bytes: read it again", store=client.store, key=key
-        )
-    return BytesBlob(info)

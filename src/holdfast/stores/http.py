@@ -7,18 +7,20 @@ import functools
 import hashlib
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from .. import redact
+from .. import network, redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
-from ..retry import Policy
+from ..retry import Policy, shared
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from . import _obstore
-from ._obstore import Client, Timeouts
-from ._obstore_errors import Forbidden, shown
+from . import _chunked, _obstore
+from ._obstore import Client
+from ._obstore_errors import Forbidden, MissingHeader, shown
+from ._timeouts import Timeouts
+from ._transport import Request, Transport
 
 _URL = re.compile(r"(https?)://(?:([^/?#@\s]*)@)?([^/?#@\s]+)(/[^?#]*)?")
 #: Web servers take request lines of some 8 KB, and a byte of a key may become three ("%20") on the way.
@@ -32,13 +34,15 @@ class HttpStore(Store):
 
     ``base_url`` is ``http(s)://[user:password@]host[:port][/path]``; its path is taken as it stands, as keys are
     (spaces, "%", "#", "?" and unicode are encoded on the way). User and password go into the Authorization header,
-    which a redirect to another host loses, and are shown nowhere. ``forbidden`` says what a 403 means: that the
+    which a redirect to another host loses, and are shown nowhere; a redirect from https down to http is a ConfigError.
+    ``forbidden`` says what a 403 means: that the
     object is ``"missing"``, as on most public servers, or an AuthError (``"raise"``). The timeouts are seconds
-    without progress.
+    without progress, and what comes more slowly than ``minimum_rate`` (bytes a second) is stuck too.
 
-    Reads are checked for length, and a broken one is resumed when the server names an ETag. A server that ignores
-    ranges is read whole and cut; one that does not tell the length of an object cannot be read (Unsupported). A
-    page of HTML with status 200 in place of an object cannot be told from the object.
+    Reads are checked for length, and a broken one is resumed when the server names an ETag that is not weak. A server
+    that ignores ranges is read whole and cut. A body of unknown length is read if it comes in chunks, for then its end
+    is told; its ``info.size`` is None, and one that breaks is read again from its start or fails. A page of HTML with
+    status 200 in place of an object cannot be told from the object.
 
     >>> HttpStore("https://me:secret@data.example/public/").name
     'https://data.example/public'
@@ -51,6 +55,7 @@ class HttpStore(Store):
         forbidden: Literal["missing", "raise"] = "missing",
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        minimum_rate: int = Timeouts.SLOWEST,
         retry: Policy | None = None,
     ) -> None:
         match = _URL.fullmatch(base_url)
@@ -63,7 +68,7 @@ class HttpStore(Store):
             raise ConfigError(f"forbidden={forbidden!r} is neither 'missing' nor 'raise'")
         scheme, userinfo, host, path = match.groups(default="")
         self.forbidden = forbidden
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self.timeouts = Timeouts(connect_timeout, read_timeout, minimum_rate)
         self.retry = retry
         self._origin = f"{scheme}://{host}"
         self._prefix = path.strip("/")
@@ -71,6 +76,7 @@ class HttpStore(Store):
         self._authorization = _basic(userinfo)
         self._dropped = False
         self._client: Client | None = None
+        self._transport = Transport(self._name, self.timeouts, retry or shared(self._origin))
         if self._prefix:
             _obstore.check_key(self._prefix, self._name)
             self._prefix += "/"
@@ -95,6 +101,8 @@ class HttpStore(Store):
             "forbidden": self.forbidden,
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "minimum_rate": self.timeouts.slowest,
+            "retry": self.retry,
         }
         recipe = (type(self), self._name, options)
         return (_from_recipe, (*recipe, self._authorization is not None or self._dropped))
@@ -109,10 +117,11 @@ class HttpStore(Store):
                     store=self._name,
                 )
             make = functools.partial(_make_engine, self._origin, self._authorization)
-            timeouts, retry = self.timeouts, self.retry
+            timeouts, retry = self.timeouts, self.retry or shared(self._origin)
             identity = (
-                *("http", self._name, self._authorization, timeouts.connect, timeouts.read),
-                id(retry) if retry else None,
+                *("http", self._name, self._authorization, timeouts.connect, timeouts.read, timeouts.slowest),
+                id(retry),
+                network.identity(),
             )
             self._client = _obstore.pooled(identity, lambda: Client(self._name, make, timeouts=timeouts, policy=retry))
         return self._client
@@ -122,17 +131,30 @@ class HttpStore(Store):
         client = self._client or self.client()
         if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
             _obstore.check_key(key, self._name, longest=LONGEST_KEY)
-        path = self._prefix + key
         try:
-            if options is READ or options == READ:
-                return client.open(key, path)
-            return _obstore.read_part(client, key, path, options)
+            return self._open(client, key, options)
         except Forbidden as error:
             if self.forbidden == "raise":
                 raise
             cause = error
         message = f"no object {shown(key)!r}, or not for everybody: the server says 403 (forbidden='raise' raises that)"
         raise NotFound(message, store=self._name, key=key, cause=cause)
+
+    def _open(self, client: Client, key: str, options: ReadOptions) -> Blob:
+        path = self._prefix + key
+        try:
+            if options is READ or options == READ:
+                return client.open(key, path)
+            return _obstore.read_part(client, key, path, options)
+        except MissingHeader:
+            prepare = functools.partial(self._request, key)
+        return _chunked.read(_chunked.Source(client, self._transport, prepare, key, options))
+
+    def _request(self, key: str, method: str, headers: Mapping[str, str]) -> Request:
+        url = f"{self._origin}/{urllib.parse.quote(self._prefix + key)}"
+        if self._authorization is not None:
+            headers = {**headers, "Authorization": self._authorization}
+        return Request("read", method, url, key, headers, follow=True)
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         raise self._unsupported("a write", cure="web servers are read")
@@ -165,7 +187,7 @@ def _basic(userinfo: str) -> str | None:
 
 def _make_engine(origin: str, authorization: str | None, options: dict[str, Any], tries: int) -> Any:
     # Plain http is allowed only where it was asked for: a redirect from https to http fails.
-    client: dict[str, Any] = {**options, "allow_http": origin.startswith("http:")}
+    client: dict[str, Any] = {**options, **network.engine_options(origin), "allow_http": origin.startswith("http:")}
     if authorization is not None:
         client["default_headers"] = {"authorization": authorization}
     return _obstore.HTTPEngine(origin, client_options=client, retry_config={"max_retries": tries - 1})

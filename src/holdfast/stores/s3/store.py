@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,51 +9,79 @@ from typing import Any
 from ... import credentials as sources
 from ... import redact
 from ...blob import Blob
-from ...credentials import S3Credentials
+from ...credentials import Found, Secrets
 from ...errors import (
     AuthError,
     BucketNotFound,
     ConfigError,
+    Conflict,
     HoldfastError,
     InvalidKey,
     NotFound,
     StoreError,
+    Unsupported,
 )
 from ...keys import printable
 from ...retry import Policy
-from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
+from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ...types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
-from .. import _obstore
-from .._obstore import Client, Timeouts
-from . import listing, writing
+from .. import _list_objects, _obstore
+from .._digests import Mode, checked
+from .._obstore import Client
+from .._obstore_errors import BadRequest
+from .._timeouts import Timeouts
+from .._uploads import repeatable
+from . import administration, conditions, removal, writing
+from .access import S3Access
+from .administration import PendingUpload
+from .copying import Copy
+from .direct import DirectClient
+from .options import S3Options
+from .probe import probe
+from .wire import Guarantees, Request, Wire
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
 SURELY_SHORT = LONGEST_KEY // 4
-#: CopyObject takes objects up to this size (bytes).
-LARGEST_COPY = 5 << 30
+#: Why a condition is refused.
+IGNORED = "this service does not honour the condition (it was tried on an object of its own)"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)/?")
 
 
-class S3Store(Store):
+class S3Store(S3Access):
     """The objects of one bucket: on Amazon S3, or where ``endpoint`` (``http(s)://host:port``) says.
 
-    Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in a
-    ``secrets`` mapping, or none with ``anonymous=True``; else the AWS_* environment is read at the first use.
-    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3) and AWS_REGION. ``request_payer=True`` agrees to
-    pay for the requests. ``connect_timeout`` and ``read_timeout`` are seconds without progress; ``retry`` replaces
-    the default policy of 7 tries.
+    Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in ``secrets`` (a
+    mapping, JSON text, a file or a list of files), or none with ``anonymous=True``; else the chain of
+    ``holdfast.credentials`` is walked at the first use, and what it finds is renewed before it ends.
+    ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3), and to AWS_REGION or the profile's region; a bucket in
+    another region is found there. ``create=True`` creates the bucket at the first use, if need be.
+    ``connect_timeout`` and ``read_timeout`` are seconds without progress, and what moves more slowly than
+    ``minimum_rate`` (bytes a second) is stuck too; ``retry`` replaces the default policy of 7 tries.
 
-    Reads are checked for length and resumed when they break. Each write appears whole or not at all; over http the
-    server checks its SHA-256, over https TLS protects it. What is not exact yet raises Unsupported: writes and
-    deletes under a condition. Keys that the engine would alter ("/lead", "trail/", "a//b", "..", control
-    characters) are InvalidKey; `_scan` says what a listing cannot see. A pickle carries no secrets.
+    ``request_payer=True`` agrees to pay for the requests. New objects, copies included, get the ``storage_class``, the
+    canned ``acl``, the ``tags``, and the ``encryption`` ("AES256", "aws:kms", "aws:kms:dsse", the latter two with
+    ``kms_key_id`` and ``bucket_key``), or are encrypted with the ``sse_customer_key`` (32 bytes, or their base64),
+    which reading needs too. Without any of these three, AWS_SERVER_SIDE_ENCRYPTION and the AWS_SSE_* variables decide.
+    A service that is found to ignore the encryption is Unsupported.
+
+    Reads are checked for length and resumed when they break. Whole objects are checked against the CRC-32C that
+    Holdfast notes in their metadata (``object_metadata=False`` notes none), else against their MD5 where their ETag
+    is one: ``verify="strict"`` raises where it cannot be known to be one, ``"length"`` looks at lengths alone. Each
+    write appears whole or not at all; over http the server checks its SHA-256, over https TLS protects it. Writes and
+    deletes under a condition are done, refused or Indeterminate, never done twice; a service that ignores conditions
+    is found out (``probe``) and they are Unsupported there. Any key of up to 1,024 bytes of UTF-8 is kept as it is,
+    also "/lead", "trail/", "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
 
     >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
     's3://https://minio.example:9000/bucket'
     """
+
+    #: The service copies objects up to this size (bytes) in one request, and larger ones in parts of the other.
+    largest_copy = 5 << 30
+    copy_part = 1 << 30
 
     def __init__(
         self,
@@ -67,10 +93,21 @@ class S3Store(Store):
         secret_access_key: str | None = None,
         session_token: str | None = None,
         anonymous: bool = False,
-        secrets: Mapping[str, str] | None = None,
+        create: bool = False,
+        secrets: Secrets | None = None,
         request_payer: bool = False,
+        storage_class: str | None = None,
+        encryption: str | None = None,
+        kms_key_id: str | None = None,
+        bucket_key: bool = False,
+        sse_customer_key: bytes | str | None = None,
+        acl: str | None = None,
+        tags: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        minimum_rate: int = Timeouts.SLOWEST,
+        verify: Mode = "auto",
+        object_metadata: bool = True,
         retry: Policy | None = None,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
@@ -79,14 +116,31 @@ class S3Store(Store):
         self.endpoint = _endpoint(endpoint or sources.s3_endpoint())
         self.region = region or sources.s3_region() or "us-east-1"
         self.anonymous = anonymous
-        self.request_payer = request_payer
-        self.timeouts = Timeouts(connect_timeout, read_timeout)
+        self._create = create
+        self.options = S3Options.of(
+            request_payer=request_payer,
+            storage_class=storage_class,
+            encryption=encryption,
+            kms_key_id=kms_key_id,
+            bucket_key=bucket_key,
+            sse_customer_key=sse_customer_key,
+            acl=acl,
+            tags=tags,
+        )
+        self.timeouts = Timeouts(connect_timeout, read_timeout, minimum_rate)
+        self.verify = checked(verify)
+        self.object_metadata = object_metadata
         self.retry = retry
         self._explicit = sources.from_arguments(
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
         )
-        self._dropped = False  # whether a pickle left explicit credentials behind
+        self._dropped: str | None = None  # whose explicit credentials a pickle left behind
+        self._found: Found | None = None
+        self._keyless = False  # ... and the customer's key
         self._client: Client | None = None
+        self._wire: Wire | None = None
+        #: What the service honours, once that is known: Amazon's is not asked.
+        self._known = Guarantees() if self.endpoint is None else None
         self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
 
     # ------------------------------------------------------------------ what the store is
@@ -99,7 +153,16 @@ class S3Store(Store):
 
     @property
     def capabilities(self) -> Capabilities:
+        """What S3 does.
+
+        ``create``, ``replace_if`` and ``delete_if`` turn False where a service other than Amazon's was asked for them
+        (see ``probe``) and does not honour them.
+        """
+        known = self._known or Guarantees()
         return Capabilities(
+            create=known.create,
+            replace_if=known.replace_if,
+            delete_if=known.delete_if,
             listing=True,
             sorted=True,
             ranges=True,
@@ -114,7 +177,7 @@ class S3Store(Store):
         return 1000
 
     def close(self) -> None:
-        self._client = None
+        self._client = self._wire = self._found = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         recipe = {
@@ -122,146 +185,206 @@ class S3Store(Store):
             "endpoint": self.endpoint,
             "region": self.region,
             "anonymous": self.anonymous,
-            "request_payer": self.request_payer,
+            "create": self._create,
+            **self.options.recipe(),
             "connect_timeout": self.timeouts.connect,
             "read_timeout": self.timeouts.read,
+            "minimum_rate": self.timeouts.slowest,
+            "verify": self.verify,
+            "object_metadata": self.object_metadata,
+            "retry": self.retry,
         }
-        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
+        keyed = self._keyless or self.options.sse_customer_key is not None
+        # Who it was, not how they prove it: in the other process it must not turn into somebody else.
+        who = self._dropped if self._explicit is None else sources.Provider.fixed(self._explicit).principal()
+        dropped = (who, keyed)
+        return (_from_recipe, (type(self), recipe, *dropped, self._known))
 
-    # ------------------------------------------------------------------ the client
-    def credentials(self) -> S3Credentials | None:
-        """The credentials to sign with, None for anonymous access; AuthError when none can be found."""
-        if self.anonymous:
-            return None
-        found = self._explicit or sources.from_environment()
-        if found is None:
-            raise sources.nothing_found(self._name, dropped=self._dropped)
-        return found
+    # ------------------------------------------------------------------ administration
+    def probe(self) -> Capabilities:
+        """The capabilities, after asking the service (if it is not Amazon's) what it does with conditions.
 
-    def client(self) -> Client:
-        """The engine's client for this bucket and these credentials, shared with equal stores."""
-        if self._client is not None:
-            return self._client
-        found = self.credentials()
-        if self.endpoint and self.endpoint.startswith("http:") and not sources.plain_http_allowed():
-            raise ConfigError("AWS_ALLOW_HTTP forbids http:// endpoints: use https://", store=self._name)
-        identity = (
-            "s3",
-            *(self.endpoint, self.bucket, self.region, self.request_payer),
-            *(self.timeouts.connect, self.timeouts.read, id(self.retry) if self.retry else None),
-            found.fingerprint() if found else None,
-            _engine_environment(),
-        )
-        make = functools.partial(_make_engine, self.endpoint, self.bucket, self.region, found, self.request_payer)
-        self._client = _obstore.pooled(
-            identity, lambda: Client(self._name, make, timeouts=self.timeouts, policy=self.retry)
-        )
-        return self._client
+        That takes a dozen requests for an object of its own, named `holdfast-probe-` and a random number, which is
+        deleted again. It happens by itself at the first conditional write or delete, once for equal stores.
+        """
+        self.guarantees()
+        return self.capabilities
+
+    def list_multipart_uploads(self, prefix: str = "") -> Iterator[PendingUpload]:
+        """An iterator over the multipart uploads that were neither completed nor aborted, below the string prefix.
+
+        A process that is killed in the middle of a large write leaves one behind; others may be going on right now.
+        """
+        return administration.uploads(self.wire(), prefix)
+
+    def abort_multipart_upload(self, upload: PendingUpload) -> None:
+        """Forget this upload and its parts. Whoever is still writing it fails; one that is gone already is no error."""
+        administration.abort(self.wire(), upload.key, upload.id)
+
+    def create_bucket(self) -> bool:
+        """Whether the bucket was created now, in the store's region; False if it was there and is ours.
+
+        Raises AlreadyExists for a bucket of somebody else, AuthError where the credentials do not allow it.
+        """
+        return administration.create_bucket(self.wire())
+
+    def guarantees(self) -> Guarantees:
+        """Which conditions the service honours, also where large objects are written; asked for as by ``probe``."""
+        if self._known is None:
+            wire = self.wire()
+            if wire.guarantees is None:
+                wire.guarantees = probe(wire)
+            self._known = wire.guarantees
+        return self._known
 
     def _check(self, key: str) -> None:
-        _obstore.check_key(key, self._name, longest=LONGEST_KEY)
-        if "\ufffe" in key or "\uffff" in key:
-            problem = "it has a character that XML, and so a listing or a batch of deletes, cannot carry"
-            raise InvalidKey(f"cannot hold the key {printable(key)!r}: {problem}", key=key, store=self._name)
+        problem = "a NUL is refused by some services and ends a key on others" if "\0" in key else None
+        if problem := problem or _obstore.unencodable(key, LONGEST_KEY):
+            raise InvalidKey(f"cannot hold the key {printable(key[:200])!r}: {problem}", key=key, store=self._name)
 
     def _missing(self, client: Client, error: NotFound) -> HoldfastError:
         """The error for a miss, once it is known whether there is a bucket at all."""
         if not client.bucket_exists:
             try:
-                client.call(
-                    "list", None, next, _obstore.list_objects(client.plain, prefix=error.key, chunk_size=1), None
-                )
+                self.wire().call(Request("list", "GET", query={"list-type": "2", "max-keys": "1"}))
             except BucketNotFound as missing:
                 return missing
-            except HoldfastError as other:
-                if other.retryable or not isinstance(other, AuthError | InvalidKey):
-                    raise
+            except AuthError:
+                pass  # who may not list is told of the key alone
             client.bucket_exists = True
         return error
 
     # ------------------------------------------------------------------ reading
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
         client = self._client or self.client()
-        if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
-            self._check(key)  # what the engine would alter in silence; the rest it refuses by itself
+        region = self.region
         try:
-            if options is READ or options == READ:
-                return client.open(key, key)
-            return _obstore.read_part(client, key, key, options)
+            if key[0] == "/" or key[-1] == "/" or len(key) > SURELY_SHORT:
+                return self._read_directly(key, options)  # the engine would alter it in silence
+            try:
+                if options is READ or options == READ:
+                    return client.open(key, key)
+                return _obstore.read_part(client, key, key, options)
+            except InvalidKey:
+                pass  # what else the engine would alter it refuses by itself
+            return self._read_directly(key, options)
         except NotFound as error:
             missing = error
+        except (ConfigError, BadRequest):
+            if not self._moved(region):
+                raise
+            return self._read(key, options)
         raise self._missing(client, missing)
+
+    def _read_directly(self, key: str, options: ReadOptions) -> Blob:
+        self._check(key)
+        if _obstore.carries(key):  # it is only long
+            return _obstore.read_part(self.client(), key, key, options)
+        return _obstore.read_part(DirectClient(self.wire(), self.client().verifier), key, key, options)
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         """The objects whose keys start with the string ``prefix``, in order, in requests of up to 1,000 rows.
 
-        The engine sees keys as paths, so some things are told apart by an extra HEAD and some not at all:
-        an empty object may be the marker of a folder (`photos/`), which is left out; a `photos/` that is not empty
-        shows as `photos` where no object `photos` stands in the same listing, and raises StoreError where one does;
-        a key with "//", "." or ".." that the listing comes to makes it raise InvalidKey; a key that begins with a
-        slash shows without it, unless that is noticed by the order; an answer that is no
-        listing at all (a proxy's HTML page with status 200) reads as empty: never delete on the strength of that.
-        A listing that repeats itself or is out of order raises StoreError. With the delimiter "/" one level is held
-        in memory at a time.
+        Every key is shown as it is, markers of folders (`photos/`) included: they are objects of their own. Raises
+        StoreError for an answer that is not a listing (a proxy's page of HTML) or contradicts itself.
         """
-        client = self.client()
-        if options.delimiter == "/":
-            return listing.level(client, options)
-        return listing.scan(client, options)
+        return _list_objects.scan(self.wire(), options)
 
     # ------------------------------------------------------------------ writing
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        again = repeatable(body)
+        if not again:
+            self._follow()  # what can be read only once must not be sent to the wrong region
         client = self._client or self.client()
+        region = self.region
         self._check(key)
-        if options.conditional:
-            option = "if_absent" if options.if_absent else "if_match"
-            raise self._unsupported("a write", option, "a lost answer could not be told from a refusal yet")
-        attributes = writing.attributes(options, self._name)
+        attributes = self._attributes(options)
         try:
-            return writing.write(client, key, body, options, attributes)
+            if options.conditional:
+                return self._write_if(key, body, options, attributes)
+            stamped = self.object_metadata
+            return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
             missing = self._missing(client, error)
+        except (ConfigError, BadRequest) as error:
+            if not self._moved(region):
+                raise
+            if not again:  # what is left of the body would be stored as if it were all of it
+                raise self._read_already(key) from error
+            return self._write(key, body, options)
+        if isinstance(missing, NotFound) and options.if_match is not None:
+            raise Conflict(f"there is no object {printable(key)!r} (any more)", store=self._name, key=key)
         if isinstance(missing, NotFound):
-            raise StoreError(f"the service finds nothing to write {key!r} to", store=self._name, key=key)
+            kind = StoreError if _obstore.carries(key) else InvalidKey
+            raise kind(f"the service has no place for {printable(key)!r}", store=self._name, key=key)
         raise missing
+
+    def _read_already(self, key: str) -> ConfigError:
+        message = (
+            f"could not write {printable(key)!r}: the bucket is in the region {self.region!r}, which shows only now "
+            "that the body was read; write it again with a new body, or name the region with region= or AWS_REGION"
+        )
+        return ConfigError(message, store=self._name, key=key)
+
+    def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
+        """The attributes of a new object as the engine wants them, or None."""
+        named = None if options is WRITE else writing.attributes(options, self._name)
+        default = self.options.storage_class
+        return {"Storage-Class": default, **(named or {})} if default else named
+
+    def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
+        known = self.guarantees()
+        if not (known.create if options.if_absent else known.replace_if):
+            raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
+        how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
+        return writing.write_if(self.wire(), key, body, options, attributes, **how)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
-        assert here is not None
-        native = there is not None and (there.vendor, there.identity, there.bucket) == (
-            here.vendor,
-            here.identity,
-            here.bucket,
-        )
-        if not native or there is None or options.conditional or options.attributes():
+        if there is None or here is None or (there.vendor, there.identity) != (here.vendor, here.identity):
             return stream_copy(source, src, self, dst, options)
         self._check(dst)
-        head = source._read(src, HEAD).info
-        if there.key == here.key:
-            return head
-        if head.size is None or head.size > LARGEST_COPY:
+        named = self._attributes(options)
+        if there == here and named is None and not options.conditional:
+            return source._read(src, HEAD).info.renamed(dst)
+        wire = self.wire()
+        try:
+            copy = Copy(wire, there, dst, options, named, largest=self.largest_copy, part=self.copy_part)
+        except NotFound:
+            source._read(src, HEAD).close()  # says what is missing, the object or its bucket
+            raise
+        if options.conditional and not (copy.size and self.guarantees().complete):
             return stream_copy(source, src, self, dst, options)
-        client = self.client()
-        client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
-        return self._read(dst, HEAD).info
+        try:
+            info = copy.perform_if(options.if_match) if options.conditional else copy.perform()
+        except Unsupported:
+            return stream_copy(source, src, self, dst, options)
+        writing.see_encryption(wire, dst)
+        return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
         if options.if_match is not None:
-            raise self._unsupported("a delete", "if_match", "no answer of the service could be trusted with it yet")
-        client = self.client()
+            return [self._remove_if(key, options.if_match) for key in keys]
         removed: Removed = [self._refusal(key, options) for key in keys]
-        wanted = [index for index, error in enumerate(removed) if error is None]
-        if not wanted:
-            return removed
-        batch = [keys[index] for index in wanted]
+        wanted = [key for key, error in zip(keys, removed, strict=True) if error is None]
+        client, region = self.client(), self.region
+        answers = removal.remove(client, self.wire, wanted)
+        if any(isinstance(answer, ConfigError) and self._moved(region) for answer in answers):
+            answers = removal.remove(self.client(), self.wire, wanted)
+        left = iter(answers)
+        return [next(left) if error is None else error for error in removed]
+
+    def _remove_if(self, key: str, etag: str) -> HoldfastError | None:
+        self._check(key)
+        if not self.guarantees().delete_if:
+            raise self._unsupported("a delete", "if_match", IGNORED)
         try:
-            failures = self._remove_together(client, batch)
-        except HoldfastError:
-            # One key failed, or the service knows no batches: which ones are gone is learned one by one.
-            failures = [self._remove_single(client, key) for key in batch]
-        for index, failure in zip(wanted, failures, strict=True):
-            removed[index] = failure
-        return removed
+            conditions.delete(self.wire(), key, etag)
+        except NotFound as error:
+            return self._missing(self.client(), error)
+        except HoldfastError as error:
+            return error
+        return None
 
     def _refusal(self, key: str, options: RemoveOptions) -> HoldfastError | None:
         """Why this key is not even asked for: it cannot be a key here, or must exist and does not."""
@@ -273,49 +396,22 @@ class S3Store(Store):
             return error
         return None
 
-    def _remove_together(self, client: Client, batch: list[str]) -> Removed:
-        """What became of the keys of one request; raises what does not tell."""
-        delete = functools.partial(client.attempt, "delete", None, _obstore.delete, client.plain, batch)
-        try:
-            delete()
-        except (AuthError, BucketNotFound, ConfigError) as error:
-            return [_with_key(error, key) for key in batch]
-        except HoldfastError as error:
-            if not error.retryable:
-                raise
-            failed = error
-        else:
-            return [None] * len(batch)
-        try:
-            client.policy.again(delete, failed)
-        except HoldfastError as error:
-            # A service that is down for one request is not asked a thousand times more.
-            return [_with_key(error, key) for key in batch]
-        return [None] * len(batch)
-
-    def _remove_single(self, client: Client, key: str) -> HoldfastError | None:
-        try:
-            client.call("delete", key, _obstore.delete, client.variant(batches=False), [key])
-        except NotFound:
-            return None
-        except HoldfastError as error:
-            return error
-        return None
-
     def _locate(self, key: str) -> Location | None:
-        found = self.credentials()
+        found = self._provider()
         who = found.principal() if found else "anonymous"
-        return Location("s3", f"{self.endpoint or f'amazon/{self.region}'} as {who}", self.bucket, key)
+        if key_of_customer := self.options.fingerprint():
+            who = f"{who} with key {key_of_customer}"
+        return Location("s3", f"{self.endpoint or 'amazon'} as {who}", self.bucket, key)
 
 
-def _from_recipe(kind: type[S3Store], recipe: dict[str, Any], dropped: bool) -> S3Store:
+def _from_recipe(
+    kind: type[S3Store], recipe: dict[str, Any], dropped: str | None, keyed: bool, known: Guarantees | None
+) -> S3Store:
     store = kind(**recipe)
     store._dropped = dropped
+    store._keyless = keyed and store.options.sse_customer_key is None
+    store._known = known
     return store
-
-
-def _with_key(error: HoldfastError, key: str) -> HoldfastError:
-    return type(error)(error.message, store=error.store, key=key, cause=error.cause, retryable=error.retryable)
 
 
 def _endpoint(text: str | None) -> str | None:
@@ -326,51 +422,3 @@ def _endpoint(text: str | None) -> str | None:
         shown = redact.text(text)
         raise ConfigError(f"{shown!r} is not an S3 endpoint: write http(s)://host:port, without user, path or query")
     return f"{match[1]}://{match[2]}"
-
-
-def _engine_environment() -> tuple[tuple[str, str], ...]:
-    # What the engine reads from the environment by itself when a client is made (encryption, checksums, proxies):
-    # clients made under another environment are other clients.
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-
-
-def _make_engine(
-    endpoint: str | None,
-    bucket: str,
-    region: str,
-    found: S3Credentials | None,
-    request_payer: bool,
-    options: dict[str, Any],
-    tries: int,
-    *,
-    batches: bool = True,
-) -> Any:
-    """The engine's store, with everything said explicitly that it would otherwise look up in the environment."""
-    # Amazon's certificates cover names without dots only; services elsewhere rarely know buckets as host names.
-    virtual = endpoint is None and "." not in bucket
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    url = endpoint or f"https://{bucket + '.' if virtual else ''}s3.{region}.{domain}"
-    plain = url.startswith("http:")
-    config: dict[str, Any] = {"skip_signature": True}
-    if found is not None:
-        answer = {
-            "access_key_id": found.access_key_id,
-            "secret_access_key": found.secret_access_key,
-            "token": found.session_token,
-            "expires_at": None,
-        }
-        config = {"skip_signature": False, "credential_provider": lambda: answer}
-    return _obstore.S3Engine(
-        bucket,
-        endpoint=url,
-        aws_endpoint_url_s3=url,
-        region=region,
-        virtual_hosted_style_request=virtual,
-        request_payer=request_payer,
-        unsigned_payload=not plain,
-        conditional_put="etag",
-        disable_bulk_delete=not batches,
-        client_options={**options, "allow_http": plain},
-        retry_config={"max_retries": tries - 1},
-        **config,
-    )

@@ -1,193 +1,161 @@
-"""What an S3 write is made of: header values that survive, one PUT for what fits in memory, parts for the rest."""
+"""Writes to S3: by the engine where it can, over the wire of our own where it cannot, and all that have a condition."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-import os
 import re
-import stat
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from ...blob import Buffer, body_bytes, body_chunks, body_size
 from ...engine import reserve
-from ...errors import ConfigError, HoldfastError, Indeterminate, IntegrityError
-from ...store import HEAD
+from ...errors import HoldfastError, Unsupported
+from ...keys import printable
+from ...store import WRITE
 from ...types import Body, ObjectInfo, WriteOptions
-from .. import _obstore
-from .._obstore import ATTRIBUTE_FIELDS, OWN_METADATA, Client, object_info
-from .._obstore_errors import UploadGone
+from .. import _obstore, _uploads
+from .._conditions import ConditionalWrite, named_version
+from .._obstore import Client
+from .._uploads import ONE_PUT, completed, landed, last_answer_lost, part_size, stamp, taken
+from . import direct
+from .conditions import by_headers, place
+from .direct import DirectClient
+from .uploads import Upload, in_parts
+from .wire import Request, Wire
 
-#: Bodies up to this size (bytes) go in one PUT, which is fastest up to here and can be tried again as a whole.
-ONE_PUT = 64 << 20
-#: An iterator that ends within this many bytes goes in one PUT too.
-COLLECT = 8 << 20
-#: Larger bodies go in parts of this size (bytes), this many at a time: 16 MiB x 2 beat 8 x 4 and 5 x 12.
-PART = 16 << 20
-SMALLEST_PART = 5 << 20
-MOST_PARTS = 10_000
-CONCURRENCY = 2
-#: The engine's own tries for each part of a multipart upload, which nobody else can repeat.
-PART_TRIES = 7
-
-_ENGINE_NAMES = {field: name for name, field in ATTRIBUTE_FIELDS.items()}
-_TAKEN = frozenset(name.lower() for name in ATTRIBUTE_FIELDS)
 _METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_METADATA_RULE = "lower-case letters, digits, '.', '_' and '-' come back as they are"
 
 
 def attributes(options: WriteOptions, store: str) -> dict[str, str] | None:
     """The attributes as the engine wants them, or None; ConfigError for what would not come back as it was given."""
-    given = options.attributes()
-    if not given:
-        return None
-    named: dict[str, str] = {}
-    for field, value in given.items():
-        if field == "metadata":
-            assert not isinstance(value, str)
-            named.update((_metadata_name(name, store), _header(name, text, store)) for name, text in value.items())
-        else:
-            named[_ENGINE_NAMES[field]] = _header(field, value, store)
-    return named
+    return _uploads.attributes(options, store, _METADATA_NAME, _METADATA_RULE)
 
 
-def _metadata_name(name: str, store: str) -> str:
-    if not _METADATA_NAME.fullmatch(name) or name in _TAKEN or name.startswith(OWN_METADATA):
-        raise ConfigError(
-            f"{name!r} cannot be a metadata name on S3: lower-case letters, digits, '.', '_' and '-' come back as they "
-            f"are, except the names of standard headers and what starts with {OWN_METADATA!r}",
-            store=store,
-        )
-    return name
-
-
-def _header(name: str, value: Any, store: str) -> str:
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
-        raise ConfigError(
-            f"the value of {name!r} cannot travel in a header: printable ASCII without spaces at its ends comes back "
-            "as it is; encode the rest (percent-encoding, base64)",
-            store=store,
-        )
-    return value
-
-
-def write(client: Client, key: str, body: Body, options: WriteOptions, named: dict[str, str] | None) -> ObjectInfo:
+def write(
+    client: Client,
+    wire: Wire,
+    key: str,
+    body: Body,
+    options: WriteOptions,
+    named: dict[str, str] | None,
+    *,
+    stamped: bool,
+) -> ObjectInfo:
     """The info of what was written: in one PUT what is small or in memory, else as a multipart upload.
 
     An iterator is consumed once. It goes in one PUT, which may be repeated, if it ends within 8 MiB; larger ones
     and files of more than 64 MiB go in parts. A failed upload is aborted; a process that is killed leaves its parts
-    behind, invisible, until a lifecycle rule of the bucket removes them.
+    behind, invisible, until somebody lists and aborts them. Keys that the engine would alter, and any key with an ACL,
+    which it cannot send, go over the wire, their parts one after the other. ``stamped``: the digest of what is in
+    memory is noted in the metadata.
     """
-    size = body_size(body)
-    if isinstance(body, os.PathLike) and not stat.S_ISREG(os.stat(body).st_mode):
-        size = None  # a pipe or device says 0 and may hold anything
-    if size is not None and size <= ONE_PUT:
-        data = _owned(body)
-    elif size is not None:
-        return _upload(client, key, _exactly(size, body_chunks(body, PART)), size, options, named)
+    data, chunks, size = taken(body)
+    if stamped:
+        noted = stamp(data if data is not None else body)
+        named = noted if named is None else {**named, **noted}
+    by_engine = _obstore.carries(key) and wire.options.acl is None
+    tags = dict(wire.options.tags) if wire.options.tags else None
+    if data is not None:
+        etag = _put(client, wire, key, data, named, tags) if by_engine else direct.put(wire, key, data, named)
+        if options is WRITE:
+            info = ObjectInfo(key, len(data), etag)
+        else:
+            info = ObjectInfo(key, len(data), etag, **options.attributes())  # type: ignore[arg-type]
+    elif by_engine:
+        info = _uploads.upload(client, key, chunks, part_size(options, size), named, tags)
     else:
-        chunks = (_owned(chunk) for chunk in body_chunks(body))
-        first = list(_up_to(COLLECT, chunks))
-        if sum(map(len, first)) >= COLLECT:
-            return _upload(client, key, itertools.chain(first, chunks), None, options, named)
-        data = b"".join(first)
-    etag = _put(client, key, data, named)
-    return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+        info = _upload_directly(wire, key, chunks, part_size(options, size), named)
+    see_encryption(wire, key)
+    return info
 
 
-def _owned(body: Any) -> bytes:
-    """The body as bytes that nobody can change: the engine keeps what it is given, without a copy.
-
-    That holds after Ctrl-C too, when the caller goes on and an abandoned upload may still be running.
-    """
-    if type(body) is bytes:
-        return body
-    if isinstance(body, memoryview) and not body.c_contiguous:
-        return body.tobytes()
-    return bytes(body_bytes(body))
-
-
-def _put(client: Client, key: str, data: bytes, named: dict[str, str] | None) -> str | None:
-    send = functools.partial(_obstore.put, attributes=named, use_multipart=False)
-    answer = client.call("write", key, send, client.upload(len(data)), key, data)
-    return answer["e_tag"] or None
-
-
-def _up_to(limit: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        yield chunk
-        total += len(chunk)
-        if total >= limit:
-            return
-
-
-def _exactly(size: int, chunks: Iterable[Buffer]) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > size:
-            break
-        yield _owned(chunk)
-    if total != size:
-        raise IntegrityError(f"the body changed while it was sent: {size} bytes at first, then another length")
-
-
-class _Watched:
-    """The chunks of a body, how many bytes they were, and the error that they ended with."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self.chunks = chunks
-        self.total = 0
-        self.error: BaseException | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for chunk in self.chunks:
-                self.total += len(chunk)
-                yield chunk
-        except BaseException as error:
-            self.error = error
-            raise
-
-
-def _upload(
-    client: Client,
-    key: str,
-    chunks: Iterator[bytes],
-    size: int | None,
-    options: WriteOptions,
-    named: dict[str, str] | None,
-) -> ObjectInfo:
-    part = max(options.part_size or PART, SMALLEST_PART, -(-(size or 0) // MOST_PARTS))
-    reserve(part * (CONCURRENCY + 1))
-    watched = _Watched(chunks)
-    send = functools.partial(
-        _obstore.put, attributes=named, use_multipart=True, chunk_size=part, max_concurrency=CONCURRENCY
-    )
+def _put(
+    client: Client, wire: Wire, key: str, data: bytes, named: dict[str, str] | None, tags: dict[str, str] | None
+) -> str | None:
     try:
-        client.attempt("write", key, send, client.upload(part, tries=PART_TRIES), key, iter(watched))
+        return _uploads.put(client, key, data, named, tags)
     except HoldfastError as error:
-        if watched.error is not None:
-            raise watched.error from None
-        if isinstance(error, UploadGone):
-            # Completing is not idempotent: its second try finds no upload, because the first one has completed it.
-            raise Indeterminate(
-                f"the answer to the last request of the upload of {key!r} was lost: look whether it holds "
-                f"{watched.total} bytes now, or write it again",
-                store=client.store,
-                key=key,
-                cause=error,
-            ) from error
-        error.retryable = False
-        raise
-    head, _ = _obstore.open_body(client, key, key, HEAD)
-    info = object_info(key, head)
-    if info.size != watched.total:
-        raise IntegrityError(
-            f"{watched.total} bytes of {key!r} were sent, the object there has {info.size}: somebody else wrote it, or "
-            "the service lost some; write it again",
-            store=client.store,
+        failed = error
+    # The engine does not tell for how long a service wishes to be left alone.
+    return client.policy.again(lambda: wire.attempt(direct.put_request(key, data, named)).etag, failed)
+
+
+def see_encryption(wire: Wire, key: str) -> None:
+    """Look, once for all equal stores, whether what was written is encrypted as asked for; Unsupported if not."""
+    if wire.options.encryption is None or wire.encrypts:
+        return
+    if not wire.options.honoured(wire.call(Request("read", "HEAD", key)).headers):
+        raise Unsupported(
+            f"cannot write with encryption={wire.options.encryption!r}: this service ignores it. What was written to "
+            f"{printable(key)!r} lies there in clear: delete it if it must not",
+            store=wire.store,
             key=key,
         )
-    return info
+    wire.encrypts = True
+
+
+def _upload_directly(
+    wire: Wire, key: str, chunks: Iterator[bytes], part: int, named: dict[str, str] | None
+) -> ObjectInfo:
+    reserve(2 * part)
+    upload = Upload(wire, key, direct.headers(named))
+    try:
+        total = upload.send_all(in_parts(chunks, part))
+    except Exception:  # but not Ctrl-C, which waits for nothing
+        upload.abort()
+        raise
+    try:
+        etag = upload.complete()
+    except HoldfastError as error:
+        if not error.retryable:
+            upload.abort()
+            raise
+        info = landed(DirectClient(wire), key, named)
+        if info is None:
+            raise last_answer_lost(wire.store, key, total, error) from error
+        return info
+    return completed(DirectClient(wire), key, total, etag, named)
+
+
+def write_if(
+    wire: Wire,
+    key: str,
+    body: Body,
+    options: WriteOptions,
+    named: dict[str, str] | None,
+    *,
+    in_parts_too: bool,
+    stamped: bool,
+) -> ObjectInfo:
+    """The info of what was written under the options' condition, in one PUT or in parts that it ends.
+
+    ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
+    """
+    data, chunks, size = taken(body)
+    if data is None and not in_parts_too:
+        raise Unsupported(
+            "cannot do a write of so large a body with a condition: this service does not honour it where a multipart "
+            f"upload ends; give at most {ONE_PUT >> 20} MiB, as bytes or as a file",
+            store=wire.store,
+            key=key,
+        )
+    where = place(wire, key)
+    conditional = ConditionalWrite(where, None if options.if_match is None else named_version(where, options.if_match))
+    headers = direct.headers({**(named or {}), **conditional.history})
+    if data is not None:
+        headers |= direct.headers(stamp(data)) if stamped else {}
+        total, put = len(data), functools.partial(Request, "write", "PUT", key, body=data)
+        etag = conditional.perform(
+            by_headers(lambda condition: wire.attempt(put(headers={**headers, **condition})).etag)
+        )
+    else:
+        part = part_size(options, size)
+        reserve(2 * part)
+        upload = Upload(wire, key, headers)
+        try:
+            total = upload.send_all(in_parts(chunks, part))
+            etag = conditional.perform(by_headers(upload.complete))
+        except Exception:
+            upload.abort()
+            raise
+    see_encryption(wire, key)
+    return ObjectInfo(key, size=total, etag=etag, **options.attributes())  # type: ignore[arg-type]
