@@ -94,10 +94,11 @@ def test_azure_says_which_variable_has_the_login(holdfast, monkeypatch):
     assert "  credentials: none" in result.lines
     assert "AZURE_STORAGE_ACCOUNT_KEY" in result.out
     assert "--anonymous" in result.err
-    for variable, kind in (("AZURE_STORAGE_SAS_TOKEN", "sas token"), ("AZURE_STORAGE_ACCOUNT_KEY", "account key")):
+    for variable, kind in (("AZURE_STORAGE_SAS_TOKEN", "SAS token"), ("AZURE_STORAGE_ACCOUNT_KEY", "account key")):
         monkeypatch.setenv(variable, "U0VDUkVU")
         result = holdfast("whoami", "az://container")
-        assert result.lines[1:] == [f"  credentials: {kind}", f"  because: found in {variable}"]
+        assert result.lines[1] == f"  credentials: {variable}"
+        assert kind in result.lines[2]
         assert result.code == 0
         assert "U0VDUkVU" not in result.out + result.err
     assert "  credentials: anonymous" in holdfast("whoami", "--anonymous", "az://container").lines
@@ -113,7 +114,8 @@ def test_google_says_which_file_has_the_login(holdfast, monkeypatch, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(user))
     [row] = holdfast("whoami", "--json", "gs://bucket").rows
-    assert (row["source"], row["why"]) == ("authorized user", f"found in gcloud's file {path}")
+    assert row["source"] == f"gcloud's file {path}"
+    assert "of a person" in row["why"]
     assert SECRET not in str(row)
 
 

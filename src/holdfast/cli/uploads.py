@@ -66,7 +66,7 @@ def command(settings: Settings, locations: tuple[str, ...], abort: bool, older_t
 
 def _administered(opener: Opener, place: Location) -> Any:
     store = opener.object(place).store
-    if not hasattr(store, "uploads"):
+    if not hasattr(store, "list_multipart_uploads"):
         raise Unsupported(f"{place.url.scheme}:// has no multipart uploads to show", store=store.name)
     return store
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import AuthError
+from ..errors import AuthError, HoldfastError
 from . import pairs, profiles, services
 from .pairs import S3Credentials
 from .providers import Absent, Provider, shared
@@ -62,7 +62,7 @@ class Surroundings:
     environment: Mapping[str, str]
 
 
-def find(bucket: str, *, explicit: S3Credentials | None = None, environment: Mapping[str, str] = os.environ) -> Found:
+def find(bucket: str, *, explicit: S3Credentials | None = None, environment: Mapping[str, str] | None = None) -> Found:
     """The first source that has credentials for this bucket, and what was looked at before it.
 
     Metadata services are asked here, within 3 seconds, when nothing before them has an answer. Raises ConfigError
@@ -70,8 +70,17 @@ def find(bucket: str, *, explicit: S3Credentials | None = None, environment: Map
     """
     if explicit is not None:
         return Found(Provider.fixed(explicit), (Look("arguments", True, "credentials were given to the store"),))
+    try:
+        return _walk(Surroundings(bucket, os.environ if environment is None else environment))
+    except HoldfastError as error:
+        # Without the frames below, whose variables are the environment: some tools show those of a traceback.
+        failed = error.with_traceback(None)
+        failed.__context__ = None
+    raise failed
+
+
+def _walk(around: Surroundings) -> Found:
     looks = [Look("arguments", False, "no access_key_id=, secret_access_key= or secrets= was given")]
-    around = Surroundings(bucket, environment)
     for name, look in SOURCES.items():
         offer = look(around)
         if isinstance(offer, str):

@@ -11,6 +11,8 @@ Quirks of obstore 0.12, each seen happening, and what is done about it: here, in
   matters is passed explicitly, and credentials come from a provider, which also keeps it from asking the instance
   metadata service.
 - A child of a fork hangs in its first call, if the parent had made one: it uses a copy of the engine (see below).
+- While a body is open and not taken, another request may be queued behind it on the same connection, and wait until it
+  is taken, freed, or the read timeout has passed (once in some 2,000 requests right after an opening).
 - Synchronous calls do not see Ctrl-C: ``attempt`` goes through ``engine.interruptible``.
 - A mutable buffer given to ``put`` is not copied, also not when it comes out of a generator: only ``bytes`` go in.
 - Header values with control characters make it panic (a BaseException), non-ASCII ones cannot be read back.

@@ -52,8 +52,10 @@ class Login:
         try:
             token = self.secret.get_token(_SCOPE)
         except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
-            raise no_token(error) from None
-        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+            failed = no_token(error)
+        else:
+            return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+        raise failed  # outside the handler: foreign text may hold a secret, and an error keeps its context
 
     def fingerprint(self) -> str:
         """What differs whenever the credential does, and reveals none: the key of client pools."""

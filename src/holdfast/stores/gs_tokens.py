@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import AuthError, ConfigError, StoreError
+from ..errors import AuthError, ConfigError, HoldfastError, StoreError
 from ._obstore_errors import no_token
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -145,16 +145,23 @@ def _token(answer: Any) -> Token:
     return {"token": str(answer["access_token"]), "expires_at": expires}
 
 
+def _refused(credential: Any) -> HoldfastError | None:
+    """Why this object of google-auth gets no new token, if it does not."""
+    import urllib3
+
+    transport = google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager())
+    try:
+        credential.refresh(transport)
+    except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+        return no_token(error)
+    return None
+
+
 def _refresh(credential: Any) -> Token:
     """A token of an object of google-auth."""
-    if not credential.valid:
-        import urllib3
-
-        transport = google_auth("google.auth.transport.urllib3").Request(urllib3.PoolManager())
-        try:
-            credential.refresh(transport)
-        except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
-            raise no_token(error) from None
+    failed = None if credential.valid else _refused(credential)
+    if failed is not None:
+        raise failed  # outside the handler: foreign text may hold a secret, and an error keeps its context
     expiry = credential.expiry
     return {"token": credential.token, "expires_at": expiry.replace(tzinfo=UTC) if expiry else None}
 
