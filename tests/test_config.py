@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -203,6 +205,26 @@ def test_classes_by_path_must_be_allowed(write, tmp_path, monkeypatch):
     assert type(factory.build("a")).__name__ == type(factory.build("b")).__name__ == "Pathed"
 
 
+def test_installed_packages_offer_types(write, tmp_path, monkeypatch):
+    (tmp_path / "offering_store.py").write_text("from holdfast.stores.memory import MemoryStore as Offering\n")
+    metadata = tmp_path / "offering_types-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: offering-types\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[holdfast.stores]\nOffering = offering_store:Offering\n")
+    path = write("stores: {a: {type: Offering}}\nmain: a\n")
+    assert "Unknown store type: Offering" in refused(path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert isinstance(StoreFactory(path).build(), MemoryStore)
+
+
+def test_checking_leaves_no_trace(write, tmp_path):
+    places = {"FileStore": "root", "HashdirStore": "root_path", "SqliteStore": "path", "ZipStore": "path"}
+    stores = [f"{kind}: {{type: {kind}, config: {{{name}: {tmp_path}/{kind}}}}}" for kind, name in places.items()]
+    path = write(f"stores: {{{', '.join(stores)}}}")
+    assert StoreFactory(path).problems() == []
+    assert [str(entry) for entry in tmp_path.iterdir()] == [path]
+
+
 def test_what_was_made_is_closed_when_the_rest_cannot_be(write):
     closed = []
     name = f"Own{next(_serial)}"
@@ -283,6 +305,23 @@ def test_alias_bombs_do_not_go_off(write, operator):
     assert "aliases written out" in refused(write(bomb(operator)))
 
 
+def test_what_is_too_much_is_refused(write):
+    layers = [f"s{n}: {{type: IdentityStore, base: s{n + 1}}}" for n in range(200)]
+    path = write(f"stores: {{{', '.join(layers)}, s200: {{type: MemoryStore}}}}")
+    assert "more than 100 stores lie upon each other" in refused(path, "s0")
+    StoreFactory(path).build("s150")
+    assert "larger than" in refused(write("#" * (1 << 20) + "\n"))
+
+
+def test_the_documented_file_is_sound(write, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", CANARY)
+    monkeypatch.setenv("KEY_ID", "id")
+    text = (Path(__file__).parent.parent / "docs" / "wrappers.md").read_text()
+    [documented] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    with StoreFactory(write(documented)).build() as store:
+        assert isinstance(store, ReadonlyStore)
+
+
 # ---------------------------------------------------------------------- nothing is shown
 FIELDS = {
     "S3Store": "bucket endpoint secrets secret_access_key session_token verify connect_timeout retry tags acl nope "
@@ -357,6 +396,13 @@ def test_mistakes_in_the_file_quote_no_values(write, text):
     with pytest.raises(ConfigError) as raised:
         StoreFactory(write(text)).build()
     assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+def test_short_values_are_hidden_as_python_shows_them_too(write):
+    path = write('stores: {a: {type: MemoryStore}, b: {type: CompressingStore, base: a, config: {encoding: "p\\tw"}}}')
+    said = refused(path, "b")
+    assert "parameter 'encoding'" in said
+    assert "p\\tw" not in said
 
 
 # ---------------------------------------------------------------------- locations

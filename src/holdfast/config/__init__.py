@@ -1,7 +1,7 @@
 """Stores described in a YAML or TOML file: which there are, what each is made of, and which is the main one.
 
     stores:
-      bucket: {type: S3Store, config: {bucket: my-data, secret_access_key: "${SECRET_KEY}"}}
+      bucket: {type: S3Store, config: {bucket: data, access_key_id: "${KEY_ID}", secret_access_key: "${SECRET_KEY}"}}
       cache: {type: FileStore, config: {root: "${CACHE:-/tmp/cache}"}}
       cached: {type: CachingStore, base: {main_store: bucket, cache_store: cache}}
       checked: {type: ReadonlyStore, base: cached}
@@ -14,7 +14,7 @@ lists or mappings of stores). ``config`` are the other parameters of the class. 
 of the process.
 
 ``${VAR}`` and ``${VAR:-default}`` (for a variable that is missing or empty) may stand inside any string, ``$${`` for a
-literal ``${``. They are filled in after the file was parsed, for the stores that are built, and stay text.
+literal ``${``. They are filled in after the file was parsed, for the stores that are built.
 
 Errors name the file, the store and the parameter. They never show what a parameter was set to.
 """
