@@ -405,6 +405,18 @@ def test_short_values_are_hidden_as_python_shows_them_too(write):
     assert "p\\tw" not in said
 
 
+def test_a_password_is_hidden_outside_of_its_url_too(write):
+    name = f"Own{next(_serial)}"
+
+    @register_store(name)
+    class Talking(FilesystemStore):
+        def __init__(self, address):
+            raise RuntimeError(f"no login with {address.split('@')[0].rpartition(':')[2]}")
+
+    path = write(f"stores: {{a: {{type: {name}, config: {{address: 'http://me:pw4711@host/'}}}}}}\nmain: a\n")
+    assert refused(path) == f"store 'a': parameter 'address': {name} cannot be made so: no login with ***"
+
+
 # ---------------------------------------------------------------------- locations
 def test_a_configured_store_is_a_location(write, tmp_path, monkeypatch):
     name = f"config-{next(_serial)}"

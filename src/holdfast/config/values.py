@@ -17,6 +17,8 @@ from ..store import ObjectStore
 _SHORT = 4
 #: Parts of values from this length on are not shown.
 _FRAGMENT = 8
+#: The user and password of a URL: hidden by themselves as well.
+_LOGIN = re.compile(r"://([^/@\s]+)@")
 _PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -99,12 +101,14 @@ def as_written(text: str) -> str:
 
 def scrubbed(error: Exception, values: list[Any]) -> str:
     """What the error says, without the values; only its kind, where something of them may be left."""
-    said = redact.text(str(error))
+    said = str(error)
     plain = [str(value) for value in values if not isinstance(value, ObjectStore | Policy | bool | None)]
+    plain += [part for value in plain for login in _LOGIN.findall(value) for part in login.split(":")]
     texts = sorted({text for value in plain for text in (value, repr(value)[1:-1])}, key=len)
     for text in filter(None, reversed(texts)):
         pattern = re.escape(text) if len(text) >= _SHORT else rf"(?<!\w){re.escape(text)}(?!\w)"
         said = re.sub(pattern, redact.HIDDEN, said, flags=re.IGNORECASE)
+    said = redact.text(said)
     heard = said.lower()
     for text in texts:
         if any(text[at : at + _FRAGMENT].lower() in heard for at in range(len(text) - _FRAGMENT + 1)):
