@@ -417,6 +417,20 @@ def test_a_password_is_hidden_outside_of_its_url_too(write):
     assert refused(path) == f"store 'a': parameter 'address': {name} cannot be made so: no login with ***"
 
 
+def test_a_message_with_a_part_of_a_value_is_not_passed_on(write):
+    name = f"Own{next(_serial)}"
+
+    @register_store(name)
+    class Quoting(FilesystemStore):
+        def __init__(self, token):
+            raise RuntimeError(f"a token does not begin with {token[:10]}")
+
+    path = write(f"stores: {{a: {{type: {name}, config: {{token: {CANARY}}}}}}}\nmain: a\n")
+    assert refused(path).endswith(
+        f"parameter 'token': {name} cannot be made so: RuntimeError about one of its parameters"
+    )
+
+
 # ---------------------------------------------------------------------- locations
 def test_a_configured_store_is_a_location(write, tmp_path, monkeypatch):
     name = f"config-{next(_serial)}"
