@@ -20,7 +20,7 @@ DOCUMENTS = sorted(
     path.relative_to(PROJECT).as_posix() for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"python", "bash", "console", "text", "toml"}
+LANGUAGES = {"python", "bash", "console", "text", "toml", "yaml"}
 
 
 def blocks(document: str) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ MODULES = sorted({module.name for module in pkgutil.walk_packages([str(SOURCE)],
 #: Which files (or directories, with a slash) may import what.
 HOMES = {
     "obstore": ("stores/_obstore.py",),
-    "yaml": ("config.py",),
+    "yaml": ("config/parsing.py",),
     "asyncio": ("aio.py",),
     "click": ("cli/",),
     "rich": ("progress.py", "cli/"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .config import StoreFactory, register_store
     from .engine import Engine, Outcome
     from .errors import (
         AlreadyExists,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "config": ("StoreFactory", "register_store"),
     "engine": ("Engine", "Outcome"),
     "errors": (
         "AlreadyExists", "AuthError", "BucketNotFound", "ConfigError", "Conflict", "DecompressionError",
@@ -203,6 +205,7 @@ __all__ = [
     "SqliteStore",
     "Store",
     "StoreError",
+    "StoreFactory",
     "TextEncodingStore",
     "TextEncodingTransformer",
     "Throttled",
@@ -226,6 +229,7 @@ __all__ = [
     "open_object",
     "open_store",
     "register",
+    "register_store",
     "sync_stores",
     "validate_http_url_key",
 ]

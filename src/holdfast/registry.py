@@ -33,21 +33,50 @@ _BUILT_IN: Mapping[str, str] = {
     "sqlite": "holdfast.stores.sqlite:SqliteStore",
     "zip": "holdfast.stores.zip:ZipStore",
     "AzureStore": "holdfast.stores.az:AzureStore",
+    "Base64Store": "holdfast.wrap.transform:Base64Store",
     "BucketStore": "holdfast.stores.bucket:BucketStore",
+    "BufferStore": "holdfast.wrap.transform:BufferStore",
+    "CachingStore": "holdfast.wrap.cache:CachingStore",
+    "CompressingStore": "holdfast.wrap.transform:CompressingStore",
     "DictStore": "holdfast.stores.plain:DictStore",
+    "EncryptingStore": "holdfast.wrap.encrypt:EncryptingStore",
+    "ExceptionLoggingStore": "holdfast.wrap.observe:ExceptionLoggingStore",
     "FileStore": "holdfast.stores.file:FileStore",
     "FilesystemStore": "holdfast.stores.plain:FilesystemStore",
     "GoogleStore": "holdfast.stores.gs:GoogleStore",
+    "GzipStore": "holdfast.wrap.transform:GzipStore",
+    "HashPrefixStore": "holdfast.wrap.rekey:HashPrefixStore",
     "HashdirStore": "holdfast.stores.file.renamed:HashdirStore",
     "HttpStore": "holdfast.stores.http:HttpStore",
+    "IdentityStore": "holdfast.wrap.guard:IdentityStore",
+    "JsonStore": "holdfast.wrap.transform:JsonStore",
+    "KeyTransformingStore": "holdfast.wrap.rekey:KeyTransformingStore",
+    "KeyValidatingStore": "holdfast.wrap.guard:KeyValidatingStore",
+    "LoggingStore": "holdfast.wrap.observe:LoggingStore",
     "MemoryStore": "holdfast.stores.memory:MemoryStore",
+    "MirroringStore": "holdfast.wrap.mirror:MirroringStore",
+    "NotifyingStore": "holdfast.wrap.observe:NotifyingStore",
     "PrefixStore": "holdfast.wrap.rekey:PrefixStore",
+    "ReadonlyStore": "holdfast.wrap.guard:ReadonlyStore",
     "RedisStore": "holdfast.stores.redis:RedisStore",
+    "RegexRoutingStore": "holdfast.wrap.route:RegexRoutingStore",
+    "RegexValidatingStore": "holdfast.wrap.guard:RegexValidatingStore",
+    "RetryingStore": "holdfast.wrap.retrying:RetryingStore",
     "S3Store": "holdfast.stores.s3:S3Store",
     "SafeFilesystemStore": "holdfast.stores.plain:SafeFilesystemStore",
     "SqliteStore": "holdfast.stores.sqlite:SqliteStore",
+    "SuffixStore": "holdfast.wrap.suffix:SuffixStore",
+    "TextEncodingStore": "holdfast.wrap.transform:TextEncodingStore",
+    "ThrottledStore": "holdfast.wrap.retrying:ThrottledStore",
+    "TransformingStore": "holdfast.wrap.transform:TransformingStore",
+    "UrlEncodingStore": "holdfast.wrap.rekey:UrlEncodingStore",
+    "UrlValidatingStore": "holdfast.wrap.guard:UrlValidatingStore",
+    "ValueStore": "holdfast.wrap.transform:ValueStore",
+    "WriteonlyStore": "holdfast.wrap.guard:WriteonlyStore",
     "ZipStore": "holdfast.stores.zip:ZipStore",
 }
+#: Opened by a function, which finds a store of any class: not imported below, because it lies above.
+_OPENERS: Mapping[str, str] = {"config": "holdfast.config:open_location"}
 _QUERY = re.compile(r"\?[\w.~-]+=")
 _registered: dict[str, str | type[ObjectStore]] = {}
 
@@ -77,7 +106,7 @@ def register(name: str, target: str | type[ObjectStore]) -> None:
     >>> open_store("demo://bucket/run1").name
     'mem://bucket/run1/'
     """
-    if name in _BUILT_IN:
+    if name in _BUILT_IN or name in _OPENERS:
         raise ConfigError(f"{name!r} is built in: register another name")
     if isinstance(target, str):
         if not all(part.replace(".", "_").isidentifier() for part in target.partition(":")[::2]):
@@ -98,7 +127,12 @@ def store_class(name: str) -> type[ObjectStore]:
     if target is None:
         known = sorted({*_BUILT_IN, *_registered, *url.plugins()})
         raise ConfigError(f"no store is known as {name!r}; known are {', '.join(known)}: holdfast.register adds others")
-    return _load(name, target) if isinstance(target, str) else target
+    return load_class(name, target) if isinstance(target, str) else target
+
+
+def is_known(name: str) -> bool:
+    """Whether ``store_class`` knows this scheme or class name, be its package installed or not."""
+    return name in _BUILT_IN or name in _registered or name in url.plugins()
 
 
 def open_store(location: str | URL, **options: Any) -> ObjectStore:
@@ -146,6 +180,12 @@ def _parsed(location: str | URL) -> URL:
 
 def _open_root(where: URL, options: dict[str, Any]) -> ObjectStore:
     """The store of the whole bucket or server."""
+    if opener := _OPENERS.get(where.scheme):
+        if options:
+            raise ConfigError(f"{where} has no option {', '.join(options)}: what it takes stands in the file")
+        module, _, function = opener.partition(":")
+        opened_there: ObjectStore = getattr(importlib.import_module(module), function)(where)
+        return opened_there
     opened = store_class(where.scheme)
     location, root = where, replace(where, path="")
     from_url = getattr(opened, "from_url", None)
@@ -181,7 +221,11 @@ def _construct(
     return make(*arguments, **options)
 
 
-def _load(name: str, target: str) -> type[ObjectStore]:
+def load_class(name: str, target: str) -> type[ObjectStore]:
+    """The store class at "module:Class", imported now; ``name`` is what errors call it.
+
+    Raises ConfigError if there is none, with the line to type when a package is missing.
+    """
     module_name, _, class_name = target.partition(":")
     try:
         module = importlib.import_module(module_name)

@@ -8,6 +8,7 @@
     file:///absolute/path                    a local path; so is anything without "scheme://"
     sqlite:///path.db/prefix                 a database, zip:///path.zip/prefix an archive, hashdir:///directory
     redis://host:port/0/prefix               database 0 of a Redis server (also rediss, over TLS)
+    config://stores.yaml#store/prefix        a store that a file describes (.yaml .yml .toml), "#/prefix" the main one
 
 The path of a database or an archive itself ends at the first name with a usual ending (.db .sqlite .sqlite3, .zip)
 that is no directory; otherwise, and always for hashdir, it is all of it. "//" ends it anywhere: hashdir:///dir//key.
@@ -42,7 +43,8 @@ _CREDENTIALS = {
 #: Stores within one local file or directory, and the endings by which such a file is known.
 _WITHIN = {"hashdir": (), "sqlite": (".db", ".sqlite", ".sqlite3"), "zip": (".zip",)}
 _REDIS = ("redis", "rediss")
-_BUILT_IN = frozenset(("file", "mem", *_CLOUD, *_WEB, *_WITHIN, *_REDIS))
+_CONFIG = re.compile(r"(.+?\.(?:ya?ml|toml))(?:#([^/]*)(?:/(.*))?)?", re.DOTALL | re.IGNORECASE)
+_BUILT_IN = frozenset(("config", "file", "mem", *_CLOUD, *_WEB, *_WITHIN, *_REDIS))
 _added: set[str] = set()
 
 
@@ -149,6 +151,8 @@ def parse(text: str | os.PathLike[str]) -> URL:
         return _within(scheme, rest)
     if scheme in _REDIS:
         return _redis(scheme, rest)
+    if scheme == "config":
+        return _config(rest)
     if not is_known(scheme):
         raise _unknown(scheme, text)
     if scheme in _CLOUD and (endpoint := _SCHEME.fullmatch(rest)):
@@ -225,6 +229,15 @@ def _split(scheme: str, path: str) -> tuple[str, str]:
         if name.lower().endswith(_WITHIN[scheme]) and not os.path.isdir(os.path.expanduser(head)):
             return head, "/".join(names[at:])
     return path, ""
+
+
+def _config(rest: str) -> URL:
+    match = _CONFIG.fullmatch(rest)
+    if match is None:
+        raise ConfigError(
+            f"config://{redact.text(rest)} names no configuration: write config://FILE.yaml#STORE/KEY (or .toml)"
+        )
+    return URL("config", None, f"{_local(match[1]).path}#{match[2] or ''}", match[3] or "")
 
 
 def _redis(scheme: str, rest: str) -> URL:

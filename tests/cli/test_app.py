@@ -56,7 +56,7 @@ def test_an_unknown_command_suggests_the_nearest(holdfast, typed, meant):
 
 
 def test_an_unknown_command_far_from_all_lists_them(holdfast):
-    assert "there are cat, cp, doctor, du, head, ls, rm, uploads, verify, whoami" in holdfast("xyzzy!").err
+    assert "there are cat, config, cp, doctor, du, head, ls, rm, uploads, verify, whoami" in holdfast("xyzzy!").err
 
 
 @pytest.mark.parametrize(

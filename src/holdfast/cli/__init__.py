@@ -1,4 +1,4 @@
-"""The command line: ``holdfast ls, cp, cat, doctor, head, rm, du, uploads, verify, whoami`` over every kind of store.
+"""The command line: ``holdfast ls, cp, cat, config, doctor, head, rm, du, uploads, verify, whoami`` over every store.
 
 Exit codes are the same everywhere:
 

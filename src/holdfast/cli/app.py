@@ -14,7 +14,7 @@ from .options import ShowsExamples
 from .output import ClosedOutput, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
-COMMANDS = ("cat", "cp", "doctor", "du", "head", "ls", "rm", "uploads", "verify", "whoami")
+COMMANDS = ("cat", "config", "cp", "doctor", "du", "head", "ls", "rm", "uploads", "verify", "whoami")
 
 
 class Commands(ShowsExamples, click.Group):
@@ -47,6 +47,7 @@ def _nearest(name: str) -> str:
     wellknown = {"copy": "cp", "get": "cp", "put": "cp", "sync": "cp", "list": "ls", "dir": "ls", "delete": "rm",
                  "del": "rm", "remove": "rm", "stat": "head", "info": "head", "size": "du", "check": "verify",
                  "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat", "multipart": "uploads",
+                 "stores": "config", "yaml": "config",
                  "probe": "doctor", "test": "doctor",
                  "login": "whoami", "auth": "whoami", "credentials": "whoami"}  # fmt: skip
     near = [wellknown[name]] if name in wellknown else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.3)
@@ -83,6 +84,7 @@ Locations:
   az://container/run1                       Azure Blob, in AZURE_STORAGE_ACCOUNT_NAME
   az://https://ACCOUNT.blob.core.windows.net/container/run1
   https://host/path                         a web server, for reading
+  config://stores.yaml#name/run1            a store that a file describes
 """
 
 

@@ -23,7 +23,7 @@ from .options import Settings
 
 STDIO = "-"
 #: Schemes without endpoints to choose and credentials to leave out.
-_PLAIN = ("file", "hashdir", "http", "https", "mem", "redis", "rediss", "sqlite", "zip")
+_PLAIN = ("config", "file", "hashdir", "http", "https", "mem", "redis", "rediss", "sqlite", "zip")
 #: Where a local directory keeps what its files cannot say.
 PRIVATE = ".holdfast"
 
