@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 
 import pytest
@@ -250,3 +251,11 @@ def test_cancelling_cancels_nothing_of_the_child_s():
         assert theirs.objects == {"run/a": b"1"}
 
     asyncio.run(main())
+
+
+def test_stores_to_await_can_be_pickled():
+    theirs = Theirs()
+    asyncio.run(theirs.put("run/a", b"1"))
+    copy = pickle.loads(pickle.dumps(AsyncPrefixStore(theirs, "run/")))
+    assert type(copy) is AsyncPrefixStore
+    assert asyncio.run(copy.get("a")) == b"1"

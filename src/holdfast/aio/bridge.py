@@ -82,6 +82,9 @@ class BridgedStore(ObjectStore):
     def __repr__(self) -> str:
         return f"BridgedStore({self.child!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.child,)
+
     @property
     def name(self) -> str:
         """The name of the class that is bridged."""

@@ -66,6 +66,9 @@ class AsyncStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.store!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.store)
+
     @property
     def name(self) -> str:
         """What errors and logs call this store."""
@@ -209,6 +212,12 @@ class AsyncBlob:
     def _in_turn(self, function: Any, *args: Any) -> Any:
         with self._turn:
             return function(*args)
+
+
+def _rebuild(kind: type[AsyncStore], store: ObjectStore) -> AsyncStore:
+    made = kind.__new__(kind)
+    AsyncStore.__init__(made, store)
+    return made
 
 
 def _keys(store: ObjectStore, prefix: str) -> Iterable[str]:
