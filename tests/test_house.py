@@ -27,7 +27,7 @@ MODULES = sorted({module.name for module in pkgutil.walk_packages([str(SOURCE)],
 HOMES = {
     "obstore": ("stores/_obstore.py",),
     "yaml": ("config/parsing.py",),
-    "asyncio": ("aio.py",),
+    "asyncio": ("aio/",),
     "click": ("cli/",),
     "rich": ("progress.py", "cli/"),
     "concurrent": ("engine/",),

@@ -11,14 +11,17 @@ runs ``finish``; a ``run`` inside a worker runs inline. And the caller is never 
 break or an error waits one second for operations in flight; a worker that hangs is abandoned, never reused.
 """
 
+from .lane import Call, Lane
 from .outcome import InTurn, Outcome, Split
 from .pace import note_throttled
 from .pool import SMALL, Engine, default, in_worker, interruptible, reserve
 
 __all__ = [
     "SMALL",
+    "Call",
     "Engine",
     "InTurn",
+    "Lane",
     "Outcome",
     "Split",
     "default",

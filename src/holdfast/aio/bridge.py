@@ -1,0 +1,199 @@
+"""The way back: how a synchronous wrapper, at work in a thread, uses an asynchronous store in its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from inspect import isawaitable
+from typing import Any, Protocol, Self
+
+from ..errors import StoreError
+from ..store import ObjectStore
+from ..types import Capabilities
+
+#: So many keys of an asynchronous listing are fetched at a time.
+_GROUP = 1000
+#: How often (seconds) a worker that waits for the loop looks whether that still runs.
+_HEARTBEAT = 1.0
+
+
+class AsyncObjects(Protocol):
+    """What an asynchronous store has at least; ``keys()`` (an async iterator, or a coroutine of keys) may be added.
+
+    ``get`` and ``delete`` raise KeyError for a missing key. ``aclose``, ``close`` or the methods of ``async with`` are
+    used where there are any.
+    """
+
+    async def get(self, key: str, /) -> Any:
+        """The object's bytes."""
+
+    async def put(self, key: str, data: bytes, /) -> Any:
+        """Store the bytes."""
+
+    async def delete(self, key: str, /) -> Any:
+        """Remove the object."""
+
+    async def exists(self, key: str, /) -> bool:
+        """Whether there is such an object."""
+
+
+def ask(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *args: Any, of: str = "") -> Any:
+    """What ``await function(*args)`` gives in the loop, for a worker that waits for it."""
+    if asyncio._get_running_loop() is loop:
+        raise RuntimeError(f"{of}: this would wait for the very event loop that it blocks: await an Async... store")
+    answer = _awaited(function, args)
+    try:
+        future = asyncio.run_coroutine_threadsafe(answer, loop)
+    except RuntimeError as error:
+        answer.close()
+        raise StoreError(f"its event loop is closed: use it from one that runs ({error})", store=of) from error
+    while True:
+        try:
+            return future.result(_HEARTBEAT)
+        except TimeoutError:
+            if future.done():
+                raise
+            if not loop.is_running():
+                future.cancel()
+                raise StoreError("its event loop stopped before it answered", store=of) from None
+        except BaseException as error:
+            if future.cancelled():
+                raise StoreError("its event loop cancelled the call", store=of) from error
+            raise
+
+
+async def _awaited(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    value = function(*args)
+    return await value if isawaitable(value) else value
+
+
+class BridgedStore(ObjectStore):
+    """An asynchronous store as a synchronous one, for wrappers that work in threads beside its event loop.
+
+    It has what five methods have. Facades bind it to the loop in which they are awaited; calls from that loop's own
+    thread raise RuntimeError, because they would wait for themselves.
+    """
+
+    def __init__(self, child: AsyncObjects) -> None:
+        self.child = child
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._entered = False
+
+    def __repr__(self) -> str:
+        return f"BridgedStore({self.child!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.child,)
+
+    @property
+    def name(self) -> str:
+        """The name of the class that is bridged."""
+        return type(self.child).__name__
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of five methods; listing where there is ``keys``."""
+        return Capabilities(listing=hasattr(self.child, "keys"), write=True)
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Use this loop; a store cannot be used in two that run at the same time."""
+        if self._loop is loop:
+            return
+        if self._loop is not None and self._loop.is_running():
+            raise RuntimeError(f"{self.name} is in use in another event loop: make one for each")
+        self._loop = loop
+
+    def get(self, key: str) -> bytes:
+        """What the child's ``get`` gives."""
+        data: bytes = self._ask(self.child.get, key)
+        return data
+
+    def put(self, key: str, data: bytes) -> Any:
+        """What the child's ``put`` gives."""
+        return self._ask(self.child.put, key, data)
+
+    def delete(self, key: str) -> Any:
+        """What the child's ``delete`` gives."""
+        return self._ask(self.child.delete, key)
+
+    def exists(self, key: str) -> bool:
+        """What the child's ``exists`` gives."""
+        return bool(self._ask(self.child.exists, key))
+
+    def keys(self) -> Iterator[str]:
+        """The child's keys, as they are asked for; Unsupported where it has no ``keys``."""
+        keys = getattr(self.child, "keys", None)
+        if keys is None:
+            raise self._unsupported("keys()")
+        return self._keys(keys)
+
+    def _keys(self, keys: Callable[[], Any]) -> Iterator[str]:
+        listed: AsyncIterable[str] | Iterable[str] = self._ask(keys)
+        if isinstance(listed, AsyncIterable):
+            yield from items(self._running(), listed, _GROUP, of=self.name)
+        else:
+            yield from listed
+
+    def close(self) -> None:
+        """Close the child, in the way that it was opened or offers."""
+        child: Any = self.child
+        if self._entered:
+            self._entered = False
+            self._ask(child.__aexit__, None, None, None)
+            return
+        close = getattr(child, "aclose", None) or getattr(child, "close", None)
+        if close is not None:
+            self._ask(close)
+
+    def __enter__(self) -> Self:
+        child: Any = self.child
+        if hasattr(child, "__aenter__"):
+            self._ask(child.__aenter__)
+            self._entered = True
+        return self
+
+    def _ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        return ask(self._running(), function, *args, of=self.name)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError(f"{self.name} has no event loop yet: use it through an Async... store")
+        return self._loop
+
+
+def bridges_in(store: ObjectStore) -> Iterator[BridgedStore]:
+    """The bridged stores among a store and those that it wraps (as ``.store`` or ``.stores``)."""
+    seen: set[int] = set()
+    todo: list[Any] = [store]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or not isinstance(one, ObjectStore):
+            continue
+        seen.add(id(one))
+        if isinstance(one, BridgedStore):
+            yield one
+        todo.append(getattr(one, "store", None))
+        todo.extend(getattr(one, "stores", ()))
+
+
+def items(
+    loop: asyncio.AbstractEventLoop, source: AsyncIterable[Any], count: int, *, of: str = ""
+) -> Generator[Any, None, None]:
+    """The items of an asynchronous iterable, for a worker, ``count`` at a time."""
+    iterator = aiter(source)
+    try:
+        while group := ask(loop, _take, iterator, count, of=of):
+            yield from group
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            ask(loop, close, of=of)
+
+
+async def _take(iterator: AsyncIterator[Any], count: int) -> list[Any]:
+    group: list[Any] = []
+    async for item in iterator:
+        group.append(item)
+        if len(group) == count:
+            break
+    return group

@@ -1,0 +1,181 @@
+"""``AsyncCloudFiles``: bulk work, one await for a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from ..files.cloudfiles import CloudFiles
+from ..files.requests import ReadRequest, WriteRequest
+from ..types import Body
+from .calls import Calls
+from .facade import AnyStore, sync
+
+
+class AsyncCloudFiles:
+    """A CloudFiles to await: its methods, arguments and answers, made in one of Holdfast's threads.
+
+    Iterables of paths and files are consumed in that thread.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with AsyncCloudFiles("mem://aio-example") as files:
+    ...         await files.puts([("a", b"1"), ("b", b"22")])
+    ...         return await files.get(["a", "b"], return_dict=True), [path async for path in files.list()]
+    >>> asyncio.run(main())
+    ({'a': b'1', 'b': b'22'}, ['a', 'b'])
+    """
+
+    def __init__(
+        self,
+        cloudpath: str | AnyStore,
+        progress: bool = False,
+        secrets: Any = None,
+        num_threads: int | None = None,
+        *,
+        endpoint: str | None = None,
+        no_sign_request: bool = False,
+    ) -> None:
+        self.files = CloudFiles(
+            cloudpath if isinstance(cloudpath, str) else sync(cloudpath),
+            progress,
+            secrets=secrets,
+            num_threads=num_threads,
+            endpoint=endpoint,
+            no_sign_request=no_sign_request,
+        )
+        self._calls = Calls(self.files.store)
+
+    def __repr__(self) -> str:
+        return f"AsyncCloudFiles({self.files.cloudpath!r})"
+
+    async def get(
+        self,
+        paths: ReadRequest | Iterable[ReadRequest],
+        total: int | None = None,
+        raw: bool = False,
+        progress: bool | None = None,
+        return_dict: bool = False,
+        raise_errors: bool = True,
+        into: Any = None,
+    ) -> Any:
+        """What ``CloudFiles.get`` gives: the content of one path, or a row for each of many."""
+        return await self._calls.call(self.files.get, paths, total, raw, progress, return_dict, raise_errors, into)
+
+    async def get_json(self, paths: ReadRequest | Iterable[ReadRequest], total: int | None = None) -> Any:
+        """The parsed JSON document of one path, or of each of many."""
+        return await self._calls.call(self.files.get_json, paths, total)
+
+    async def exists(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> Any:
+        """Whether there is such an object; of many paths a dict."""
+        return await self._calls.call(self.files.exists, paths, total, progress)
+
+    async def size(
+        self,
+        paths: str | Iterable[str],
+        total: int | None = None,
+        progress: bool | None = None,
+        return_sum: bool = False,
+    ) -> Any:
+        """The stored size in bytes, None for what is missing; of many paths a dict, or the sum."""
+        return await self._calls.call(self.files.size, paths, total, progress, return_sum)
+
+    async def head(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> Any:
+        """The object's header fields as a dict, None for what is missing; of many paths a dict of those."""
+        return await self._calls.call(self.files.head, paths, total, progress)
+
+    async def put(
+        self,
+        path: str,
+        content: Body,
+        content_type: str | None = None,
+        compress: str | bool | None = None,
+        compression_level: int | None = None,
+        cache_control: str | None = None,
+        raw: bool = False,
+        storage_class: str | None = None,
+    ) -> int:
+        """1, when the object is stored, whole."""
+        work = self.files.put
+        rest = (content_type, compress, compression_level, cache_control, raw, storage_class)
+        return await self._calls.call(work, path, content, *rest)
+
+    async def puts(
+        self,
+        files: WriteRequest | Iterable[WriteRequest],
+        content_type: str | None = None,
+        compress: str | bool | None = None,
+        compression_level: int | None = None,
+        cache_control: str | None = None,
+        total: int | None = None,
+        raw: bool = False,
+        progress: bool | None = None,
+        storage_class: str | None = None,
+    ) -> int:
+        """How many objects were stored, each whole."""
+        rest = (content_type, compress, compression_level, cache_control, total, raw, progress, storage_class)
+        return await self._calls.call(self.files.puts, files, *rest)
+
+    async def put_json(
+        self,
+        path: str,
+        content: Any,
+        compress: str | bool | None = None,
+        compression_level: int | None = None,
+        cache_control: str | None = None,
+        storage_class: str | None = None,
+        content_type: str = "application/json",
+    ) -> int:
+        """1, when the value is stored as a JSON document."""
+        rest = (compress, compression_level, cache_control, storage_class, content_type)
+        return await self._calls.call(self.files.put_json, path, content, *rest)
+
+    async def put_jsons(
+        self,
+        files: WriteRequest | Iterable[WriteRequest],
+        compress: str | bool | None = None,
+        compression_level: int | None = None,
+        cache_control: str | None = None,
+        total: int | None = None,
+        progress: bool | None = None,
+        storage_class: str | None = None,
+        content_type: str = "application/json",
+    ) -> int:
+        """How many values were stored as JSON documents."""
+        rest = (compress, compression_level, cache_control, total, progress, storage_class, content_type)
+        return await self._calls.call(self.files.put_jsons, files, *rest)
+
+    async def delete(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> int:
+        """How many paths have no object any more."""
+        return await self._calls.call(self.files.delete, paths, total, progress)
+
+    async def touch(self, paths: str | Iterable[str], progress: bool | None = None, total: int | None = None) -> None:
+        """Create empty objects where there are none."""
+        await self._calls.call(self.files.touch, paths, progress, total)
+
+    def list(self, prefix: str = "", flat: bool = False, size: bool = False) -> AsyncIterator[Any]:
+        """An asynchronous iterator over the paths that start with the string ``prefix``."""
+        return self._calls.rows(partial(self.files.list, prefix, flat, size))
+
+    async def isdir(self, prefix: str = "") -> bool:
+        """Whether anything lies under ``prefix`` + "/" (or under the location itself, for "")."""
+        return await self._calls.call(self.files.isdir, prefix)
+
+    async def subtree_size(self, prefix: str = "") -> dict[str, int]:
+        """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string ``prefix``."""
+        return await self._calls.call(self.files.subtree_size, prefix)
+
+    async def aclose(self) -> None:
+        """Wait for every call, abandoned ones too, and release what the store holds."""
+        await self._calls.drain()
+        await self._calls.call(self.files.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,315 @@
+"""The wrappers, to await, with the arguments of the synchronous ones, around stores of either kind."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from inspect import iscoroutinefunction
+from typing import Any
+
+from ..retry import Policy as RetryPolicy
+from ..wrap.cache import CachingStore, Revalidate
+from ..wrap.encrypt import EncryptingStore, KeyRing
+from ..wrap.guard import (
+    IdentityStore,
+    KeyValidatingStore,
+    ReadonlyStore,
+    RegexValidatingStore,
+    UrlValidatingStore,
+    Validator,
+    WriteonlyStore,
+)
+from ..wrap.key_transformers import KeyTransformer
+from ..wrap.mirror import MirroringStore, Policy
+from ..wrap.observe import ChangeHandler, ExceptionLoggingStore, KeyHandler, Logger, LoggingStore, NotifyingStore
+from ..wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
+from ..wrap.retrying import RetryingStore, ThrottledStore
+from ..wrap.route import Pattern, RegexRoutingStore
+from ..wrap.transform import Base64Store, CompressingStore, GzipStore, TransformingStore
+from ..wrap.transformers import DataTransformer
+from .facade import AnyStore, AsyncStore, sync
+
+
+class AsyncIdentityStore(AsyncStore):
+    """An IdentityStore to await: the store as it is."""
+
+    store: IdentityStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(IdentityStore(sync(store)))
+
+
+class AsyncReadonlyStore(AsyncStore):
+    """A ReadonlyStore to await: it refuses to write."""
+
+    store: ReadonlyStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(ReadonlyStore(sync(store)))
+
+
+class AsyncWriteonlyStore(AsyncStore):
+    """A WriteonlyStore to await: it refuses to read."""
+
+    store: WriteonlyStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(WriteonlyStore(sync(store)))
+
+
+class AsyncKeyValidatingStore(AsyncStore):
+    """A KeyValidatingStore to await; the validator is called in a worker thread."""
+
+    store: KeyValidatingStore
+
+    def __init__(self, store: AnyStore, validator: Validator) -> None:
+        super().__init__(KeyValidatingStore(sync(store), validator))
+
+
+class AsyncRegexValidatingStore(AsyncStore):
+    """A RegexValidatingStore to await: keys that match from end to end."""
+
+    store: RegexValidatingStore
+
+    def __init__(self, store: AnyStore, pattern: str | re.Pattern[str]) -> None:
+        super().__init__(RegexValidatingStore(sync(store), pattern))
+
+
+class AsyncUrlValidatingStore(AsyncStore):
+    """A UrlValidatingStore to await: keys that are HTTP URLs."""
+
+    store: UrlValidatingStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(UrlValidatingStore(sync(store)))
+
+
+class AsyncPrefixStore(AsyncStore):
+    """A PrefixStore to await: the objects whose keys start with a prefix."""
+
+    store: PrefixStore
+
+    def __init__(self, store: AnyStore, prefix: str) -> None:
+        super().__init__(PrefixStore(sync(store), prefix))
+
+
+class AsyncHashPrefixStore(AsyncStore):
+    """A HashPrefixStore to await: keys with the start of their hash before them."""
+
+    store: HashPrefixStore
+
+    def __init__(self, store: AnyStore, hash_length: int = 8, separator: str = "/") -> None:
+        super().__init__(HashPrefixStore(sync(store), hash_length, separator))
+
+
+class AsyncUrlEncodingStore(AsyncStore):
+    """A UrlEncodingStore to await: keys that are percent-encoded inside."""
+
+    store: UrlEncodingStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(UrlEncodingStore(sync(store)))
+
+
+class AsyncKeyTransformingStore(AsyncStore):
+    """A KeyTransformingStore to await: keys changed by a transformer."""
+
+    store: KeyTransformingStore
+
+    def __init__(self, store: AnyStore, transformer: KeyTransformer | None = None) -> None:
+        super().__init__(KeyTransformingStore(sync(store), transformer))
+
+
+class AsyncTransformingStore(AsyncStore):
+    """A TransformingStore to await: bodies changed by a transformer."""
+
+    store: TransformingStore
+
+    def __init__(self, store: AnyStore, transformer: DataTransformer | None = None) -> None:
+        super().__init__(TransformingStore(sync(store), transformer))
+
+
+class AsyncCompressingStore(AsyncStore):
+    """A CompressingStore to await."""
+
+    store: CompressingStore
+
+    def __init__(
+        self, store: AnyStore, encoding: str = "zstd", level: int | None = None, *, limit: int | None = None
+    ) -> None:
+        super().__init__(CompressingStore(sync(store), encoding, level, limit=limit))
+
+
+class AsyncGzipStore(AsyncStore):
+    """A GzipStore to await."""
+
+    store: GzipStore
+
+    def __init__(self, store: AnyStore, level: int | None = None, *, limit: int | None = None) -> None:
+        super().__init__(GzipStore(sync(store), level, limit=limit))
+
+
+class AsyncBase64Store(AsyncStore):
+    """A Base64Store to await."""
+
+    store: Base64Store
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(Base64Store(sync(store)))
+
+
+class AsyncEncryptingStore(AsyncStore):
+    """An EncryptingStore to await."""
+
+    store: EncryptingStore
+
+    def __init__(
+        self,
+        store: AnyStore,
+        keys: KeyRing | Mapping[str, bytes | str] | bytes | str,
+        active: str | None = None,
+        *,
+        context: str = "",
+    ) -> None:
+        super().__init__(EncryptingStore(sync(store), keys, active, context=context))
+
+
+class AsyncThrottledStore(AsyncStore):
+    """A ThrottledStore to await: so many operations and bytes a second."""
+
+    store: ThrottledStore
+
+    def __init__(
+        self, store: AnyStore, *, operations_per_second: float | None = None, bytes_per_second: float | None = None
+    ) -> None:
+        super().__init__(
+            ThrottledStore(sync(store), operations_per_second=operations_per_second, bytes_per_second=bytes_per_second)
+        )
+
+
+class AsyncLoggingStore(AsyncStore):
+    """A LoggingStore to await: one record for each operation."""
+
+    store: LoggingStore
+
+    def __init__(
+        self, store: AnyStore, store_name: str = "store", logger: Logger | None = None, *, level: int = logging.INFO
+    ) -> None:
+        super().__init__(LoggingStore(sync(store), store_name, logger, level=level))
+
+
+class AsyncExceptionLoggingStore(AsyncStore):
+    """An ExceptionLoggingStore to await: errors are logged, and answers empty."""
+
+    store: ExceptionLoggingStore
+
+    def __init__(self, store: AnyStore, store_name: str = "store", logger: Logger | None = None) -> None:
+        super().__init__(ExceptionLoggingStore(sync(store), store_name, logger))
+
+
+class AsyncRetryingStore(AsyncStore):
+    """A RetryingStore to await: operations are tried again where that is harmless."""
+
+    store: RetryingStore
+
+    def __init__(
+        self,
+        store: AnyStore,
+        policy: RetryPolicy | None = None,
+        *,
+        retry_on: tuple[type[Exception], ...] = (ConnectionError, TimeoutError),
+    ) -> None:
+        super().__init__(RetryingStore(sync(store), policy, retry_on=retry_on))
+
+
+class AsyncNotifyingStore(AsyncStore):
+    """A NotifyingStore to await. Handlers are plain functions, called in a worker thread, with the wrapped store."""
+
+    store: NotifyingStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(NotifyingStore(sync(store)))
+
+    def on_change(self, handler: ChangeHandler) -> None:
+        """Call ``handler(store, action, key, error)`` after each change."""
+        self.store.on_change(_plain(handler))
+
+    def on_put(self, handler: KeyHandler) -> None:
+        """Call ``handler(store, key, error)`` after each put."""
+        self.store.on_put(_plain(handler))
+
+    def on_delete(self, handler: KeyHandler) -> None:
+        """Call ``handler(store, key, error)`` after each delete."""
+        self.store.on_delete(_plain(handler))
+
+
+class AsyncMirroringStore(AsyncStore):
+    """A MirroringStore to await: every object in each of the children."""
+
+    store: MirroringStore
+
+    def __init__(self, children: Iterable[AnyStore], policy: Policy = "all") -> None:
+        super().__init__(MirroringStore([sync(child) for child in children], policy))
+
+
+class AsyncFanoutStore(AsyncMirroringStore):
+    """An AsyncMirroringStore by its older name.
+
+    >>> import asyncio
+    >>> from holdfast.aio import AsyncDictStore
+    >>> async def main():
+    ...     one, two = AsyncDictStore(), AsyncDictStore()
+    ...     await AsyncFanoutStore([one, two]).put("a", b"1")
+    ...     return await one.get("a"), await two.get("a")
+    >>> asyncio.run(main())
+    (b'1', b'1')
+    """
+
+
+class AsyncCachingStore(AsyncStore):
+    """A CachingStore to await: the objects of ``main_store``, with copies in ``cache_store``."""
+
+    store: CachingStore
+
+    def __init__(
+        self,
+        main_store: AnyStore,
+        cache_store: AnyStore,
+        *,
+        revalidate: Revalidate = "etag",
+        ttl: float = 60.0,
+        max_bytes: int | None = 1 << 30,
+        identity: str | None = None,
+    ) -> None:
+        store = CachingStore(
+            sync(main_store),
+            sync(cache_store),
+            revalidate=revalidate,
+            ttl=ttl,
+            max_bytes=max_bytes,
+            identity=identity,
+        )
+        super().__init__(store)
+
+    async def clear(self, key: str | None = None) -> None:
+        """Forget the copy of one object, or all copies of everything in the cache; the origin is not touched."""
+        await self._calls.call(self.store.clear, key)
+
+
+class AsyncRegexRoutingStore(AsyncStore):
+    """A RegexRoutingStore to await: each key lives where the first pattern that matches it leads."""
+
+    store: RegexRoutingStore
+
+    def __init__(
+        self, store: AnyStore, routes: Mapping[Pattern, AnyStore] | Iterable[tuple[Pattern, AnyStore]]
+    ) -> None:
+        pairs = routes.items() if isinstance(routes, Mapping) else routes
+        super().__init__(RegexRoutingStore(sync(store), [(pattern, sync(target)) for pattern, target in pairs]))
+
+
+def _plain(handler: Any) -> Any:
+    if iscoroutinefunction(handler):
+        raise TypeError("a handler is a plain function: it runs in a worker thread, where nobody would await it")
+    return handler
