@@ -136,6 +136,50 @@ class ChunksBlob(Blob):
             self._close()
 
 
+class ForwardingBlob(Blob):
+    """The blob inside, in every respect; what a subclass changes it overrides, and says so by overriding.
+
+    The body has three doors: a subclass that touches the bytes overrides chunks, bytes and readinto, all of them.
+    """
+
+    __slots__ = ("_blob",)
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+
+    @property
+    def info(self) -> ObjectInfo:  # type: ignore[override]
+        return self._blob.info
+
+    @property
+    def encoding(self) -> str | None:
+        return self._blob.encoding
+
+    @property
+    def size(self) -> int | None:
+        return self._blob.size
+
+    @property
+    def emulated(self) -> bool:
+        return self._blob.emulated
+
+    def rename(self, key: str) -> Self:
+        self._blob = self._blob.rename(key)
+        return self
+
+    def chunks(self) -> Iterator[Buffer]:
+        return self._blob.chunks()
+
+    def bytes(self) -> bytes:
+        return self._blob.bytes()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        return self._blob.readinto(buffer)
+
+    def close(self) -> None:
+        self._blob.close()
+
+
 class Staged(ABC):
     """An object being written in pieces, at any offsets and by any threads, that appears whole at ``commit``.
 

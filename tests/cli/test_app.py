@@ -9,8 +9,9 @@ import click
 import pytest
 
 import holdfast as library
-from holdfast import NotFound, ObjectStore, StoreError, register
+from holdfast import NotFound, StoreError, register
 from holdfast.cli.app import COMMANDS, commands
+from tests.user_stores import FiveMethods
 
 from .conftest import TREE
 
@@ -81,27 +82,18 @@ def test_connection_options_that_would_do_nothing_are_refused(holdfast, bucket, 
     assert (result.code, "--endpoint" in result.err) == (2, True)
 
 
-class Tiny(ObjectStore):
-    """Somebody's own five methods."""
+class Tiny(FiveMethods):
+    """Somebody's own five methods, over one dict for all that a command opens."""
 
     objects: ClassVar = {}
+
+    def __init__(self):
+        super().__init__(Tiny.objects)
 
     def get(self, key):
         if key == "broken":
             raise RuntimeError("the dog ate it")
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
-
-    def keys(self):
-        return iter(list(self.objects))
+        return super().get(key)
 
 
 @pytest.fixture

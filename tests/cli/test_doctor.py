@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
-from holdfast import ObjectStore, open_store, register
+from holdfast import open_store, register
 from holdfast.cli.checks import CHECKS
 from holdfast.cli.doctor import SCRATCH
 from holdfast.stores.memory import MemoryStore
+from tests.user_stores import FiveMethods
 
 from .conftest import Place
 
@@ -76,20 +77,11 @@ def test_stores_of_our_own_do_all_they_promise(holdfast, request, kind):
 
 
 def test_a_store_of_five_methods_lacks_what_cannot_be_emulated(holdfast):
-    class Five(ObjectStore):
-        objects: dict[str, bytes] = {}  # noqa: RUF012 - shared by all that the command opens
+    objects = {}
 
-        def get(self, key):
-            return self.objects[key]
-
-        def put(self, key, data):
-            self.objects[key] = data
-
-        def delete(self, key):
-            del self.objects[key]
-
-        def exists(self, key):
-            return key in self.objects
+    class Five(FiveMethods):
+        def __init__(self):
+            super().__init__(objects)  # one for all that the command opens
 
         def keys(self):
             return iter(sorted(self.objects))

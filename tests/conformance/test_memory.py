@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.store import Facade, ObjectStore, SimpleWrapper, Wrapper
+from holdfast.store import Facade, SimpleWrapper, Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore, LatencyStore, StoreConformance
 from holdfast.wrap.rekey import KeyTransform, PrefixStore
+from tests.user_stores import FiveMethods, FourMethods
 
 
 def contents(store, prefix=""):
@@ -21,47 +22,6 @@ def contents(store, prefix=""):
 
 #: Objects beside the prefix "run1/", which a store under it must neither show nor touch.
 NEIGHBOURS = {"run1": b"a", "run10/a": b"b", "run1.txt": b"c", "run": b"d", "a": b"e", "run0/\U0010ffff": b"f"}
-
-
-class FiveMethods(ObjectStore):
-    """A user's class: the five methods over a dict, and nothing of Holdfast's."""
-
-    def __init__(self):
-        self.objects = {}
-
-    def get(self, key):
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
-
-    def keys(self):
-        return list(self.objects)
-
-
-class FourMethods(ObjectStore):
-    """A user's class that cannot list."""
-
-    def __init__(self):
-        self.objects = {}
-
-    def get(self, key):
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
 
 
 class Flipped(SimpleWrapper):

@@ -15,7 +15,7 @@ from holdfast import errors as e
 from holdfast.engine import Engine
 from holdfast.files import copying
 from holdfast.progress import Bar
-from holdfast.store import READ, ObjectStore
+from holdfast.store import READ
 from holdfast.stores.file import FileStore
 from holdfast.stores.http import HttpStore
 from holdfast.stores.memory import MemoryStore
@@ -23,6 +23,7 @@ from holdfast.stores.s3 import S3Store
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
 from tests.stores.scripted import Answer, Scripted
+from tests.user_stores import FourMethods
 
 
 @pytest.fixture
@@ -134,25 +135,9 @@ def test_a_server_that_answers_ranges_with_the_whole_object_sends_it_once(monkey
 
 
 def test_an_encoding_that_the_target_cannot_keep_is_not_dropped(stores):
-    class Tiny(ObjectStore):
-        def __init__(self):
-            self.objects = {}
-
-        def get(self, key):
-            return self.objects[key]
-
-        def put(self, key, data):
-            self.objects[key] = data
-
-        def delete(self, key):
-            del self.objects[key]
-
-        def exists(self, key):
-            return key in self.objects
-
     body = gzip.compress(b"hello")
     stores["mem"]._write("a", body, WriteOptions(content_encoding="gzip"))
-    tiny = Tiny()
+    tiny = FourMethods()
     (error,) = copied(stores["mem"], tiny, [("a", "a")]).values()
     assert isinstance(error, e.Unsupported)
     assert "--decode" in str(error)

@@ -6,7 +6,6 @@ import pytest
 
 from holdfast.errors import AlreadyExists, ConfigError, StoreError
 from holdfast.files.whole import clear_store, copy_store, sync_stores
-from holdfast.store import ObjectStore
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
@@ -14,25 +13,11 @@ from holdfast.types import ListOptions, WriteOptions
 from holdfast.wrap.encrypt import EncryptingStore
 from holdfast.wrap.rekey import HashPrefixStore, PrefixStore
 from holdfast.wrap.transform import GzipStore
+from tests.user_stores import FiveMethods
 
 
-class Dict(ObjectStore):
+class Viewed(FiveMethods):
     """A third party's five methods; its keys() is the dict's own view."""
-
-    def __init__(self):
-        self.objects = {}
-
-    def get(self, key):
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
 
     def keys(self):
         return self.objects.keys()
@@ -53,15 +38,15 @@ OBJECTS = {"a": b"1", "dir/b": b"22", "dir/c": b"", "z": os.urandom(70_000)}
 def target(request, tmp_path):
     return {
         "memory": MemoryStore,
-        "dict": Dict,
+        "dict": Viewed,
         "file": lambda: FileStore(tmp_path),
         "gzip": lambda: GzipStore(MemoryStore()),
-        "hashed": lambda: HashPrefixStore(Dict()),
+        "hashed": lambda: HashPrefixStore(Viewed()),
         "encrypted": lambda: EncryptingStore(FileStore(tmp_path), bytes(32)),
     }[request.param]()
 
 
-@pytest.fixture(params=[MemoryStore, Dict, lambda: GzipStore(MemoryStore())])
+@pytest.fixture(params=[MemoryStore, Viewed, lambda: GzipStore(MemoryStore())])
 def source(request):
     store = request.param()
     for key, data in OBJECTS.items():

@@ -6,7 +6,7 @@ import threading
 import time
 
 from holdfast import codecs
-from holdfast.store import REMOVE, WRITE, ObjectStore
+from holdfast.store import REMOVE, WRITE
 from holdfast.stores.memory import MemoryStore
 from holdfast.types import ListOptions, WriteOptions
 
@@ -54,28 +54,6 @@ class Watched(MemoryStore):
         removed = super()._remove(keys, options)
         self.look()
         return removed
-
-
-class Five(ObjectStore):
-    """A user's store of five methods: no attributes, no conditions, no order."""
-
-    def __init__(self):
-        self.objects = {}
-
-    def get(self, key):
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
-
-    def keys(self):
-        return iter(self.objects)
 
 
 def in_threads(*functions, seconds=30.0):

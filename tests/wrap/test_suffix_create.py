@@ -15,8 +15,9 @@ from holdfast.types import WriteOptions
 from holdfast.wrap import suffix
 from holdfast.wrap.rekey import PrefixStore
 from holdfast.wrap.suffix import SuffixStore
+from tests.user_stores import FiveMethods
 
-from .suffixes import ENCODINGS, Five, foreign, in_threads, listed, put, stored
+from .suffixes import ENCODINGS, foreign, in_threads, listed, put, stored
 
 
 def create(store, key, body, encoding=None):
@@ -125,7 +126,7 @@ def test_it_is_a_capability_only_where_everybody_can_be_excluded(tmp_path):
         store = SuffixStore(inner)
         assert store.capabilities.create
         create(store, "a", b"1", "gzip")
-    for inner in (Wrapper(MemoryStore()), Wrapper(FileStore(tmp_path)), Five()):
+    for inner in (Wrapper(MemoryStore()), Wrapper(FileStore(tmp_path)), FiveMethods()):
         store = SuffixStore(inner)
         assert not store.capabilities.create
         with pytest.raises(Unsupported, match="if_absent"):

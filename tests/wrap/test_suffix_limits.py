@@ -17,8 +17,9 @@ from holdfast.stores.file import FileStore
 from holdfast.types import ReadOptions, WriteOptions
 from holdfast.wrap import suffix
 from holdfast.wrap.suffix import SuffixStore
+from tests.user_stores import FiveMethods
 
-from .suffixes import ENCODINGS, Five, listed, put, stored
+from .suffixes import ENCODINGS, listed, put, stored
 
 
 def test_conditions_are_refused_and_leave_nothing_behind(store):
@@ -60,7 +61,7 @@ def test_bulk_deletes_answer_each_key(store):
 
 
 def test_a_store_without_attributes_has_suffixes_and_refuses_the_names_it_cannot_tell_apart(monkeypatch):
-    store = SuffixStore(Five())
+    store = SuffixStore(FiveMethods())
     put(store, "a", b"1")
     put(store, "a", b"2", "gzip")
     put(store, "b", iter([b"3"]), "br")

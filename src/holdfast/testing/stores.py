@@ -6,9 +6,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Self
 
-from ..blob import Blob, Buffer, Staged, body_chunks, body_size
+from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size
 from ..errors import HoldfastError
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Wrapper
 from ..types import Body, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
@@ -232,30 +231,14 @@ class CountingStore(_Observer):
             self.errors += errors
 
 
-class _CountedBlob(Blob):
+class _CountedBlob(ForwardingBlob):
     """A blob that reports how many bytes were taken from it, and is the blob inside in everything else."""
 
-    __slots__ = ("_blob", "_count")
+    __slots__ = ("_count",)
 
     def __init__(self, blob: Blob, count: Callable[[int], None]) -> None:
-        self._blob = blob
+        super().__init__(blob)
         self._count = count
-
-    @property
-    def info(self) -> ObjectInfo:  # type: ignore[override]
-        return self._blob.info
-
-    @property
-    def encoding(self) -> str | None:
-        return self._blob.encoding
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
-    def rename(self, key: str) -> Self:
-        self._blob = self._blob.rename(key)
-        return self
 
     def chunks(self) -> Iterator[Buffer]:
         for chunk in self._blob.chunks():
@@ -271,6 +254,3 @@ class _CountedBlob(Blob):
         count = self._blob.readinto(buffer)
         self._count(count)
         return count
-
-    def close(self) -> None:
-        self._blob.close()

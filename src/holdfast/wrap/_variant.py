@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
-from ..blob import Blob, Buffer
+from ..blob import Blob, ForwardingBlob
 from ..errors import HoldfastError, InvalidKey, NotFound
 from ..store import HEAD, ObjectStore
 from ..types import ObjectInfo, ReadOptions
@@ -15,13 +15,13 @@ from ._families import coding_of, split_suffix, variants
 NATURAL = "identity"
 
 
-class Variant(Blob):
+class Variant(ForwardingBlob):
     """A stored object under its key, with the encoding that its name tells."""
 
-    __slots__ = ("_blob", "_encoding", "_key")
+    __slots__ = ("_encoding", "_key")
 
     def __init__(self, blob: Blob, key: str, encoding: str | None) -> None:
-        self._blob = blob
+        super().__init__(blob)
         self._key = key
         self._encoding = encoding
 
@@ -33,29 +33,9 @@ class Variant(Blob):
     def encoding(self) -> str | None:
         return self._encoding
 
-    @property
-    def emulated(self) -> bool:
-        return self._blob.emulated
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
     def rename(self, key: str) -> Variant:
         self._key = key
         return self
-
-    def chunks(self) -> Iterator[Buffer]:
-        return self._blob.chunks()
-
-    def bytes(self) -> bytes:
-        return self._blob.bytes()
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        return self._blob.readinto(buffer)
-
-    def close(self) -> None:
-        self._blob.close()
 
 
 def told_as(info: ObjectInfo, key: str, encoding: str | None) -> ObjectInfo:

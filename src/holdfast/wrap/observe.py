@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any
 
-from ..blob import Blob, Buffer, Staged, body_chunks, body_size
+from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size
 from ..errors import NotFound
 from ..keys import printable
 from ..redact import text as redacted
@@ -329,36 +329,16 @@ class _Count:
             yield chunk
 
 
-class _WatchedBlob(Blob):
+class _WatchedBlob(ForwardingBlob):
     """A blob that reports once, when it is closed, how many bytes were taken and what went wrong meanwhile."""
 
-    __slots__ = ("_blob", "_count", "_error", "_report")
+    __slots__ = ("_count", "_error", "_report")
 
     def __init__(self, blob: Blob, report: Report) -> None:
-        self._blob = blob
+        super().__init__(blob)
         self._report: Report | None = report
         self._count = _Count()
         self._error: Error = None
-
-    @property
-    def info(self) -> ObjectInfo:  # type: ignore[override]
-        return self._blob.info
-
-    @property
-    def encoding(self) -> str | None:
-        return self._blob.encoding
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
-    @property
-    def emulated(self) -> bool:
-        return self._blob.emulated
-
-    def rename(self, key: str) -> Self:
-        self._blob = self._blob.rename(key)
-        return self
 
     def chunks(self) -> Iterator[Buffer]:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..blob import Blob, Buffer, Staged, body_chunks, body_size, rewindable
+from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size, rewindable
 from ..errors import HoldfastError, IntegrityError, StoreError
 from ..retry import Policy
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed
@@ -171,36 +171,16 @@ class RetryingStore(SingleStore):
         return StoreError(message, key=key, store=self.name, cause=error, retryable=True)
 
 
-class _RetriedBlob(Blob):
+class _RetriedBlob(ForwardingBlob):
     """A blob that is opened again where it breaks off, and goes on there."""
 
-    __slots__ = ("_blob", "_key", "_options", "_store")
+    __slots__ = ("_key", "_options", "_store")
 
     def __init__(self, store: RetryingStore, key: str, options: ReadOptions, blob: Blob) -> None:
         self._store = store
         self._key = key
         self._options = options
-        self._blob = blob
-
-    @property
-    def info(self) -> ObjectInfo:  # type: ignore[override]
-        return self._blob.info
-
-    @property
-    def encoding(self) -> str | None:
-        return self._blob.encoding
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
-    @property
-    def emulated(self) -> bool:
-        return self._blob.emulated
-
-    def rename(self, key: str) -> _RetriedBlob:
-        self._blob = self._blob.rename(key)
-        return self
+        super().__init__(blob)
 
     def chunks(self) -> Iterator[Buffer]:
         position = 0
@@ -218,6 +198,9 @@ class _RetriedBlob(Blob):
 
     def bytes(self) -> Data:
         return b"".join(bytes(chunk) for chunk in self.chunks())
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        return Blob.readinto(self, buffer)  # by chunks, which are opened again where they break off
 
     def _resumable(self, position: int, failed: HoldfastError) -> bool:
         """Whether what is left can be read of just this version; bytes that were given out cannot be taken back."""
@@ -243,9 +226,6 @@ class _RetriedBlob(Blob):
             return self._store._once(self._key, lambda: self._store.store._read(self._key, options))
 
         self._blob = self._store.policy.again(reopen, failed).rename(name)
-
-    def close(self) -> None:
-        self._blob.close()
 
 
 class ThrottledStore(SingleStore):
@@ -348,34 +328,14 @@ class _Rate:
             yield chunk
 
 
-class _PacedBlob(Blob):
+class _PacedBlob(ForwardingBlob):
     """A blob whose bytes are given out at a rate."""
 
-    __slots__ = ("_blob", "_rate")
+    __slots__ = ("_rate",)
 
     def __init__(self, blob: Blob, rate: _Rate) -> None:
-        self._blob = blob
+        super().__init__(blob)
         self._rate = rate
-
-    @property
-    def info(self) -> ObjectInfo:  # type: ignore[override]
-        return self._blob.info
-
-    @property
-    def encoding(self) -> str | None:
-        return self._blob.encoding
-
-    @property
-    def size(self) -> int | None:
-        return self._blob.size
-
-    @property
-    def emulated(self) -> bool:
-        return self._blob.emulated
-
-    def rename(self, key: str) -> _PacedBlob:
-        self._blob = self._blob.rename(key)
-        return self
 
     def chunks(self) -> Iterator[Buffer]:
         return self._rate.paced(self._blob.chunks())
@@ -385,8 +345,8 @@ class _PacedBlob(Blob):
         self._rate.take(len(data))
         return data
 
-    def close(self) -> None:
-        self._blob.close()
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        return Blob.readinto(self, buffer)  # by chunks, which are paced
 
 
 class _PacedStaged(Staged):
