@@ -149,6 +149,7 @@ class ForwardingBlob(Blob):
 
     @property
     def info(self) -> ObjectInfo:  # type: ignore[override]
+        """What the blob inside tells of the object."""
         return self._blob.info
 
     @property
