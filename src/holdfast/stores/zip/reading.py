@@ -29,7 +29,7 @@ _MOST_DEFLATED = 1032
 _RAW = -15
 _STORED, _DEFLATED, _ENCRYPTED = records.STORED, records.DEFLATED, records.ENCRYPTED
 _LOCAL_SIZE, _LOCAL_SIGNATURE = records.LOCAL.size, records.LOCAL_SIGNATURE
-_local_lengths, _LOCAL_LENGTHS_AT = records.LOCAL_LENGTHS.unpack_from, records.LOCAL_LENGTHS_AT
+_local_lengths = records.LOCAL_LENGTHS.unpack_from
 _READABLE = (_STORED, _DEFLATED)
 # As names of this module they are found a little sooner, and small reads are made of little else.
 _crc32, _inflate, _inflater = isal_zlib.crc32, isal_zlib.decompress, isal_zlib.decompressobj
@@ -107,9 +107,11 @@ class Archive:
         name, flags, method, _, stored, size, offset, _, _ = entry
         if flags & _ENCRYPTED or method not in _READABLE:
             raise self._unreadable(key, entry)
-        if len(raw) < _LOCAL_SIZE + len(name) or raw[:4] != _LOCAL_SIGNATURE:
+        if len(raw) < _LOCAL_SIZE + len(name):
             raise self.broken(key, "there is no member where the directory says")
-        name_size, extra_size = _local_lengths(raw, _LOCAL_LENGTHS_AT)
+        signature, name_size, extra_size = _local_lengths(raw)
+        if signature != _LOCAL_SIGNATURE:
+            raise self.broken(key, "there is no member where the directory says")
         if raw[_LOCAL_SIZE : _LOCAL_SIZE + name_size] != name:
             raise self.broken(key, "the member itself has another name")
         start: int = offset + _LOCAL_SIZE + name_size + extra_size

@@ -145,11 +145,12 @@ class ZipStore(Store):
         entry = None if archive is None else archive.directory.members.get(key)
         if archive is None or entry is None:
             raise NotFound(f"no object {printable(key)!r}", key=key, store=self.name)
-        if options is not READ and options.if_match not in {None, etag(entry)}:
-            message = f"object {printable(key)!r} is not the version {options.if_match!r}: it is {etag(entry)!r}"
-            raise Conflict(message, key=key, store=self.name)
-        if options is not READ and options.head:
-            return BytesBlob(describe(key, entry))
+        if options is not READ:
+            if options.if_match not in {None, etag(entry)}:
+                message = f"object {printable(key)!r} is not the version {options.if_match!r}: it is {etag(entry)!r}"
+                raise Conflict(message, key=key, store=self.name)
+            if options.head:
+                return BytesBlob(describe(key, entry))
         try:
             return opened(archive, key, entry, options)
         except OSError as error:
