@@ -79,9 +79,11 @@ class Directory:
         """Where the member at this offset must have ended: at the next one, or at the directory."""
         if self._next is None:
             entries = self._all or list(self.members.values())  # others may be appending meanwhile
-            starts = sorted({entry.offset for entry in entries})
+            starts = sorted([entry.offset for entry in entries])
             self._last = starts[-1]
-            self._next = dict(pairwise(starts))
+            following = dict(pairwise(starts))  # of several at one place the last pair stays
+            following.pop(self._last, None)
+            self._next = following
         return self._next.get(offset, self.end.start)
 
 

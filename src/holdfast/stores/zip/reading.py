@@ -117,9 +117,10 @@ class Archive:
         start: int = offset + _LOCAL_SIZE + name_size + extra_size
         if start + stored > directory.limit(offset):
             raise self.broken(key, "it overlaps with another member, or is larger than the archive")
-        if method == _STORED and stored != size:
-            raise self.broken(key, "it is stored as it is and has two sizes")
-        if size > stored * _MOST_DEFLATED + _MOST_DEFLATED:
+        if method == _STORED:
+            if stored != size:
+                raise self.broken(key, "it is stored as it is and has two sizes")
+        elif size > stored * _MOST_DEFLATED + _MOST_DEFLATED:
             raise self.broken(key, "it cannot be as large as it says")
         directory.bodies[key] = start
         return start
