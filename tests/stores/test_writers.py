@@ -13,7 +13,7 @@ from holdfast.stores.sqlite import SqliteStore
 from tests.stores.killing import PROCESSES, THREADS, acknowledged, killed_and_restarted, number_of, stale, value
 from tests.wrap import shared_caches
 
-KEYS = 12
+KEYS = 24
 
 
 def held(store):
@@ -72,7 +72,6 @@ def test_writers_that_share_a_cache(cache, revalidate, tmp_path, soak):
     largest = max(len(value("p0t0/0", number)) for number in range(100)) + 1000
     slack = shared_caches.MAX_BYTES // 8 * PROCESSES + largest * THREADS * PROCESSES
     assert max(sizes) <= shared_caches.MAX_BYTES + slack
-    assert sum(row.size for row in store.main_store.list()) > shared_caches.MAX_BYTES
     store.put("one more", b"1")
     store.get("one more")
     assert sum(row.size for row in store.cache_store.list("entries/")) <= shared_caches.MAX_BYTES

@@ -10,7 +10,7 @@ from holdfast.stores.sqlite import SqliteStore
 from holdfast.wrap.cache import CachingStore
 
 #: Less than what the writers of ``tests.stores.killing`` store, so that much is given up.
-MAX_BYTES = 2 << 20
+MAX_BYTES = 1 << 20
 TTL = 0.1
 
 
