@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})
 #: Parameters that are objects of Python; a retry policy alone can be written down.
 _OBJECTS = frozenset(("client", "clock", "credential", "logger", "retry_on", "sleep", "transformer", "validator"))
 #: Parameters of the wrappers that are stores.
-_WRAPPED = frozenset(("store", "main_store", "cache_store", "children"))
+_WRAPPED = frozenset(("store", "main_store", "cache_store", "children", "routes"))
 
 StoreClass = TypeVar("StoreClass", bound=type[ObjectStore])
 
@@ -324,6 +324,8 @@ class _Building:
             if name in _OBJECTS and value is not None:
                 message = "it is an object of Python, which a file cannot describe: build this store in Python"
                 self._factory._fail(message, definition.name, name)
+            if name in _WRAPPED and value is not None:
+                self._factory._fail("it is made of stores: name them in 'base'", definition.name, name)
             if name in {"retry", "policy"} and isinstance(value, dict):
                 checked[name] = self._policy(definition, name, value)
                 continue
