@@ -509,3 +509,10 @@ def test_commands_take_configured_locations(write, tmp_path, capsysbinary):
     assert run(capsysbinary, "cat", f"config://{path}#z/run1/file") == (0, "hello", "")
     assert run(capsysbinary, "ls", f"config://{path}#z/run1")[0] == 0
     assert run(capsysbinary, "ls", f"config://{path}#nope")[0] == 2
+
+
+@pytest.mark.parametrize("kind", ["GzipStore", "CachingStore", "MirroringStore", "RegexRoutingStore"])
+def test_what_is_made_of_stores_names_them_in_base(write, kind):
+    parameter = {"GzipStore": "store", "CachingStore": "main_store", "MirroringStore": "children"}.get(kind, "routes")
+    path = write(f"stores: {{a: {{type: MemoryStore}}, x: {{type: {kind}, config: {{{parameter}: a}}}}}}\nmain: x\n")
+    assert refused(path) == f"store 'x': parameter '{parameter}': it is made of stores: name them in 'base'"
