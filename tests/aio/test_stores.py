@@ -13,10 +13,12 @@ from holdfast.aio import (
     AsyncCachingStore,
     AsyncCloudFiles,
     AsyncDictStore,
+    AsyncEncryptingStore,
     AsyncFanoutStore,
     AsyncFilesystemStore,
     AsyncGzipStore,
     AsyncJsonStore,
+    AsyncMemoryStore,
     AsyncMirroringStore,
     AsyncNotifyingStore,
     AsyncPrefixStore,
@@ -159,6 +161,72 @@ def test_sqlite_is_cleared(tmp_path):
             await store.put("a", b"1")
             await store.clear()
             assert await listed(store.keys()) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [AsyncSqliteStore, AsyncZipStore])
+def test_many_are_put_at_once(kind, tmp_path):
+    async def main():
+        async with kind(tmp_path / "objects") as store:
+            stored = [info.key async for info in store.put_many((f"{n:04}", b"%d" % n) for n in range(2500))]
+            assert stored == [f"{n:04}" for n in range(2500)]
+            assert await store.get("2499") == b"2499"
+            async for info in store.put_many([("more", b"1"), ("most", b"2")]):
+                assert await store.get(info.key) == b"1"  # acknowledged, so it is there
+                break
+
+    asyncio.run(main())
+
+
+def test_keys_of_an_encrypted_store_are_rotated():
+    old, new = bytes(32), bytes(range(32))
+
+    async def main():
+        inner = MemoryStore()
+        await AsyncEncryptingStore(inner, {"old": old}).put("a", b"hello")
+        store = AsyncEncryptingStore(inner, {"old": old, "new": new}, "new")
+        assert [(result.key, result.rewritten) for result in await store.rotate()] == [("a", True)]
+        assert await AsyncEncryptingStore(inner, {"new": new}).get("a") == b"hello"
+
+    asyncio.run(main())
+
+
+class Theirs:
+    """Five asynchronous methods of a user's."""
+
+    def __init__(self):
+        self.objects = {}
+
+    async def get(self, key):
+        return self.objects[key]
+
+    async def put(self, key, data):
+        self.objects[key] = data
+
+    async def delete(self, key):
+        del self.objects[key]
+
+    async def exists(self, key):
+        return key in self.objects
+
+    async def keys(self):
+        return list(self.objects)
+
+
+@pytest.mark.parametrize("one", [MemoryStore, AsyncMemoryStore, Theirs])
+def test_a_mirror_is_repaired_from_the_child_that_was_given(one):
+    async def main():
+        trusted, other = one(), AsyncMemoryStore()
+        mirror = AsyncMirroringStore([trusted, other])
+        await mirror.put("a", b"1")
+        await other.delete("a")
+        assert [result.key for result in await mirror.repair(trusted)] == ["a"]
+        assert await other.get("a") == b"1"
+        await other.clear()
+        assert len(await mirror.repair(0)) == 1
+        with pytest.raises(ValueError, match="one of the mirror's children"):
+            await mirror.repair(AsyncMemoryStore())
 
     asyncio.run(main())
 

@@ -162,6 +162,23 @@ class AsyncStore:
         await self.aclose()
 
 
+class AsyncBytesStore(AsyncStore):
+    """An AsyncStore of bytes: the base of the ``Async...`` names of stores that give bytes and take bodies."""
+
+    async def get(self, key: str) -> bytes:
+        """The object's bytes, checked; NotFound (a KeyError) if there is none."""
+        return await self._calls.call(self.store.get, key)
+
+    async def put(self, key: str, data: AsyncBody) -> ObjectInfo:
+        """The info of what was stored, whole, in place of what was there."""
+        info: ObjectInfo = await self._calls.call(_put, self.store, key, _body(data))
+        return info
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; NotFound (a KeyError) if there is none."""
+        await self._calls.call(self.store.delete, key)
+
+
 class AsyncBlob:
     """One opened object, to await: take its body by *one* of ``bytes()``, ``chunks()``, ``readinto()``; then close."""
 

@@ -16,7 +16,7 @@ __all__ = ["AsyncBucketStore", "BucketStore"]
 
 
 class BucketStore(Adapted):
-    """A bucket of S3: ``BucketStore(s3_url, s3_access_key, s3_secret_key, bucket_name)`` or ``(bucket_name, client)``.
+    """A bucket: ``BucketStore(s3_url, s3_access_key, s3_secret_key, bucket_name)`` or ``(bucket_name, client)``.
 
     The first makes its own connections (``botocore_config_kwargs`` are settings for ``botocore.config.Config``), the
     second calls a boto3 client of yours, or finds credentials. ``put`` and ``delete`` return True; a missing key is
