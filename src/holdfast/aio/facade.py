@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from functools import partial
+from inspect import iscoroutinefunction
 from operator import methodcaller
 from types import TracebackType
 from typing import Any, Self
@@ -24,11 +25,12 @@ AnyStore = ObjectStore | AsyncObjects
 
 def sync(store: AnyStore) -> ObjectStore:
     """The store for synchronous wrappers: itself, what an ``Async...`` store stands for, or a bridge to the loop."""
-    if isinstance(store, ObjectStore):
+    if isinstance(store, ObjectStore) and not iscoroutinefunction(store.get):
         return store
     if isinstance(store, AsyncStore) and all(_own(store, name) for name in FIVE):
         return store.store
-    return BridgedStore(store)
+    awaited: Any = store
+    return BridgedStore(awaited)
 
 
 def _own(store: AsyncStore, name: str) -> bool:

@@ -225,10 +225,10 @@ class Borrowed(ObjectStore):
 
 def as_store(store: Any) -> ObjectStore:
     """The store itself, or any object with the five methods as one; TypeError for what has to be awaited."""
-    if isinstance(store, ObjectStore):
-        return store
     if iscoroutinefunction(getattr(store, "get", None)):
         raise TypeError(f"{type(store).__name__} has to be awaited: wrap it with the Async... class of the same name")
+    if isinstance(store, ObjectStore):
+        return store
     if missing := [name for name in ("get", "put", "delete", "exists") if not hasattr(store, name)]:
         raise TypeError(f"{type(store).__name__} is no store: it has no {', '.join(missing)}")
     return Borrowed(store)
