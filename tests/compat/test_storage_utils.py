@@ -511,3 +511,23 @@ def test_bodies_stream_through_the_wrappers_of_bytes(tmp_path):
     store = utils.GzipStore(FilesystemStore(tmp_path))
     store.put("a", io.BytesIO(b"hello" * 1000))
     assert store.get("a") == b"hello" * 1000
+
+
+@row(
+    "storage",
+    "a subclass of ObjectStore may have any other methods",
+    "different",
+    "not by the names of the conveniences (read, write, head, list, create, copy ...): a TypeError says so at once",
+)
+def test_names_of_conveniences_are_taken():
+    with pytest.raises(TypeError, match="overrides copy"):
+        type("Mine", (Plain, ObjectStore), {"copy": lambda self, a, b: None})
+
+
+def test_stores_are_pickled(tmp_path):
+    import pickle
+
+    store = pickle.loads(pickle.dumps(PrefixStore(utils.GzipStore(FilesystemStore(tmp_path)), "p/")))
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+    assert list(FilesystemStore(tmp_path).keys()) == ["p/a"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from ...errors import HoldfastError
 from ...wrap import rekey
 from ...wrap.key_transformers import KeyTransformer
 from ._adapted import Wrapping, as_store
@@ -17,6 +20,36 @@ class _Rekeying(Wrapping):
     def inner(self, key: str) -> str:
         """The key under which the object is stored."""
         return self.native.to_inner(key)
+
+    def get(self, key: str) -> Any:
+        """What the store inside gives for the key."""
+        with self._naming(key):
+            return super().get(key)
+
+    def put(self, key: str, data: Any) -> Any:
+        """What the store inside answers when it is given the data."""
+        with self._naming(key):
+            return super().put(key, data)
+
+    def delete(self, key: str) -> Any:
+        """What the store inside answers when it is to remove the object."""
+        with self._naming(key):
+            return super().delete(key)
+
+    def exists(self, key: str) -> bool:
+        """Whether the store inside has the object."""
+        with self._naming(key):
+            return super().exists(key)
+
+    @contextmanager
+    def _naming(self, key: str) -> Iterator[None]:
+        """A block whose errors carry the outer key."""
+        try:
+            yield
+        except HoldfastError as error:
+            if error.key is not None and error.key != key and error.key == self.inner(key):
+                error.key = key
+            raise
 
 
 class KeyTransformingStore(_Rekeying):
