@@ -283,9 +283,9 @@ class Headless(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self):
-        status = {"/a": 200, "/broken": 500}.get(self.path, 404)
+        status = {"/a": 200, "/short": 200, "/broken": 500}.get(self.path, 404)
         self.send_response(status)
-        self.send_header("Content-Length", "5" if status == 200 else "0")
+        self.send_header("Content-Length", {"/a": "5", "/short": "10"}.get(self.path, "0"))
         self.end_headers()
         if status == 200:
             self.wfile.write(b"hello")
@@ -335,6 +335,11 @@ def test_errors_of_the_web(nginx):
         HttpStore(retry=ONCE).get(f"{nginx.endpoint}/unavailable/a")
     with served(Headless) as address, pytest.raises(StoreError):
         HttpStore(retry=ONCE).get(f"{address}/broken")
+
+
+def test_a_short_body_is_no_object():
+    with served(Headless) as address, pytest.raises(HoldfastError):
+        HttpStore(retry=ONCE).get(f"{address}/short")
 
 
 def test_no_error_shows_a_password(nginx):
