@@ -17,6 +17,7 @@ from holdfast.aio import (
     AsyncFanoutStore,
     AsyncFilesystemStore,
     AsyncGzipStore,
+    AsyncHttpStore,
     AsyncJsonStore,
     AsyncMemoryStore,
     AsyncMirroringStore,
@@ -24,6 +25,7 @@ from holdfast.aio import (
     AsyncPrefixStore,
     AsyncReadonlyStore,
     AsyncRegexRoutingStore,
+    AsyncS3Store,
     AsyncSqliteStore,
     AsyncStore,
     AsyncZipStore,
@@ -285,6 +287,22 @@ def test_a_bucket_of_a_server(moto):
                 await store.get("missing")
             assert len(await listed(store.keys("a/1"))) == 11
             assert "a/1" in await store.presigned_get("a/1")
+
+    asyncio.run(main())
+
+
+def test_clouds_and_the_web_are_awaited(moto, nginx):
+    async def main():
+        options = {"access_key_id": moto.access_key, "secret_access_key": moto.secret_key, "endpoint": moto.endpoint}
+        async with AsyncS3Store(moto.make_bucket(), **options) as store:
+            made = await store.create("a", b"1")
+            assert (await store.replace_if("a", b"2", made.etag)).size == 1
+            assert await store.get("a") == b"2"
+        (nginx.root / "a").write_bytes(b"hello")
+        async with AsyncHttpStore(nginx.endpoint) as web:
+            assert await web.get_range("a", 1, 3) == b"el"
+            with pytest.raises(Unsupported):
+                await web.put("a", b"")
 
     asyncio.run(main())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import pickle
 
 import pytest
 
@@ -305,6 +306,22 @@ def test_refusals_and_answers(caplog):
         notifying.on_change(lambda _, action, key, error: seen.append((action, key, error)))
         await notifying.put("b", b"")
         assert seen == [("put", "b", None)]
+
+    asyncio.run(main())
+
+
+def test_stores_to_await_are_pickled(tmp_path):
+    async def main():
+        stores = [
+            AsyncPrefixStore(AsyncFilesystemStore(tmp_path / "files"), "p/"),
+            AsyncSqliteStore(tmp_path / "objects.db"),
+            AsyncFanoutStore([AsyncHashdirStore(tmp_path / "one"), AsyncFilesystemStore(tmp_path / "two")]),
+        ]
+        for store in stores:
+            await store.put("a", b"1")
+            assert await pickle.loads(pickle.dumps(store)).get("a") == b"1"
+        assert pickle.loads(pickle.dumps(stores[1])).db_path == tmp_path / "objects.db"
+        assert pickle.loads(pickle.dumps(AsyncHashdirStore(tmp_path))).root_path == tmp_path
 
     asyncio.run(main())
 

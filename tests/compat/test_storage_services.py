@@ -184,6 +184,22 @@ def test_an_asynchronous_client_is_awaited_in_its_loop(positional):
     )
 
 
+def test_a_client_may_be_set_later(moto):
+    async def main():
+        name = moto.make_bucket()
+        store = AsyncBucketStore(name, moto.endpoint, moto.access_key, moto.secret_key)
+        await store.put("a", b"1")
+        store.set_client(moto.client())
+        assert await store.get("a") == b"1"
+        awaited = AsyncMock()
+        store.set_client(awaited)
+        await store.put("a", b"2")
+        awaited.put_object.assert_awaited_once_with(Bucket=name, Key="a", Body=b"2")
+        assert store.bucket_name == name
+
+    asyncio.run(main())
+
+
 def test_any_mock_is_called_by_exact_keywords():
     client = MagicMock()
     assert asyncio.run(AsyncBucketStore("bucket", client=client).put("a", b"1")) is True

@@ -531,3 +531,10 @@ def test_stores_are_pickled(tmp_path):
     store.put("a", b"1")
     assert store.get("a") == b"1"
     assert list(FilesystemStore(tmp_path).keys()) == ["p/a"]
+
+
+def test_every_verb_is_handed_on():
+    from holdfast.compat.storage._adapted import Adapted
+    from tests.wrap.test_reflection import VERBS
+
+    assert [verb for verb in VERBS if verb not in vars(Adapted)] == []

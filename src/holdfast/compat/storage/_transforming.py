@@ -83,6 +83,9 @@ class TransformingStore(Wrapping):
 class _Streaming(TransformingStore):
     """A TransformingStore whose bytes are transformed on their way, in bounded memory."""
 
+    #: Bytes are what it takes, whatever the store inside could hold.
+    takes_text = False
+
     def get(self, key: str) -> Any:
         """The object's bytes, as they were put."""
         return self.native.get(key)
@@ -150,10 +153,8 @@ class JsonStore(TransformingStore):
     def __init__(self, store: Any) -> None:
         super().__init__(store, JsonTransformer())
 
-    @property
-    def takes_text(self) -> bool:
-        """False: it takes values."""
-        return False
+    #: It takes values, not JSON.
+    takes_text = False
 
     def transform(self, data: Any) -> str | bytes:
         """The JSON to store for the value."""

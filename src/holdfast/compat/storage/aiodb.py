@@ -14,9 +14,15 @@ __all__ = ["AsyncSqliteStore"]
 class AsyncSqliteStore(AsyncStore):
     """A SqliteStore to await (``async with``): the objects in the database at ``db_path``."""
 
+    store: SqliteStore
+
     def __init__(self, db_path: str | os.PathLike[str]) -> None:
         super().__init__(SqliteStore(db_path))
-        self.db_path = db_path
+
+    @property
+    def db_path(self) -> str | os.PathLike[str]:
+        """Where the database is."""
+        return self.store.db_path
 
     async def clear(self) -> None:
         """Remove every object."""

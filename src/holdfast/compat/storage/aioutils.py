@@ -179,7 +179,6 @@ class AsyncTransformingStore(AsyncStore):
     """
 
     def __init__(self, store: Any, transformer: Any = None, sync_transform: bool = True) -> None:
-        self.sync_transform = sync_transform
         super().__init__(utils.TransformingStore(sync(store), transformer))
 
 
@@ -207,9 +206,10 @@ class AsyncNotifyingStore(AsyncStore):
 class AsyncFanoutStore(AsyncStore):
     """A MirroringStore to await: every object in each of the children, which it opens and closes."""
 
+    store: utils.MirroringStore
+
     def __init__(self, children: Iterable[Any]) -> None:
-        self.children = list(children)
-        super().__init__(utils.MirroringStore([sync(child) for child in self.children]))
+        super().__init__(utils.MirroringStore([sync(child) for child in children]))
 
 
 class AsyncMirroringStore(AsyncFanoutStore):
@@ -225,8 +225,6 @@ class AsyncCachingStore(AsyncStore):
         self, main_store: Any, cache_store: Any, *, revalidate: Revalidate = "etag", ttl: float = 60.0
     ) -> None:
         super().__init__(utils.CachingStore(sync(main_store), sync(cache_store), revalidate=revalidate, ttl=ttl))
-        self.main_store = main_store
-        self.cache_store = cache_store
 
     async def clear(self, key: str | None = None) -> None:
         """Forget the copy of one object, or all copies; the origin is not touched."""

@@ -39,4 +39,3 @@ class AsyncRedisStore(AsyncStore):
 
     def __init__(self, client: Any) -> None:
         super().__init__(BridgedStore(AwaitedRedis(client)) if is_awaited(client) else RedisStore(client))
-        self.client = client

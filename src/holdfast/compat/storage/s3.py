@@ -88,18 +88,27 @@ class AsyncBucketStore(AsyncStore):
     ) -> None:
         if endpoint_url is not None and not isinstance(endpoint_url, str):
             endpoint_url, client = None, endpoint_url  # the order of arguments of the later versions
-        self.bucket_name = bucket_name
-        self._named = {
-            "s3_url": endpoint_url,
-            "s3_access_key": s3_access_key,
-            "s3_secret_key": s3_secret_key,
-            "botocore_config_kwargs": botocore_config,
-        }
-        super().__init__(self._opened(client))
+        if client is not None:
+            super().__init__(_of_client(bucket_name, client))
+            return
+        store = BucketStore(
+            s3_url=endpoint_url,
+            s3_access_key=s3_access_key,
+            s3_secret_key=s3_secret_key,
+            bucket_name=bucket_name,
+            botocore_config_kwargs=botocore_config,
+        )
+        super().__init__(store)
+
+    @property
+    def bucket_name(self) -> str:
+        """The bucket's name."""
+        name: str = _bucket_of(self.store).bucket_name
+        return name
 
     def set_client(self, client: Any) -> None:
         """Use this client from now on."""
-        super().__init__(self._opened(client))
+        super().__init__(_of_client(self.bucket_name, client))
 
     async def presigned_get(self, key: str, expiry: int = 3600) -> str:
         """A URL that gets the object without credentials, for ``expiry`` seconds."""
@@ -110,14 +119,20 @@ class AsyncBucketStore(AsyncStore):
         return await self._presigned("presigned_put", key, expiry)
 
     async def _presigned(self, operation: str, key: str, expiry: int) -> str:
+        signing = getattr(_bucket_of(self.store), operation)
         if isinstance(self.store, BridgedStore):
-            child: Any = self.store.child
-            awaited: str = await getattr(child, operation)(key, expiry)
+            awaited: str = await signing(key, expiry)
             return awaited
-        url: str = await self._calls.call(getattr(self.store, operation), key, expiry)
+        url: str = await self._calls.call(signing, key, expiry)
         return url
 
-    def _opened(self, client: Any) -> ObjectStore:
-        if client is not None and is_awaited(client):
-            return BridgedStore(AwaitedBucket(self.bucket_name, client))
-        return BucketStore(bucket_name=self.bucket_name, client=client, **self._named)
+
+def _of_client(bucket_name: str, client: Any) -> ObjectStore:
+    if is_awaited(client):
+        return BridgedStore(AwaitedBucket(bucket_name, client))
+    return BucketStore(bucket_name, client)
+
+
+def _bucket_of(store: Any) -> Any:
+    """What holds the bucket's name, and signs: the store, or the asynchronous one that it bridges."""
+    return store.child if isinstance(store, BridgedStore) else store
