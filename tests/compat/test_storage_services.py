@@ -353,6 +353,13 @@ def test_errors_of_the_web(nginx):
         HttpStore(retry=ONCE).get(f"{address}/broken")
 
 
+def test_a_refused_connection_is_told_as_such():
+    with served(Headless) as address:
+        pass  # and nobody listens there any more
+    with pytest.raises(StoreError, match="the connection was refused"):
+        HttpStore(retry=ONCE).get(f"{address}/a")
+
+
 def test_a_short_body_is_no_object():
     with served(Headless) as address, pytest.raises(HoldfastError):
         HttpStore(retry=ONCE).get(f"{address}/short")
