@@ -1,4 +1,4 @@
-"""The marks of which ``docs/compat.md`` is made."""
+"""The marks that tell what became of each promise."""
 
 from __future__ import annotations
 

@@ -306,6 +306,8 @@ def test_refusals_and_answers(caplog):
         notifying.on_change(lambda _, action, key, error: seen.append((action, key, error)))
         await notifying.put("b", b"")
         assert seen == [("put", "b", None)]
+        with pytest.raises(TypeError, match="plain function"):
+            notifying.on_put(inner.put)
 
     asyncio.run(main())
 

@@ -248,15 +248,15 @@ class AsyncNotifyingStore(AsyncBytesStore):
 
     def on_change(self, handler: ChangeHandler) -> None:
         """Call ``handler(store, action, key, error)`` after each change."""
-        self.store.on_change(_plain(handler))
+        self.store.on_change(plain_handler(handler))
 
     def on_put(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each put."""
-        self.store.on_put(_plain(handler))
+        self.store.on_put(plain_handler(handler))
 
     def on_delete(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each delete."""
-        self.store.on_delete(_plain(handler))
+        self.store.on_delete(plain_handler(handler))
 
 
 class AsyncMirroringStore(AsyncBytesStore):
@@ -351,7 +351,8 @@ class AsyncRegexRoutingStore(AsyncBytesStore):
         super().__init__(RegexRoutingStore(sync(store), [(pattern, sync(target)) for pattern, target in pairs]))
 
 
-def _plain(handler: Any) -> Any:
+def plain_handler(handler: Any) -> Any:
+    """The handler, if it is a plain function; TypeError for one to await."""
     if iscoroutinefunction(handler):
         raise TypeError("a handler is a plain function: it runs in a worker thread, where nobody would await it")
     return handler

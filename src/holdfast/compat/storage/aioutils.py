@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from inspect import iscoroutinefunction
 from typing import Any
 
 from ...aio import AsyncStore
@@ -16,6 +15,7 @@ from ...aio import async_clear_store as _async_clear_store
 from ...aio import async_copy_store as _async_copy_store
 from ...aio import async_sync_stores as _async_sync_stores
 from ...aio.facade import sync
+from ...aio.wrappers import plain_handler
 from ...files.whole import KeyResult
 from ...wrap.cache import Revalidate
 from ...wrap.observe import ChangeHandler, KeyHandler, Logger
@@ -192,15 +192,15 @@ class AsyncNotifyingStore(AsyncStore):
 
     def on_change(self, handler: ChangeHandler) -> None:
         """Call ``handler(store, action, key, error)`` after each put and delete."""
-        self.store.on_change(_plain(handler))
+        self.store.on_change(plain_handler(handler))
 
     def on_put(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each put."""
-        self.store.on_put(_plain(handler))
+        self.store.on_put(plain_handler(handler))
 
     def on_delete(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each delete."""
-        self.store.on_delete(_plain(handler))
+        self.store.on_delete(plain_handler(handler))
 
 
 class AsyncFanoutStore(AsyncStore):
@@ -252,9 +252,3 @@ async def async_clear_store(store: Any) -> list[KeyResult]:
 async def async_sync_stores(from_store: Any, to_store: Any, delete: bool = False) -> list[KeyResult]:
     """One result for each key, after which the contents are equal; see ``utils.sync_stores``."""
     return await _async_sync_stores(from_store, to_store, delete, allow_empty=True)
-
-
-def _plain(handler: Any) -> Any:
-    if iscoroutinefunction(handler):
-        raise TypeError("a handler is a plain function: it runs in a worker thread, where nobody would await it")
-    return handler

@@ -53,7 +53,7 @@ class HashdirStore(_Files):
     >>> root = tempfile.TemporaryDirectory()
     >>> store = HashdirStore(root.name)
     >>> _ = store.put("key", b"1")
-    >>> store.hashpath("key")[:12], store.get("key")
+    >>> store.native.path_of("key")[:12], store.get("key")
     ('2c/70/e1/2b7', b'1')
     >>> root.cleanup()
     """
@@ -64,10 +64,6 @@ class HashdirStore(_Files):
         super().__init__(root_path, NativeHashdirStore(root_path, width, depth))
         self.width = width
         self.depth = depth
-
-    def hashpath(self, key: str) -> str:
-        """The path of the object's file below the root."""
-        return self.native.path_of(key)
 
 
 class SafeFilesystemStore(_Files):
