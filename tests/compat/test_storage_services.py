@@ -17,7 +17,7 @@ from holdfast.compat.storage.object import DictStore, StoreError
 from holdfast.compat.storage.redis import AsyncRedisStore, RedisStore
 from holdfast.compat.storage.s3 import AsyncBucketStore, BucketStore
 from holdfast.compat.storage.utils import CachingStore, MirroringStore
-from holdfast.errors import AuthError, HoldfastError, InvalidKey, Throttled
+from holdfast.errors import AuthError, ConfigError, HoldfastError, InvalidKey, Throttled
 from holdfast.retry import Policy
 from tests.compat.rows import row
 
@@ -221,6 +221,17 @@ def test_redis(redis):
         with pytest.raises(KeyError):
             missing("a")
     client.close()
+
+
+@row(
+    "storage",
+    "RedisStore: a Mock for the client",
+    "different",
+    "it is refused: writes are scripts that run in the server, so that conditions are exact; tests start redis-server",
+)
+def test_redis_is_no_mock():
+    with pytest.raises(ConfigError):
+        RedisStore(Mock())
 
 
 @row("storage", "AsyncRedisStore(client), of redis.asyncio")

@@ -91,6 +91,7 @@ def test_every_name_is_where_it_was(module):
     assert [name for name in MODULES[module].split() if not hasattr(found, name)] == []
 
 
+@row("storage", "MediaStore", "different", "not carried over: it speaks to one particular service")
 def test_mediastore_is_not_carried_over():
     assert not hasattr(utils, "MediaStore")
 
@@ -466,6 +467,12 @@ def test_values_pass_through_wrappers():
         assert list(inner.objects.values()) == ['{"b": [1, null]}']
 
 
+@row(
+    "storage",
+    "MirroringStore and CachingStore over stores of values (text, JSON), and with values that are no bytes",
+    "different",
+    "they compare and check bytes: the store of values goes on top of them, and a TypeError says so",
+)
 @pytest.mark.parametrize("wrapper", ["MirroringStore", "CachingStore"])
 def test_stores_of_bytes_refuse_stores_of_values(wrapper):
     with pytest.raises(TypeError, match="put it on top"):
