@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
 from ..retry import Policy as RetryPolicy
 from ..wrap.cache import CachingStore, Revalidate
-from ..wrap.encrypt import EncryptingStore, KeyRing
+from ..wrap.encrypt import EncryptingStore, KeyRing, Rotated
 from ..wrap.guard import (
     IdentityStore,
     KeyValidatingStore,
@@ -21,17 +22,19 @@ from ..wrap.guard import (
     WriteonlyStore,
 )
 from ..wrap.key_transformers import KeyTransformer
-from ..wrap.mirror import MirroringStore, Policy
+from ..wrap.mirror import MirroringStore, Policy, Repaired
 from ..wrap.observe import ChangeHandler, ExceptionLoggingStore, KeyHandler, Logger, LoggingStore, NotifyingStore
 from ..wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
 from ..wrap.retrying import RetryingStore, ThrottledStore
 from ..wrap.route import Pattern, RegexRoutingStore
+from ..wrap.suffix import SuffixStore
 from ..wrap.transform import Base64Store, CompressingStore, GzipStore, TransformingStore
 from ..wrap.transformers import DataTransformer
-from .facade import AnyStore, AsyncStore, sync
+from .bridge import BridgedStore
+from .facade import AnyStore, AsyncBytesStore, AsyncStore, sync
 
 
-class AsyncIdentityStore(AsyncStore):
+class AsyncIdentityStore(AsyncBytesStore):
     """An IdentityStore to await: the store as it is."""
 
     store: IdentityStore
@@ -40,7 +43,7 @@ class AsyncIdentityStore(AsyncStore):
         super().__init__(IdentityStore(sync(store)))
 
 
-class AsyncReadonlyStore(AsyncStore):
+class AsyncReadonlyStore(AsyncBytesStore):
     """A ReadonlyStore to await: it refuses to write."""
 
     store: ReadonlyStore
@@ -49,7 +52,7 @@ class AsyncReadonlyStore(AsyncStore):
         super().__init__(ReadonlyStore(sync(store)))
 
 
-class AsyncWriteonlyStore(AsyncStore):
+class AsyncWriteonlyStore(AsyncBytesStore):
     """A WriteonlyStore to await: it refuses to read."""
 
     store: WriteonlyStore
@@ -58,7 +61,7 @@ class AsyncWriteonlyStore(AsyncStore):
         super().__init__(WriteonlyStore(sync(store)))
 
 
-class AsyncKeyValidatingStore(AsyncStore):
+class AsyncKeyValidatingStore(AsyncBytesStore):
     """A KeyValidatingStore to await; the validator is called in a worker thread."""
 
     store: KeyValidatingStore
@@ -67,7 +70,7 @@ class AsyncKeyValidatingStore(AsyncStore):
         super().__init__(KeyValidatingStore(sync(store), validator))
 
 
-class AsyncRegexValidatingStore(AsyncStore):
+class AsyncRegexValidatingStore(AsyncBytesStore):
     """A RegexValidatingStore to await: keys that match from end to end."""
 
     store: RegexValidatingStore
@@ -76,7 +79,7 @@ class AsyncRegexValidatingStore(AsyncStore):
         super().__init__(RegexValidatingStore(sync(store), pattern))
 
 
-class AsyncUrlValidatingStore(AsyncStore):
+class AsyncUrlValidatingStore(AsyncBytesStore):
     """A UrlValidatingStore to await: keys that are HTTP URLs."""
 
     store: UrlValidatingStore
@@ -85,7 +88,7 @@ class AsyncUrlValidatingStore(AsyncStore):
         super().__init__(UrlValidatingStore(sync(store)))
 
 
-class AsyncPrefixStore(AsyncStore):
+class AsyncPrefixStore(AsyncBytesStore):
     """A PrefixStore to await: the objects whose keys start with a prefix."""
 
     store: PrefixStore
@@ -94,7 +97,7 @@ class AsyncPrefixStore(AsyncStore):
         super().__init__(PrefixStore(sync(store), prefix))
 
 
-class AsyncHashPrefixStore(AsyncStore):
+class AsyncHashPrefixStore(AsyncBytesStore):
     """A HashPrefixStore to await: keys with the start of their hash before them."""
 
     store: HashPrefixStore
@@ -103,7 +106,7 @@ class AsyncHashPrefixStore(AsyncStore):
         super().__init__(HashPrefixStore(sync(store), hash_length, separator))
 
 
-class AsyncUrlEncodingStore(AsyncStore):
+class AsyncUrlEncodingStore(AsyncBytesStore):
     """A UrlEncodingStore to await: keys that are percent-encoded inside."""
 
     store: UrlEncodingStore
@@ -112,7 +115,7 @@ class AsyncUrlEncodingStore(AsyncStore):
         super().__init__(UrlEncodingStore(sync(store)))
 
 
-class AsyncKeyTransformingStore(AsyncStore):
+class AsyncKeyTransformingStore(AsyncBytesStore):
     """A KeyTransformingStore to await: keys changed by a transformer."""
 
     store: KeyTransformingStore
@@ -121,7 +124,7 @@ class AsyncKeyTransformingStore(AsyncStore):
         super().__init__(KeyTransformingStore(sync(store), transformer))
 
 
-class AsyncTransformingStore(AsyncStore):
+class AsyncTransformingStore(AsyncBytesStore):
     """A TransformingStore to await: bodies changed by a transformer."""
 
     store: TransformingStore
@@ -130,7 +133,7 @@ class AsyncTransformingStore(AsyncStore):
         super().__init__(TransformingStore(sync(store), transformer))
 
 
-class AsyncCompressingStore(AsyncStore):
+class AsyncCompressingStore(AsyncBytesStore):
     """A CompressingStore to await."""
 
     store: CompressingStore
@@ -141,7 +144,7 @@ class AsyncCompressingStore(AsyncStore):
         super().__init__(CompressingStore(sync(store), encoding, level, limit=limit))
 
 
-class AsyncGzipStore(AsyncStore):
+class AsyncGzipStore(AsyncBytesStore):
     """A GzipStore to await."""
 
     store: GzipStore
@@ -150,7 +153,7 @@ class AsyncGzipStore(AsyncStore):
         super().__init__(GzipStore(sync(store), level, limit=limit))
 
 
-class AsyncBase64Store(AsyncStore):
+class AsyncBase64Store(AsyncBytesStore):
     """A Base64Store to await."""
 
     store: Base64Store
@@ -159,7 +162,7 @@ class AsyncBase64Store(AsyncStore):
         super().__init__(Base64Store(sync(store)))
 
 
-class AsyncEncryptingStore(AsyncStore):
+class AsyncEncryptingStore(AsyncBytesStore):
     """An EncryptingStore to await."""
 
     store: EncryptingStore
@@ -174,8 +177,20 @@ class AsyncEncryptingStore(AsyncStore):
     ) -> None:
         super().__init__(EncryptingStore(sync(store), keys, active, context=context))
 
+    async def rotate(
+        self,
+        prefix: str = "",
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        sole_writer: bool = False,
+    ) -> list[Rotated]:
+        """What was done for each key so that all objects are encrypted with the active key; one await for all."""
+        rotate = partial(self.store.rotate, prefix, threads=threads, progress=progress, sole_writer=sole_writer)
+        return await self._calls.call(rotate)
 
-class AsyncThrottledStore(AsyncStore):
+
+class AsyncThrottledStore(AsyncBytesStore):
     """A ThrottledStore to await: so many operations and bytes a second."""
 
     store: ThrottledStore
@@ -188,7 +203,7 @@ class AsyncThrottledStore(AsyncStore):
         )
 
 
-class AsyncLoggingStore(AsyncStore):
+class AsyncLoggingStore(AsyncBytesStore):
     """A LoggingStore to await: one record for each operation."""
 
     store: LoggingStore
@@ -208,7 +223,7 @@ class AsyncExceptionLoggingStore(AsyncStore):
         super().__init__(ExceptionLoggingStore(sync(store), store_name, logger))
 
 
-class AsyncRetryingStore(AsyncStore):
+class AsyncRetryingStore(AsyncBytesStore):
     """A RetryingStore to await: operations are tried again where that is harmless."""
 
     store: RetryingStore
@@ -223,7 +238,7 @@ class AsyncRetryingStore(AsyncStore):
         super().__init__(RetryingStore(sync(store), policy, retry_on=retry_on))
 
 
-class AsyncNotifyingStore(AsyncStore):
+class AsyncNotifyingStore(AsyncBytesStore):
     """A NotifyingStore to await. Handlers are plain functions, called in a worker thread, with the wrapped store."""
 
     store: NotifyingStore
@@ -233,24 +248,42 @@ class AsyncNotifyingStore(AsyncStore):
 
     def on_change(self, handler: ChangeHandler) -> None:
         """Call ``handler(store, action, key, error)`` after each change."""
-        self.store.on_change(_plain(handler))
+        self.store.on_change(plain_handler(handler))
 
     def on_put(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each put."""
-        self.store.on_put(_plain(handler))
+        self.store.on_put(plain_handler(handler))
 
     def on_delete(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each delete."""
-        self.store.on_delete(_plain(handler))
+        self.store.on_delete(plain_handler(handler))
 
 
-class AsyncMirroringStore(AsyncStore):
+class AsyncMirroringStore(AsyncBytesStore):
     """A MirroringStore to await: every object in each of the children."""
 
     store: MirroringStore
 
     def __init__(self, children: Iterable[AnyStore], policy: Policy = "all") -> None:
         super().__init__(MirroringStore([sync(child) for child in children], policy))
+
+    async def repair(
+        self,
+        source: AnyStore | int = 0,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Repaired]:
+        """What was done to make the other children equal to ``source`` (one of them, or its number): one await."""
+        trusted = source if isinstance(source, int) else self._number(source)
+        return await self._calls.call(partial(self.store.repair, trusted, threads=threads, progress=progress))
+
+    def _number(self, source: AnyStore) -> int:
+        for number, child in enumerate(self.store.children):
+            given = child.child if isinstance(child, BridgedStore) else child
+            if given is source or (isinstance(source, AsyncStore) and given is source.store):
+                return number
+        raise ValueError("the source of a repair is one of the mirror's children")
 
 
 class AsyncFanoutStore(AsyncMirroringStore):
@@ -267,7 +300,7 @@ class AsyncFanoutStore(AsyncMirroringStore):
     """
 
 
-class AsyncCachingStore(AsyncStore):
+class AsyncCachingStore(AsyncBytesStore):
     """A CachingStore to await: the objects of ``main_store``, with copies in ``cache_store``."""
 
     store: CachingStore
@@ -297,7 +330,16 @@ class AsyncCachingStore(AsyncStore):
         await self._calls.call(self.store.clear, key)
 
 
-class AsyncRegexRoutingStore(AsyncStore):
+class AsyncSuffixStore(AsyncBytesStore):
+    """A SuffixStore to await: content encodings as endings of file names."""
+
+    store: SuffixStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(SuffixStore(sync(store)))
+
+
+class AsyncRegexRoutingStore(AsyncBytesStore):
     """A RegexRoutingStore to await: each key lives where the first pattern that matches it leads."""
 
     store: RegexRoutingStore
@@ -309,7 +351,8 @@ class AsyncRegexRoutingStore(AsyncStore):
         super().__init__(RegexRoutingStore(sync(store), [(pattern, sync(target)) for pattern, target in pairs]))
 
 
-def _plain(handler: Any) -> Any:
+def plain_handler(handler: Any) -> Any:
+    """The handler, if it is a plain function; TypeError for one to await."""
     if iscoroutinefunction(handler):
         raise TypeError("a handler is a plain function: it runs in a worker thread, where nobody would await it")
     return handler

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..blob import Blob, Buffer
 from ..checksums import crc32c
-from ..errors import HoldfastError, IntegrityError
+from ..errors import IntegrityError
 from ..store import ObjectStore
 from ..types import ObjectInfo, ReadOptions
 
@@ -94,7 +94,7 @@ class EntryWriter:
 
 
 def open_entry(cache: ObjectStore, path: str, origin: str, key: str) -> Entry:
-    """The entry at this path, if it is sound and a copy of just this object; else some HoldfastError."""
+    """The entry at this path, if it is sound and a copy of just this object; else some error."""
     with cache._read(path, ReadOptions(start=-TAIL)) as blob:
         tail = blob.bytes()
         etag = blob.info.etag
@@ -161,7 +161,7 @@ class CachedBlob(Blob):
                 piece = block[max(0, position - at) : self._end - at]
                 yield piece
                 position += len(piece)
-        except HoldfastError:
+        except Exception:  # noqa: BLE001 - a user's store may raise anything
             yield from self._rest(position, self._end)
 
     def bytes(self) -> Data:

@@ -37,7 +37,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from ..blob import Blob, Buffer, BytesBlob, ChunksBlob, Staged, join
-from ..errors import Conflict, HoldfastError, IntegrityError, NotFound
+from ..errors import Conflict, IntegrityError, NotFound
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store
 from ..types import (
     Body,
@@ -184,7 +184,7 @@ class CachingStore(SeveralStores):
 
         try:
             return CachedBlob(self.cache_store, entry, info, options, rest)
-        except HoldfastError:
+        except Exception:  # noqa: BLE001 - a user's store may raise anything
             return None
 
     def _valid(self, key: str, entry: Entry) -> ObjectInfo | None:
@@ -315,7 +315,7 @@ class CachingStore(SeveralStores):
             return open_entry(self.cache_store, path, self._origin, key)
         except NotFound:
             return None
-        except HoldfastError as error:
+        except Exception as error:  # noqa: BLE001 - a user's store may raise anything
             log.warning("the copy of %r cannot be used: %s", key, error)
             return None
 
@@ -352,7 +352,7 @@ class CachingStore(SeveralStores):
         self._ledger.dropped(path)
         try:
             error: Exception | None = self.cache_store._remove([path])[0]
-        except HoldfastError as raised:
+        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
             error = raised
         if error is None:
             self._distrusted.discard(path)
