@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .files.cloudfiles import CloudFiles
     from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
+    from .recipes import pickling
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
@@ -102,6 +103,7 @@ _HOMES = {
     "files.cloudfiles": ("CloudFiles",),
     "files.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
+    "recipes": ("pickling",),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
@@ -228,6 +230,7 @@ __all__ = [
     "copy_store",
     "open_object",
     "open_store",
+    "pickling",
     "register",
     "register_store",
     "sync_stores",

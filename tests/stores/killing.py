@@ -1,40 +1,79 @@
-"""Writers that are killed: processes of several threads that put checkable values and say what was acknowledged."""
+"""Writers that are killed: processes of several threads that put checkable values and say what was acknowledged.
+
+``killed_round`` kills all of them and says what was acknowledged; ``killed_and_restarted`` kills one at a time while
+the others go on, and its processes read too: it says when each write and each read began and ended, on one clock.
+"""
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 THREADS = 4
 PROCESSES = 2
+#: A process that was started anew counts on from here, times how often.
+GENERATION = 1_000_000
 
-#: Arguments: the store as module:class, its path, the round, this process's number, whether values may be replaced.
+#: Arguments: the store as module:callable, its path, what keys begin with, this process's number, the first number of a
+#: value, how many keys each thread has (0: a new one each time), and how many reads follow a write.
 WRITER = f"""
-import importlib, sys, threading
-from tests.stores.killing import value
+import importlib, random, sys, threading, time
+from tests.stores.killing import number_of, value
 module, name = sys.argv[1].split(":")
 store = getattr(importlib.import_module(module), name)(sys.argv[2])
-round, process, replaces = sys.argv[3], sys.argv[4], sys.argv[5] == "True"
+prefix, process = sys.argv[3:5]
+first, keys, reads = map(int, sys.argv[5:8])
+
+def tell(kind, key, number, began):
+    # One write call per line, so that lines of several threads do not mix, and none is buffered.
+    sys.stdout.write(f"{{kind}} {{key}} {{number}} {{began}} {{time.monotonic()}}\\n")
+    sys.stdout.flush()
+
+def read(chance):
+    key = f"{{prefix}}p{{chance.randrange({PROCESSES})}}t{{chance.randrange({THREADS})}}/{{chance.randrange(keys)}}"
+    began = time.monotonic()
+    try:
+        number = number_of(key, store.get(key))
+    except KeyError:
+        number = 0
+    tell("read", key, number, began)
 
 def write(thread):
-    number = 0
+    number = first
+    chance = random.Random(f"{{process}} {{thread}} {{first}}")
     while True:
         number += 1
-        key = f"r{{round}}/p{{process}}t{{thread}}/{{number % 40 if replaces else number}}"
+        key = f"{{prefix}}p{{process}}t{{thread}}/{{number % keys if keys else number}}"
+        began = time.monotonic()
         store.put(key, value(key, number))
-        # One write call per line, so that lines of several threads do not mix, and none is buffered.
-        sys.stdout.write(f"{{key}} {{number}}\\n")
-        sys.stdout.flush()
+        tell("write", key, number, began)
+        for _ in range(reads):
+            read(chance)
 
 threads = [threading.Thread(target=write, args=(thread,)) for thread in range({THREADS})]
 [thread.start() for thread in threads]
 """
+
+
+class Act(NamedTuple):
+    """A write that was acknowledged, or a read and the number of the value that it found (0: no object)."""
+
+    kind: str
+    key: str
+    number: int
+    began: float
+    ended: float
 
 
 def value(key: str, number: int) -> bytes:
@@ -54,30 +93,129 @@ def number_of(key: str, data: bytes) -> int:
     return int(number)
 
 
-def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
-    """The last acknowledged number of every key that two killed processes wrote; a line cut short acknowledges none."""
-    command = [sys.executable, "-c", WRITER, store, str(path), str(number)]
+def _writer(*arguments: object, **pipes: int) -> subprocess.Popen[bytes]:
     project = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), str(project / "src")])}
-    writers = [
-        subprocess.Popen([*command, str(n), str(replaces)], stdout=subprocess.PIPE, cwd=project, env=environment)
-        for n in range(PROCESSES)
-    ]
-    acknowledged: dict[str, int] = {}
+    command = [sys.executable, "-c", WRITER, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=project, env=environment, **pipes)
+
+
+def _acts(said: bytes) -> Iterator[Act]:
+    """What a writer said; a line cut short acknowledges nothing."""
+    for line in said.split(b"\n")[:-1]:
+        kind, key, number, began, ended = line.decode().split()
+        yield Act(kind, key, int(number), float(began), float(ended))
+
+
+def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
+    """The last acknowledged number of every key that two killed processes wrote."""
+    keys = 40 if replaces else 0
+    writers = [_writer(store, path, f"r{number}/", n, 0, keys, 0) for n in range(PROCESSES)]
+    said = []
     try:
         for writer in writers:
             assert writer.stdout is not None
-            first = writer.stdout.readline()  # so that every round has some
-            assert first, "the writer ended by itself"
-            acknowledged[first.split()[0].decode()] = int(first.split()[1])
+            said.append(writer.stdout.readline())  # so that every round has some
+            assert said[-1], "the writer ended by itself"
         time.sleep(chance.uniform(0, 0.3))
     finally:
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
-    for writer in writers:
+    acknowledged: dict[str, int] = {}
+    for writer, first in zip(writers, said, strict=True):
         with writer:
             assert writer.stdout is not None
-            for line in writer.stdout.read().split(b"\n")[:-1]:
-                key, count = line.decode().split()
-                acknowledged[key] = int(count)
+            for act in _acts(first + writer.stdout.read()):
+                acknowledged[act.key] = act.number
     return acknowledged
+
+
+class _Running:
+    """A writer whose words are taken while it works, so that it never waits for room in a pipe."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.process = _writer(*arguments, stderr=subprocess.PIPE)
+        self._began = threading.Event()
+        self._said: list[bytes] = []
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._said.append(line)
+            self._began.set()
+        self._began.set()
+
+    def work(self, seconds: float) -> None:
+        """Return that long after it said something for the first time."""
+        assert self._began.wait(60)
+        time.sleep(seconds)
+
+    def killed(self) -> list[Act]:
+        """What it said until it was killed now; AssertionError if a thread of it had failed."""
+        with self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self._listener.join()
+            assert self.process.stderr is not None
+            failed = self.process.stderr.read().decode()
+        assert not failed, failed
+        assert self._said
+        return list(_acts(b"".join(self._said)))
+
+
+def killed_and_restarted(
+    store: str, path: Path, rounds: int, *, keys: int, watch: Callable[[], object] = lambda: None
+) -> list[list[Act]]:
+    """What each process said, of which one after the other is killed and started anew while the others go on.
+
+    Each thread writes ``keys`` keys of its own and reads everybody's. ``watch`` is called before each kill.
+    """
+    chance = random.Random(rounds)
+    told: list[list[Act]] = []
+    with ExitStack() as ending:
+
+        def start(process: int, generation: int) -> _Running:
+            writer = _Running(store, path, "", process, generation * GENERATION, keys, 2)
+            ending.callback(writer.process.kill)
+            return writer
+
+        running = [start(process, 0) for process in range(PROCESSES)]
+        for generation in range(1, rounds + 1):
+            victim = generation % PROCESSES
+            for writer in running:
+                writer.work(chance.uniform(0.1, 0.3))
+            watch()
+            told.append(running[victim].killed())
+            running[victim] = start(victim, generation)
+        for writer in running:
+            writer.work(0.1)
+        told += [writer.killed() for writer in running]
+    return told
+
+
+def acknowledged(told: Iterable[Act]) -> dict[str, int]:
+    """The highest number of each key that was acknowledged."""
+    found: dict[str, int] = {}
+    for act in told:
+        if act.kind == "write":
+            found[act.key] = max(act.number, found.get(act.key, 0))
+    return found
+
+
+def stale(told: Iterable[Act], allowed: float = 0.0) -> list[tuple[Act, int]]:
+    """Reads that found less than had been acknowledged ``allowed`` seconds before they began, and what that was."""
+    acts = sorted(told, key=lambda act: act.ended)
+    writes: dict[str, tuple[list[float], list[int]]] = {}
+    for act in acts:
+        if act.kind == "write":
+            times, numbers = writes.setdefault(act.key, ([], []))
+            times.append(act.ended)
+            numbers.append(max(act.number, numbers[-1] if numbers else 0))
+    found = []
+    for act in acts:
+        times, numbers = writes.get(act.key, ([], []))
+        known = bisect.bisect_left(times, act.began - allowed)
+        if act.kind == "read" and known and act.number < numbers[known - 1]:
+            found.append((act, numbers[known - 1]))
+    return found

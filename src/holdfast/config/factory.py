@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from .. import registry
 from ..errors import ConfigError
+from ..recipes import Secret
 from ..retry import Policy
 from ..store import ObjectStore
 from ..url import URL
@@ -61,8 +62,11 @@ def register_store(target: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
-    """One store as the file describes it: variables are not filled in, and ``repr`` shows no parameter's value."""
+class Definition(Secret):
+    """One store as the file describes it: variables are not filled in.
+
+    ``repr`` shows no parameter's value, and it pickles only within ``holdfast.pickling(secrets=True)``.
+    """
 
     name: str
     type: str
@@ -85,7 +89,7 @@ class StoreFactory:
 
     The file is read now: ConfigError if it is missing or no such description. ``allow_classes`` are the classes of
     other packages, "module:Class" or "module.Class", that a ``type`` may name outright; any other is refused, because
-    importing a module runs it.
+    importing a module runs it. A factory pickles as that path, and reads the file anew where it is unpickled.
 
     >>> import pathlib
     >>> text = "stores: {raw: {type: MemoryStore}, small: {type: GzipStore, base: raw}}\nmain: small\n"
@@ -109,6 +113,9 @@ class StoreFactory:
 
     def __repr__(self) -> str:
         return f"StoreFactory({self.path!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reread, (type(self), self.path, self._allowed)
 
     @property
     def main(self) -> str | None:
@@ -360,6 +367,10 @@ class _Building:
             return {key: self._resolved(item, definition, above) for key, item in named.items()}
         name = self._factory._expand(named, definition.name, "base")
         return self.store(name, definition.name, above, named)
+
+
+def _reread(kind: type[StoreFactory], path: str, allowed: Collection[str]) -> StoreFactory:
+    return kind(path, allow_classes=allowed)
 
 
 def open_location(url: URL) -> ObjectStore:

@@ -6,7 +6,7 @@ returns is a ``Provider``, shared in the process, that renews credentials before
 looked at, which ``holdfast whoami`` shows.
 
 Other services have modules of their own beside ``chain``; what they share is ``Provider`` and ``Explanation``.
-Nothing here pickles, and no repr or error shows a secret.
+Credentials pickle only within ``holdfast.pickling(secrets=True)``, and no repr or error shows a secret.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import AuthError, HoldfastError
+from ..recipes import stayed_behind
 from . import pairs, profiles, services
 from .pairs import S3Credentials
 from .providers import Absent, Provider, shared
@@ -101,7 +102,7 @@ def nothing_found(store: str, looks: tuple[Look, ...] = (), *, dropped: bool = F
     """The error for a store without credentials; ``dropped`` when a pickle left explicit ones behind."""
     why = "no credentials found"
     if dropped:
-        why = "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets)"
+        why = stayed_behind("its explicit credentials")
     looked = "; ".join(f"{look.source}: {look.why}" for look in looks)
     return AuthError(
         f"{why}. {f'Looked at {looked}. ' if looked else ''}Set {pairs.ACCESS_KEY_ID} and {pairs.SECRET_ACCESS_KEY} or "

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import ConfigError
+from ..recipes import Secret
 
 #: What a secrets mapping (in any letter case) and the environment call each part.
 ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID"
@@ -28,7 +29,7 @@ Secrets = Mapping[str, str] | str | os.PathLike[str] | Sequence[str | os.PathLik
 
 
 @dataclass(frozen=True, slots=True)
-class S3Credentials:
+class S3Credentials(Secret):
     """An access key pair, perhaps with a session token and an end; its repr shows none of them.
 
     >>> S3Credentials("AK", "secret")
@@ -42,9 +43,6 @@ class S3Credentials:
 
     def __repr__(self) -> str:
         return "S3Credentials(***)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("credentials do not pickle: make them anew in the other process")
 
     def fingerprint(self) -> str:
         """What differs whenever any secret part differs, and reveals none: the key of client pools."""

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from .. import network, redact
+from .. import network, recipes, redact
 from ..blob import Blob, BytesBlob
 from ..credentials import Explanation
 from ..errors import ConfigError, Conflict, InvalidKey, Unsupported
@@ -51,7 +51,8 @@ class AzureStore(BucketStore):
     ETag of Azure tells nothing about the body, so ``verify="strict"`` is Unsupported. Writes appear whole or not at
     all. Creates, replacements and deletes under a condition are exact: done, refused or Indeterminate. Keys that the
     engine would alter ("/lead", "trail/", "a//b", "..", backslashes, control characters) are InvalidKey. Listings are
-    verbatim, but not in the order of UTF-8. A pickle carries no secrets.
+    verbatim, but not in the order of UTF-8. A pickle carries no secrets, except
+    within ``holdfast.pickling(secrets=True)``.
 
     >>> AzureStore("container", account="me", anonymous=True).name
     'az://https://me.blob.core.windows.net/container'
@@ -118,7 +119,8 @@ class AzureStore(BucketStore):
             "anonymous": self.anonymous,
             **self._recipe(),
         }
-        return (_from_recipe, (type(self), recipe, self._explicit or self._dropped))
+        login = recipes.carried(self._login) if self._explicit else None
+        return (_from_recipe, (type(self), recipe, self._explicit or self._dropped, login))
 
     def login(self) -> Login | None:
         """The credentials to sign with, None for anonymous access; AuthError when there are none."""
@@ -224,9 +226,11 @@ def _counts_back(options: ReadOptions) -> bool:
     return not options.head and options.start is not None and options.start < 0
 
 
-def _from_recipe(kind: type[AzureStore], recipe: dict[str, Any], dropped: bool) -> ObjectStore:
+def _from_recipe(kind: type[AzureStore], recipe: dict[str, Any], dropped: bool, login: Login | None) -> ObjectStore:
     store = kind(**recipe)
-    store._dropped = dropped
+    if login is not None:
+        store._login, store._explicit = login, True
+    store._dropped = dropped and login is None
     return store
 
 

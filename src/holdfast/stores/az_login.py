@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import AuthError, ConfigError
+from ..recipes import Secret, stayed_behind
 from ._obstore_errors import no_token
 
 ACCOUNT_KEY = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_KEY")
@@ -23,7 +24,7 @@ _SCOPE = "https://storage.azure.com/.default"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class Login(Secret):
     """One way to sign requests; ``provide`` is what the engine calls for it, and its repr shows nothing.
 
     ``source`` says where it was found.
@@ -39,9 +40,6 @@ class Login:
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("credentials do not pickle: they are found anew in the other process")
 
     def provide(self) -> dict[str, Any]:
         """The credential in the form that the engine takes; tokens say when to ask again."""
@@ -70,8 +68,7 @@ class Login:
     def nothing_found(store: str, *, dropped: bool = False) -> AuthError:
         """The error for a store without credentials; ``dropped`` when a pickle left explicit ones behind."""
         why = (
-            "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and there are "
-            "none in the environment"
+            f"{stayed_behind('its explicit credentials')}, and there are none in the environment"
             if dropped
             else "no credentials in the arguments (account_key, sas_token, credential, secrets) nor in the environment"
         )

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import redact
+from .. import recipes, redact
 from ..errors import (
     AuthError,
     BucketNotFound,
@@ -81,7 +81,7 @@ class BucketStore(Facade):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._client is not None:
             raise TypeError("a BucketStore with a client cannot be pickled: open the bucket by its URL")
-        return _rebuild, (type(self), self.bucket_name, self.store)
+        return _rebuild, (type(self), self.bucket_name, self.store, recipes.carried(self._recipe))
 
     def set_client(self, client: Any) -> None:
         """Use this boto3 client from now on."""
@@ -265,8 +265,8 @@ def _by_name(arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any
     )
 
 
-def _rebuild(kind: type[BucketStore], bucket_name: str, store: S3Store) -> BucketStore:
+def _rebuild(kind: type[BucketStore], bucket_name: str, store: S3Store, recipe: dict[str, Any] | None) -> BucketStore:
     made = kind(bucket_name)
     made.store = store
-    made._recipe["endpoint_url"] = store.endpoint
+    made._recipe = recipe or {**made._recipe, "endpoint_url": store.endpoint}
     return made

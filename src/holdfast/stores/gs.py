@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from .. import network, redact
+from .. import network, recipes, redact
 from ..credentials import Explanation
 from ..errors import AuthError, ConfigError, NotFound
 from ..retry import Policy
@@ -58,7 +58,7 @@ class GoogleStore(BucketStore):
     condition are exact (done, refused or Indeterminate) by generations; the same bytes written again may have the same
     ETag. Those deletes, listings, and reads without a length need google-auth where the credential is a service
     account. Keys that the engine would alter ("/lead", "trail/", "a//b", "..", control characters) are InvalidKey;
-    listings show them all, verbatim. A pickle carries no secrets.
+    listings show them all, verbatim. A pickle carries no secrets, except within ``holdfast.pickling(secrets=True)``.
 
     >>> GoogleStore("bucket", anonymous=True).name
     'gs://bucket'
@@ -131,7 +131,8 @@ class GoogleStore(BucketStore):
             "user_project": self.user_project,
             **self._recipe(),
         }
-        return (_from_recipe, (type(self), recipe, self._explicit is not None or self._dropped))
+        dropped = self._explicit is not None or self._dropped
+        return (_from_recipe, (type(self), recipe, dropped, recipes.carried(self._explicit)))
 
     def login(self) -> Login | None:
         """The credentials to sign with, None for anonymous access; AuthError when there are none."""
@@ -253,9 +254,10 @@ class GoogleStore(BucketStore):
         return Location("gs", f"{self.endpoint or 'google'} as {who}", self.bucket, key)
 
 
-def _from_recipe(kind: type[GoogleStore], recipe: dict[str, Any], dropped: bool) -> ObjectStore:
+def _from_recipe(kind: type[GoogleStore], recipe: dict[str, Any], dropped: bool, login: Login | None) -> ObjectStore:
     store = kind(**recipe)
-    store._dropped = dropped
+    store._explicit = login
+    store._dropped = dropped and login is None
     return store
 
 

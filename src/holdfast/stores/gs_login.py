@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import AuthError, ConfigError
+from ..recipes import Secret, stayed_behind
 from . import gs_tokens
 
 DEFAULT = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -23,7 +24,7 @@ NOBODY = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class Login(Secret):
     """One way to get bearer tokens; its repr shows nothing.
 
     ``kind`` is "token" (``secret`` is one), "service_account" or "authorized_user" (the text of its file), "credential"
@@ -41,9 +42,6 @@ class Login:
 
     def __repr__(self) -> str:
         return f"Login({self.kind!r}, ***)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("credentials do not pickle: they are found anew in the other process")
 
     def engine_options(self) -> dict[str, Any]:
         """What tells the engine to use this."""
@@ -122,7 +120,7 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
         else:
             return login
     why = (
-        "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and there are none"
+        f"{stayed_behind('its explicit credentials')}, and there are none"
         if dropped
         else "no credentials in the arguments (service_account, token, credential, secrets) nor"
     )

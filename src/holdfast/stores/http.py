@@ -10,9 +10,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from .. import network, redact
+from .. import network, recipes, redact
 from ..blob import Blob
 from ..errors import AuthError, ConfigError, NotFound
+from ..recipes import stayed_behind
 from ..retry import Policy, shared
 from ..store import LIST, READ, REMOVE, WRITE, Removed, Store
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
@@ -104,16 +105,15 @@ class HttpStore(Store):
             "minimum_rate": self.timeouts.slowest,
             "retry": self.retry,
         }
-        recipe = (type(self), self._name, options)
-        return (_from_recipe, (*recipe, self._authorization is not None or self._dropped))
+        dropped = self._authorization is not None or self._dropped
+        return (_from_recipe, (type(self), self._name, options, dropped, recipes.carried(self._authorization)))
 
     def client(self) -> Client:
         """The engine's client for this server, shared with equal stores."""
         if self._client is None:
             if self._dropped:
                 raise AuthError(
-                    "its user and password stayed behind when it was pickled (a pickle carries no secrets): make the "
-                    "store anew with them where it is used",
+                    f"{stayed_behind('its user and password')}: make the store anew with them where it is used",
                     store=self._name,
                 )
             make = functools.partial(_make_engine, self._origin, self._authorization)
@@ -170,9 +170,12 @@ class HttpStore(Store):
         return Location("http", f"{self._origin} as {who}", "", self._prefix + key)
 
 
-def _from_recipe(kind: type[HttpStore], base_url: str, options: dict[str, Any], dropped: bool) -> HttpStore:
+def _from_recipe(
+    kind: type[HttpStore], base_url: str, options: dict[str, Any], dropped: bool, authorization: str | None
+) -> HttpStore:
     store = kind(base_url, **options)
-    store._dropped = dropped
+    store._authorization = authorization
+    store._dropped = dropped and authorization is None
     return store
 
 

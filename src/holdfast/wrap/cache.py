@@ -3,12 +3,13 @@
 **When a copy is believed** (``revalidate``): with ``"etag"``, the default, every hit asks the origin for the object's
 head, and serves the copy only if its ETag is still the object's: one small request instead of a large one, and never
 stale. An origin without (strong) ETags is then read each time and not cached. With ``"ttl"`` a copy is served unasked
-for ``ttl`` seconds after it was made or last found to be right. ``"never"`` serves it for good: for objects that
-never change.
+for ``ttl`` seconds after its reading began or it was last found to be right: nothing is served that another process
+replaced longer ago than that. ``"never"`` serves it for good: for objects that never change.
 
 **Writes** go to the origin first; what the cache held of the object is replaced or dropped afterwards (and with
 "ttl" and "never" before it as well, so that a crash in between leaves no stale copy). A write through this store is
-seen by its readers at once; one that went around it, or through another process, as ``revalidate`` says.
+seen by its readers at once, also where another process that had read the old object stores its copy afterwards; a
+write that went around it, or through another process, as ``revalidate`` says.
 
 **What is cached**: objects as they are read whole or written. Threads that miss the same object together fetch it
 once. An object of more than 8 MiB is stored first and served from the cache; one larger than ``max_bytes``, or large
@@ -50,6 +51,7 @@ from ..types import (
 )
 from ._bodies import GATHERED
 from ._cache_entry import CachedBlob, Entry, EntryWriter, open_entry
+from ._freshness import Freshness
 from ._ledger import ENTRIES, USED, Ledger, log
 from ._locks import KeyLocks
 from ._several import SeveralStores
@@ -100,7 +102,7 @@ class CachingStore(SeveralStores):
         self._origin = _identity(main_store) if identity is None else identity
         self._ledger = Ledger(cache_store, max_bytes)
         self._locks = KeyLocks()
-        self._checked: dict[str, float] = {}
+        self._freshness = Freshness()
         self._distrusted: set[str] = set()
 
     def __repr__(self) -> str:
@@ -187,13 +189,10 @@ class CachingStore(SeveralStores):
 
     def _valid(self, key: str, entry: Entry) -> ObjectInfo | None:
         """The object's info if the copy is right by the rule of this cache, else None; NotFound if it is gone."""
-        if self.revalidate == "never":
-            return entry.info
-        if self.revalidate == "ttl":
-            since = max(entry.stored, self._checked.get(entry.path, 0.0))
-            if 0 <= time.time() - since < self.ttl:
-                return entry.info
         now = time.time()
+        since = None if self.revalidate == "etag" else self._freshness.since(entry)
+        if since is not None and (self.revalidate == "never" or 0 <= now - since < self.ttl):
+            return entry.info
         try:
             with self.main_store._read(key, HEAD) as blob:
                 info = blob.info
@@ -202,7 +201,7 @@ class CachingStore(SeveralStores):
             raise
         if info.strong_etag is None or info.strong_etag != entry.info.etag or info.size not in {None, entry.size}:
             return None
-        self._checked[entry.path] = now
+        self._freshness.found_right(entry, now)
         return replace(info, size=entry.size)
 
     def _fetch(self, key: str, seen: Entry | None) -> Blob:
@@ -213,23 +212,24 @@ class CachingStore(SeveralStores):
                 blob = self._hit(key, entry, READ)  # another thread has just fetched it
                 if blob is not None:
                     return blob
-            return self._fill(key, self.main_store._read(key))
+            asked = time.time()
+            return self._fill(key, self.main_store._read(key), asked)
 
-    def _fill(self, key: str, blob: Blob) -> Blob:
+    def _fill(self, key: str, blob: Blob, asked: float) -> Blob:
         try:
             info, size = blob.info, blob.size
             too_large = self.max_bytes is not None and size is not None and size > self.max_bytes
             if too_large or not self._cacheable(info):
                 return blob
             if size is None:
-                return self._fill_unknown(key, blob, info)
+                return self._fill_unknown(key, blob, info, asked)
             if size <= GATHERED:
                 data = blob.bytes()
                 blob.close()
-                self._keep(key, info, iter((data,)))
+                self._keep(key, info, iter((data,)), asked)
                 return BytesBlob(info, data)
             with blob:
-                self._keep(key, info, blob.chunks())
+                self._keep(key, info, blob.chunks(), asked)
         except BaseException:
             blob.close()
             raise
@@ -237,7 +237,7 @@ class CachingStore(SeveralStores):
         kept = None if entry is None or entry.info.etag != info.etag else self._cached(key, entry, info, READ)
         return self.main_store._read(key) if kept is None else kept
 
-    def _fill_unknown(self, key: str, blob: Blob, info: ObjectInfo) -> Blob:
+    def _fill_unknown(self, key: str, blob: Blob, info: ObjectInfo, asked: float) -> Blob:
         """A body of unknown size is kept if it turns out to be small."""
         first: list[Buffer] = []
         count = 0
@@ -250,7 +250,7 @@ class CachingStore(SeveralStores):
         blob.close()
         data = join(first)
         if self.max_bytes is None or len(data) <= self.max_bytes:
-            self._keep(key, info, iter((data,)))
+            self._keep(key, info, iter((data,)), asked)
         return BytesBlob(info, data)
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
@@ -263,17 +263,18 @@ class CachingStore(SeveralStores):
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         with self._locks.of(key):
             self._drop_unchecked((key,))
+            asked = time.time()
             data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) and len(body) <= GATHERED else None
             try:
                 info = self.main_store._write(key, body if data is None else data, options)
             except BaseException:
-                self._drop(key)  # it may have landed all the same
+                self._changed(key)  # it may have landed all the same
                 raise
             keep = data is not None and self.revalidate == "etag" and self._cacheable(info)
             if keep and data is not None and (self.max_bytes is None or len(data) <= self.max_bytes):
-                self._keep(key, info, iter((data,)))
+                self._keep(key, info, iter((data,)), asked)
             else:
-                self._drop(key)
+                self._changed(key)
             return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
@@ -283,7 +284,7 @@ class CachingStore(SeveralStores):
         finally:
             for key in keys:
                 with self._locks.of(key):
-                    self._drop(key)
+                    self._changed(key)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         with self._locks.of(dst):
@@ -291,7 +292,7 @@ class CachingStore(SeveralStores):
             try:
                 return self.main_store._copy(source, src, dst, options)
             finally:
-                self._drop(dst)
+                self._changed(dst)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         staged = self.main_store._stage(key, size, options)
@@ -318,10 +319,10 @@ class CachingStore(SeveralStores):
             log.warning("the copy of %r cannot be used: %s", key, error)
             return None
 
-    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer]) -> None:
-        """Store a copy; an error of the origin is raised, one of the cache is only logged."""
+    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer], asked: float) -> None:
+        """Store a copy of what the origin was ``asked`` for then; errors of the origin are raised, others logged."""
         path = self._path(key)
-        writer = EntryWriter(self._origin, info.renamed(key), body, time.time())
+        writer = EntryWriter(self._origin, info.renamed(key), body, asked)
         try:
             chunks = writer.chunks()
             small = info.size is not None and info.size <= GATHERED
@@ -332,7 +333,6 @@ class CachingStore(SeveralStores):
             log.warning("%r could not be kept in the cache: %s", key, error)
             self._drop(key)
             return
-        self._checked.pop(path, None)
         self._ledger.added(path, stored.size or info.size or 0)
 
     def _drop_unchecked(self, keys: Sequence[str]) -> None:
@@ -341,10 +341,14 @@ class CachingStore(SeveralStores):
             for key in keys:
                 self._drop(key)
 
+    def _changed(self, key: str) -> None:
+        """After a change: neither the copy nor one that another process, which read before, stores later is right."""
+        self._freshness.changed(self._path(key))
+        self._drop(key)
+
     def _drop(self, key: str) -> bool:
         """Forget the copy; one that cannot be removed is not used by this process any more."""
         path = self._path(key)
-        self._checked.pop(path, None)
         self._ledger.dropped(path)
         try:
             error: Exception | None = self.cache_store._remove([path])[0]
@@ -375,7 +379,7 @@ class _CacheStaged(Staged):
             try:
                 return self._staged.commit()
             finally:
-                self._store._drop(self._key)
+                self._store._changed(self._key)
 
     def abort(self) -> None:
         self._staged.abort()

@@ -25,11 +25,12 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from .. import engine
 from ..blob import Blob, Buffer, BytesBlob, ChunksBlob, Staged, body_chunks, join
 from ..errors import ConfigError, Conflict, HoldfastError, IntegrityError, NotFound
+from ..recipes import Secret
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ..types import (
     ATTRIBUTES,
@@ -51,11 +52,11 @@ Data = bytes  # where a method called bytes() hides the type
 _TRIES = 3
 
 
-class KeyRing:
+class KeyRing(Secret):
     """Master keys of 256 bits by id, one of which is active: new objects are encrypted with it.
 
     Keys are 32 bytes, or their base64 as text. An id is 1 to 32 bytes of UTF-8; it is stored in clear with each
-    object. The ring shows and pickles no key.
+    object. The ring shows no key, and pickles only within ``holdfast.pickling(secrets=True)``.
 
     >>> KeyRing({"2025": bytes(32), "2026": bytes(32)}, active="2026")
     KeyRing(['2025', '2026'], active='2026')
@@ -73,9 +74,6 @@ class KeyRing:
 
     def __repr__(self) -> str:
         return f"KeyRing({sorted(self._keys)}, active={self.active!r})"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled: make the store anew in the other process, from where its keys are kept")
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ... import redact
 from ...errors import AuthError, ConfigError, HoldfastError, Indeterminate, StoreError, Throttled, Timeout
+from ...recipes import stayed_behind
 
 Value = TypeVar("Value")
 _PATIENCE = 60.0
@@ -32,8 +33,19 @@ class Commands:
     """The scripts and commands of one store, by one client."""
 
     def __init__(self, client: Any, store: str) -> None:
-        self.client = client
+        self._client = client
         self.store = store
+        self.dropped = False  # whether a pickle left the user and password behind
+
+    @property
+    def client(self) -> Any:
+        """The client; AuthError where it would now be another user than before."""
+        if self.dropped:
+            raise AuthError(
+                f"{stayed_behind('its user and password')}: make the store anew with them where it is used",
+                store=self.store,
+            )
+        return self._client
 
     def again(self, key: str | None, doing: str, call: Callable[[Any], Value]) -> Value:
         """What the call returns, which the client may repeat when a connection breaks."""

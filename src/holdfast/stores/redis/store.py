@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ... import recipes
 from ...blob import Blob, Buffer, BytesBlob, body_bytes
 from ...errors import (
     AlreadyExists,
@@ -72,7 +73,8 @@ class RedisStore(Store):
 
     Needs the extra ``[redis]``. Any number of threads and processes may use it. The client stays the caller's:
     ``close()`` closes only one that ``redis://host/0`` made, and that connects again when it is used. A store opened by
-    such a URL pickles as the URL without its password; one with a client of yours does not pickle.
+    such a URL pickles as the URL, with its user and password only within ``holdfast.pickling(secrets=True)``; one with
+    a client of yours does not pickle.
     """
 
     #: Rows of listings tell every attribute that a head tells.
@@ -102,7 +104,9 @@ class RedisStore(Store):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._url is None:
             raise TypeError("a RedisStore with a client of your own cannot be pickled: open it by its URL")
-        return _rebuild, (type(self), URL(self._url.scheme, self._url.endpoint, self._url.bucket, ""))
+        url, dropped = self._url, self._url.userinfo is not None or self._commands.dropped
+        userinfo = recipes.carried(url.userinfo)
+        return _rebuild, (type(self), URL(url.scheme, url.endpoint, url.bucket, "", userinfo), dropped)
 
     @property
     def name(self) -> str:
@@ -336,5 +340,7 @@ def _escaped(prefix: bytes) -> bytes:
     )
 
 
-def _rebuild(kind: type[RedisStore], url: URL) -> RedisStore:
-    return kind.from_url(url)
+def _rebuild(kind: type[RedisStore], url: URL, dropped: bool) -> RedisStore:
+    store = kind.from_url(url)
+    store._commands.dropped = dropped and url.userinfo is None
+    return store

@@ -8,6 +8,7 @@ from typing import Any
 from ... import credentials as sources
 from ...credentials import Explanation, Found, Provider, S3Credentials
 from ...errors import AuthError, ConfigError
+from ...recipes import stayed_behind
 from ...retry import Policy, shared
 from ...store import Store
 from .. import _obstore
@@ -53,7 +54,7 @@ class S3Access(Store):
             raise sources.nothing_found(self._name, found.looks, dropped=self._dropped is not None)
         if self._dropped not in {None, found.provider.principal()}:
             raise AuthError(
-                "its explicit credentials stayed behind when it was pickled (a pickle carries no secrets), and those "
+                f"{stayed_behind('its explicit credentials')}, and those "
                 f"found here ({found.looks[-1].source}) are somebody else's: provide the same, or open the store again",
                 store=self._name,
             )
@@ -116,7 +117,7 @@ class S3Access(Store):
         provider = self._provider()
         if self._keyless:
             raise AuthError(
-                "its sse_customer_key= stayed behind when it was pickled (a pickle carries no secrets), and "
+                f"{stayed_behind('its sse_customer_key=')}, and "
                 "AWS_SSE_CUSTOMER_KEY_BASE64 names none: open the store again with the key",
                 store=self._name,
             )

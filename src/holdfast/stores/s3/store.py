@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import credentials as sources
-from ... import redact
+from ... import recipes, redact
 from ...blob import Blob
 from ...credentials import Found, Secrets
 from ...errors import (
@@ -73,7 +73,8 @@ class S3Store(S3Access):
     write appears whole or not at all; over http the server checks its SHA-256, over https TLS protects it. Writes and
     deletes under a condition are done, refused or Indeterminate, never done twice; a service that ignores conditions
     is found out (``probe``) and they are Unsupported there. Any key of up to 1,024 bytes of UTF-8 is kept as it is,
-    also "/lead", "trail/", "a//b" and ".."; listings are those of the service, verbatim. A pickle carries no secrets.
+    also "/lead", "trail/", "a//b" and ".."; listings are those of the service, verbatim. A pickle carries
+    no secrets, except within ``holdfast.pickling(secrets=True)``.
 
     >>> S3Store("bucket", endpoint="https://minio.example:9000", anonymous=True).name
     's3://https://minio.example:9000/bucket'
@@ -197,8 +198,8 @@ class S3Store(S3Access):
         keyed = self._keyless or self.options.sse_customer_key is not None
         # Who it was, not how they prove it: in the other process it must not turn into somebody else.
         who = self._dropped if self._explicit is None else sources.Provider.fixed(self._explicit).principal()
-        dropped = (who, keyed)
-        return (_from_recipe, (type(self), recipe, *dropped, self._known))
+        recipe["sse_customer_key"] = recipes.carried(self.options.sse_customer_key)
+        return (_from_recipe, (type(self), recipe, who, keyed, self._known, recipes.carried(self._explicit)))
 
     # ------------------------------------------------------------------ administration
     def probe(self) -> Capabilities:
@@ -405,10 +406,16 @@ class S3Store(S3Access):
 
 
 def _from_recipe(
-    kind: type[S3Store], recipe: dict[str, Any], dropped: str | None, keyed: bool, known: Guarantees | None
+    kind: type[S3Store],
+    recipe: dict[str, Any],
+    dropped: str | None,
+    keyed: bool,
+    known: Guarantees | None,
+    explicit: sources.S3Credentials | None,
 ) -> S3Store:
     store = kind(**recipe)
-    store._dropped = dropped
+    store._explicit = explicit
+    store._dropped = dropped if explicit is None else None
     store._keyless = keyed and store.options.sse_customer_key is None
     store._known = known
     return store
