@@ -7,9 +7,10 @@ for ``ttl`` seconds after its reading began or it was last found to be right: no
 replaced longer ago than that. ``"never"`` serves it for good: for objects that never change.
 
 **Writes** go to the origin first; what the cache held of the object is replaced or dropped afterwards (and with
-"ttl" and "never" before it as well, so that a crash in between leaves no stale copy). A write through this store is
-seen by its readers at once, also where another process that had read the old object stores its copy afterwards; a
-write that went around it, or through another process, as ``revalidate`` says.
+"ttl" and "never" before it as well, so that a crash in between leaves no stale copy, unless another process stores
+one at that very time). A write through this store is seen by its readers at once, also where another thread or process
+that had read the old object stores its copy afterwards; a write that went around it, or through another process, as
+``revalidate`` says. Writes wait for nothing: a body may be made of other objects, or of the old one, read through here.
 
 **What is cached**: objects as they are read whole or written. Threads that miss the same object together fetch it
 once. An object of more than 8 MiB is stored first and served from the cache; one larger than ``max_bytes``, or large
@@ -32,6 +33,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Literal
@@ -219,7 +221,7 @@ class CachingStore(SeveralStores):
         try:
             info, size = blob.info, blob.size
             too_large = self.max_bytes is not None and size is not None and size > self.max_bytes
-            if too_large or not self._cacheable(info):
+            if too_large or not self._cacheable(info) or self._in_change(key):
                 return blob
             if size is None:
                 return self._fill_unknown(key, blob, info, asked)
@@ -260,39 +262,31 @@ class CachingStore(SeveralStores):
         return self.main_store._locate(key)
 
     # ------------------------------------------------------------------ writing
+    # No lock is held while the origin works or a body is made: either may read other objects through this store.
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        with self._locks.of(key):
-            self._drop_unchecked((key,))
-            asked = time.time()
-            data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) and len(body) <= GATHERED else None
-            try:
-                info = self.main_store._write(key, body if data is None else data, options)
-            except BaseException:
-                self._changed(key)  # it may have landed all the same
-                raise
-            keep = data is not None and self.revalidate == "etag" and self._cacheable(info)
-            if keep and data is not None and (self.max_bytes is None or len(data) <= self.max_bytes):
-                self._keep(key, info, iter((data,)), asked)
-            else:
-                self._changed(key)
-            return info
+        data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) and len(body) <= GATHERED else None
+        if data is None or self.revalidate != "etag" or (self.max_bytes is not None and len(data) > self.max_bytes):
+            with self._changing((key,)):
+                return self.main_store._write(key, body if data is None else data, options)
+        asked = time.time()
+        try:
+            info = self.main_store._write(key, data, options)
+        except BaseException:
+            self._changed(key)  # it may have landed all the same
+            raise
+        if self._cacheable(info):
+            self._keep(key, info, iter((data,)), asked)  # whichever of two writes ended last, a hit asks the origin
+        else:
+            self._changed(key)
+        return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        self._drop_unchecked(keys)
-        try:
+        with self._changing(keys):
             return self.main_store._remove(keys, options)
-        finally:
-            for key in keys:
-                with self._locks.of(key):
-                    self._changed(key)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        with self._locks.of(dst):
-            self._drop_unchecked((dst,))
-            try:
-                return self.main_store._copy(source, src, dst, options)
-            finally:
-                self._changed(dst)
+        with self._changing((dst,)):
+            return self.main_store._copy(source, src, dst, options)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         staged = self.main_store._stage(key, size, options)
@@ -301,6 +295,10 @@ class CachingStore(SeveralStores):
     # ------------------------------------------------------------------ the cache
     def _cacheable(self, info: ObjectInfo) -> bool:
         return self.revalidate != "etag" or info.strong_etag is not None
+
+    def _in_change(self, key: str) -> bool:
+        """Whether a copy that is kept now would be a stale one after a crash."""
+        return self.revalidate != "etag" and self._freshness.is_changing(self._path(key))
 
     def _path(self, key: str) -> str:
         digest = hashlib.sha256(f"{self._origin}\0{key}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -334,12 +332,21 @@ class CachingStore(SeveralStores):
             self._drop(key)
             return
         self._ledger.added(path, stored.size or info.size or 0)
+        if self._in_change(key):  # it began meanwhile
+            self._drop(key)
 
-    def _drop_unchecked(self, keys: Sequence[str]) -> None:
-        """Before a change: a crash after it must leave no copy that nobody would ask the origin about."""
-        if self.revalidate != "etag":
-            for key in keys:
-                self._drop(key)
+    @contextmanager
+    def _changing(self, keys: Sequence[str]) -> Iterator[None]:
+        """Around a change of the objects: neither a crash in it nor a reader beside it leaves an old copy behind."""
+        with self._freshness.changing([self._path(key) for key in keys]):
+            if self.revalidate != "etag":  # nobody would ask the origin about what is left after a crash
+                for key in keys:
+                    self._drop(key)
+            try:
+                yield
+            finally:
+                for key in keys:
+                    self._changed(key)
 
     def _changed(self, key: str) -> None:
         """After a change: neither the copy nor one that another process, which read before, stores later is right."""
@@ -374,12 +381,8 @@ class _CacheStaged(Staged):
         self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
-        with self._store._locks.of(self._key):
-            self._store._drop_unchecked((self._key,))
-            try:
-                return self._staged.commit()
-            finally:
-                self._store._changed(self._key)
+        with self._store._changing((self._key,)):
+            return self._staged.commit()
 
     def abort(self) -> None:
         self._staged.abort()
