@@ -40,7 +40,7 @@ from typing import Any, Literal
 
 from ..blob import Blob, Buffer, BytesBlob, ChunksBlob, Staged, join
 from ..errors import Conflict, HoldfastError, IntegrityError, NotFound
-from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store
+from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed
 from ..types import (
     Body,
     Capabilities,
@@ -54,6 +54,7 @@ from ..types import (
 from ._bodies import GATHERED
 from ._cache_entry import CachedBlob, Entry, EntryWriter, open_entry
 from ._freshness import Freshness
+from ._identity import identity_of
 from ._ledger import ENTRIES, USED, Ledger, log
 from ._locks import KeyLocks
 from ._several import SeveralStores
@@ -64,8 +65,10 @@ Revalidate = Literal["etag", "ttl", "never"]
 class CachingStore(SeveralStores):
     """The objects of ``main_store``, with copies in ``cache_store`` (the module tells the rules).
 
-    ``identity`` names the origin where it cannot tell what it is (a class of five methods); by default it is made
-    of where the objects really lie and of the wrappers around them.
+    Several stores may share one ``cache_store``. By default they share copies where their origins are of Holdfast's own
+    classes and show the same objects: it counts where these really lie, and what the wrappers around them do. Of a
+    user's own classes (five methods, a subclass, a transformer, a function) nobody knows: each object of them is an
+    origin of its own, and its copies are lost with it. Give it an ``identity``: stores of one identity share copies.
 
     >>> from holdfast.stores.memory import MemoryStore
     >>> origin, cache = MemoryStore(), MemoryStore()
@@ -101,11 +104,14 @@ class CachingStore(SeveralStores):
         self.ttl = ttl
         self.max_bytes = max_bytes
         self.identity = identity
-        self._origin = _identity(main_store) if identity is None else identity
+        self._named = (0, "")
         self._ledger = Ledger(cache_store, max_bytes)
         self._locks = KeyLocks()
         self._freshness = Freshness()
         self._distrusted: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_named": (0, "")}  # what is copied with the pickle may go on as another store
 
     def __repr__(self) -> str:
         return f"CachingStore({self.main_store!r}, {self.cache_store!r}, revalidate={self.revalidate!r})"
@@ -300,6 +306,14 @@ class CachingStore(SeveralStores):
         """Whether a copy that is kept now would be a stale one after a crash."""
         return self.revalidate != "etag" and self._freshness.is_changing(self._path(key))
 
+    @property
+    def _origin(self) -> str:
+        """What the origin shows, in a word; in a forked child it may be another store."""
+        process = os.getpid()
+        if self._named[0] != process:
+            self._named = (process, identity_of(self.main_store) if self.identity is None else self.identity)
+        return self._named[1]
+
     def _path(self, key: str) -> str:
         digest = hashlib.sha256(f"{self._origin}\0{key}".encode("utf-8", "surrogateescape")).hexdigest()
         return f"{ENTRIES}{digest[:2]}/{digest}"
@@ -386,22 +400,3 @@ class _CacheStaged(Staged):
 
     def abort(self) -> None:
         self._staged.abort()
-
-
-def _identity(store: ObjectStore) -> str:
-    """What distinguishes the objects of this store from those of any other: where they lie, and what is around them."""
-    places: list[str] = []
-    waiting = [store]
-    while waiting:
-        inside = waiting.pop()
-        one: Any = getattr(inside, "store", None)
-        below = [*getattr(inside, "stores", ())] or [store for store in (one,) if isinstance(store, ObjectStore)]
-        waiting += below
-        if below:
-            continue
-        place = inside._locate("x")
-        if place is not None:
-            places.append(f"{place.vendor}|{place.identity}|{place.bucket}|{place.key}")
-        else:  # of a user's class nothing is known but which object it is
-            places.append(inside.name if isinstance(inside, Store) else f"{os.getpid()}|{id(inside)}")
-    return hashlib.sha256("\n".join([repr(store), *places]).encode("utf-8", "surrogateescape")).hexdigest()
