@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import HoldfastError
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions
 from ._locks import ProcessLock
@@ -54,7 +53,7 @@ class Ledger:
             self._noted[path] = now
         try:
             self._cache._write(_mark_of(path), b"")
-        except HoldfastError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises: it is a note only
             log.debug("a use of %s could not be noted: %s", path, error)
 
     def added(self, path: str, size: int) -> None:
@@ -80,7 +79,7 @@ class Ledger:
         assert self._most is not None
         try:
             known = dict(self._look())
-        except HoldfastError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises: what is known here is counted
             log.warning("the cache cannot be listed, so what others added is not counted: %s", error)
             with self._lock:
                 known = {path: (self._used.get(path, 0.0), size) for path, size in self._sizes.items()}
@@ -99,7 +98,11 @@ class Ledger:
             self._added, self._listed = 0, True
 
     def _give_up(self, path: str) -> None:
-        for error in self._cache.remove([path, _mark_of(path)]):
+        try:
+            errors: list[Any] = self._cache.remove([path, _mark_of(path)])
+        except Exception as raised:  # noqa: BLE001 - whatever a user's class raises: the next time it is tried again
+            errors = [raised]
+        for error in errors:
             if error is not None:
                 log.warning("an old cache entry could not be removed: %s", error)
 

@@ -39,7 +39,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from ..blob import Blob, Buffer, BytesBlob, ChunksBlob, Staged, join
-from ..errors import Conflict, HoldfastError, IntegrityError, NotFound
+from ..errors import IntegrityError, NotFound
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed
 from ..types import (
     Body,
@@ -168,8 +168,9 @@ class CachingStore(SeveralStores):
         if info is None:
             return None
         if options.if_match is not None and options.if_match != info.etag:
-            message = f"object {key!r} is not the version {options.if_match!r}: it is {info.etag!r}; read it again"
-            raise Conflict(message, key=key, store=self.name)
+            if self.revalidate != "etag":  # somebody knows another version than the copy: the origin has the last word
+                self._drop(key)
+            return None
         if options.head:
             return BytesBlob(info)
         blob = self._cached(key, entry, info, options)
@@ -192,7 +193,8 @@ class CachingStore(SeveralStores):
 
         try:
             return CachedBlob(self.cache_store, entry, info, options, rest)
-        except HoldfastError:
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises, the origin has the object
+            log.debug("the copy of %r cannot be opened: %s", key, error)
             return None
 
     def _valid(self, key: str, entry: Entry) -> ObjectInfo | None:
@@ -327,7 +329,7 @@ class CachingStore(SeveralStores):
             return open_entry(self.cache_store, path, self._origin, key)
         except NotFound:
             return None
-        except HoldfastError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises, the origin has the object
             log.warning("the copy of %r cannot be used: %s", key, error)
             return None
 
@@ -373,7 +375,7 @@ class CachingStore(SeveralStores):
         self._ledger.dropped(path)
         try:
             error: Exception | None = self.cache_store._remove([path])[0]
-        except HoldfastError as raised:
+        except Exception as raised:  # noqa: BLE001 - whatever a user's class raises: the change itself is done
             error = raised
         if error is None:
             self._distrusted.discard(path)
