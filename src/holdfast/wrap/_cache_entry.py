@@ -75,6 +75,10 @@ class EntryWriter:
             raise
         yield self._trailer(digests, size)
 
+    def room(self, size: int) -> int:
+        """How many bytes the entry has at most if the body has so many."""
+        return size + len(self._trailer([0xFFFFFFFF] * -(-size // BLOCK), size))
+
     def _trailer(self, digests: list[int], size: int) -> bytes:
         info: dict[str, Any] = {name: getattr(self._info, name) for name in _INFO if getattr(self._info, name)}
         if "metadata" in info:

@@ -21,7 +21,8 @@ That a key is missing is never cached.
 stores), the key, the size and a digest for each MiB. A damaged or foreign entry is a miss, also in the middle of a
 body: the rest comes from the origin, under the same ETag. A cache that fails makes reads slow, never wrong.
 
-**Bounds**: ``max_bytes`` of entries, the least recently used go first. The cache store may be shared by processes
+**Bounds**: ``max_bytes`` of entries, the least recently used go first, before another is stored: so one large object
+displaces as many as it needs, and is not kept where it does not fit. The cache store may be shared by processes
 (a directory, SQLite): each adds up to an eighth of the bound before it counts the others' entries again, so with
 several processes the bound may be passed by as much for each. Objects lie below ``entries/`` and ``used/``; whatever
 else the cache store holds is left alone.
@@ -236,10 +237,10 @@ class CachingStore(SeveralStores):
             if size <= GATHERED:
                 data = blob.bytes()
                 blob.close()
-                self._keep(key, info, iter((data,)), asked)
+                self._keep(key, info, iter((data,)), len(data), asked)
                 return BytesBlob(info, data)
             with blob:
-                self._keep(key, info, blob.chunks(), asked)
+                self._keep(key, info, blob.chunks(), size, asked)
         except BaseException:
             blob.close()
             raise
@@ -259,8 +260,7 @@ class CachingStore(SeveralStores):
                 return ChunksBlob(info, chain(first, chunks), close=blob.close)
         blob.close()
         data = join(first)
-        if self.max_bytes is None or len(data) <= self.max_bytes:
-            self._keep(key, info, iter((data,)), asked)
+        self._keep(key, info, iter((data,)), len(data), asked)
         return BytesBlob(info, data)
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
@@ -283,7 +283,9 @@ class CachingStore(SeveralStores):
             self._changed(key)  # it may have landed all the same
             raise
         if self._cacheable(info):
-            self._keep(key, info, iter((data,)), asked)  # whichever of two writes ended last, a hit asks the origin
+            self._keep(
+                key, info, iter((data,)), len(data), asked
+            )  # whichever of two writes ended last, a hit asks the origin
         else:
             self._changed(key)
         return info
@@ -333,21 +335,24 @@ class CachingStore(SeveralStores):
             log.warning("the copy of %r cannot be used: %s", key, error)
             return None
 
-    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer], asked: float) -> None:
+    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer], size: int, asked: float) -> None:
         """Store a copy of what the origin was ``asked`` for then; errors of the origin are raised, others logged."""
         path = self._path(key)
         writer = EntryWriter(self._origin, info.renamed(key), body, asked)
-        try:
-            chunks = writer.chunks()
-            small = info.size is not None and info.size <= GATHERED
-            stored = self.cache_store._write(path, join(chunks) if small else chunks)
-        except Exception as error:
-            if writer.failed is not None:
-                raise
-            log.warning("%r could not be kept in the cache: %s", key, error)
-            self._drop(key)
-            return
-        self._ledger.added(path, stored.size or info.size or 0)
+        with self._ledger.room(writer.room(size)) as fits:
+            try:
+                if not fits:
+                    self._drop(key)
+                    return
+                chunks = writer.chunks()
+                stored = self.cache_store._write(path, join(chunks) if size <= GATHERED else chunks)
+            except Exception as error:
+                self._drop(key)
+                if writer.failed is not None:
+                    raise
+                log.warning("%r could not be kept in the cache: %s", key, error)
+                return
+            self._ledger.added(path, stored.size or writer.room(size))
         if self._in_change(key):  # it began meanwhile
             self._drop(key)
 
@@ -372,9 +377,9 @@ class CachingStore(SeveralStores):
     def _drop(self, key: str) -> bool:
         """Forget the copy; one that cannot be removed is not used by this process any more."""
         path = self._path(key)
-        self._ledger.dropped(path)
+        paths = self._ledger.dropped(path)
         try:
-            error: Exception | None = self.cache_store._remove([path])[0]
+            error: Exception | None = self.cache_store.remove(paths)[0]
         except Exception as raised:  # noqa: BLE001 - whatever a user's class raises: the change itself is done
             error = raised
         if error is None:
