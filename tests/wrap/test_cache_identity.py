@@ -38,9 +38,10 @@ from holdfast.wrap.rekey import (
     PrefixStore,
     UrlEncodingStore,
 )
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
 from holdfast.wrap.route import RegexRoutingStore
 from holdfast.wrap.suffix import SuffixStore
+from holdfast.wrap.throttle import ThrottledStore
 from holdfast.wrap.transform import Base64Store, CompressingStore, GzipStore, JsonStore, TransformingStore
 from holdfast.wrap.transformers import Base64Transformer, DataTransformer
 from tests.user_stores import FourMethods

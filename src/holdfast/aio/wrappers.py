@@ -24,8 +24,9 @@ from ..wrap.key_transformers import KeyTransformer
 from ..wrap.mirror import MirroringStore, Policy
 from ..wrap.observe import ChangeHandler, ExceptionLoggingStore, KeyHandler, Logger, LoggingStore, NotifyingStore
 from ..wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
-from ..wrap.retrying import RetryingStore, ThrottledStore
+from ..wrap.retrying import RetryingStore
 from ..wrap.route import Pattern, RegexRoutingStore
+from ..wrap.throttle import ThrottledStore
 from ..wrap.transform import Base64Store, CompressingStore, GzipStore, TransformingStore
 from ..wrap.transformers import DataTransformer
 from .facade import AnyStore, AsyncStore, sync

@@ -93,7 +93,7 @@ _TRANSPARENT = {
     "holdfast.wrap.observe.LoggingStore",
     "holdfast.wrap.observe.NotifyingStore",
     "holdfast.wrap.retrying.RetryingStore",
-    "holdfast.wrap.retrying.ThrottledStore",
+    "holdfast.wrap.throttle.ThrottledStore",
     "holdfast.wrap.transform.BufferStore",
     "holdfast.wrap.transform.JsonStore",
     "holdfast.wrap.transform.TextEncodingStore",
