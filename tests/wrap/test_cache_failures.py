@@ -7,7 +7,7 @@ import os
 import pytest
 
 from holdfast.blob import ChunksBlob
-from holdfast.errors import Conflict
+from holdfast.errors import Conflict, IntegrityError
 from holdfast.store import Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.types import ReadOptions
@@ -107,3 +107,36 @@ def test_a_version_that_the_origin_has_is_no_conflict_because_the_copy_is_older(
     with pytest.raises(Conflict):
         version(first)
     assert version(second) == b"2"
+
+
+@pytest.mark.parametrize("data", [b"1234567890", BIG])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_that_arrives_damaged_once_is_read_again_as_without_a_cache(data, told):
+    class Damaged(Wrapper):
+        """An origin whose next body is not what it should be, as is found at its end."""
+
+        times = 0
+
+        def _read(self, key, options=ReadOptions()):  # noqa: B008
+            blob = super()._read(key, options)
+            if options.head:
+                return blob
+
+            def chunks():
+                yield from blob.chunks()
+                if self.times:
+                    self.times -= 1
+                    raise IntegrityError("other bytes")
+
+            return ChunksBlob(blob.info, chunks(), size=blob.size if told else None)
+
+    origin = Damaged(MemoryStore())
+    origin.put("a", data)
+    store = CachingStore(origin, MemoryStore())
+    origin.times = 1
+    assert store.get("a") == data
+    assert store.get("a") == data
+    store.clear()
+    origin.times = 5
+    with pytest.raises(IntegrityError):
+        store.get("a")
