@@ -9,7 +9,6 @@ from ..blob import Blob, Buffer, ForwardingBlob, join
 from ..errors import IntegrityError
 from ..types import ObjectInfo
 
-
 Data = bytes  # where a method called bytes() hides the type
 
 
