@@ -9,6 +9,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from ..retry import Policy as RetryPolicy
+from ..wrap._refusing import Validator
 from ..wrap.cache import CachingStore, Revalidate
 from ..wrap.encrypt import EncryptingStore, KeyRing
 from ..wrap.guard import (
@@ -17,7 +18,6 @@ from ..wrap.guard import (
     ReadonlyStore,
     RegexValidatingStore,
     UrlValidatingStore,
-    Validator,
     WriteonlyStore,
 )
 from ..wrap.key_transformers import KeyTransformer
