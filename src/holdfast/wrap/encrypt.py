@@ -33,7 +33,6 @@ from ..errors import ConfigError, Conflict, HoldfastError, IntegrityError, NotFo
 from ..recipes import Secret
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ..types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -304,7 +303,7 @@ class EncryptingStore(SingleStore):
 
     def _rewrite(self, key: str, info: ObjectInfo) -> None:
         exact = self.store.capabilities.replace_if
-        options = WriteOptions(**{name: value for name in ATTRIBUTES if (value := getattr(info, name))})
+        options = WriteOptions(**info.attributes())
         named = ReadOptions(if_match=info.etag if self.store.capabilities.ranges else None)
         with self._read(key, named) as blob:
             self._write(key, blob.chunks(), replace(options, if_match=info.etag if exact else None))
