@@ -68,6 +68,26 @@ def test_threads_that_store_at_once_keep_the_bound():
     assert BOUND // 2 <= cache.peak <= BOUND
 
 
+def test_what_is_being_stored_takes_room_already():
+    class Nested(Watched):
+        """While the first entry is on its way, another object is written."""
+
+        first = True
+
+        def _write(self, key, body, options=WRITE):
+            first, self.first = self.first, False
+            if first:
+                store.put("meanwhile", bytes(600_000))
+            return super()._write(key, body, options)
+
+    cache = Nested(MemoryStore())
+    store = CachingStore(MemoryStore(), cache, max_bytes=BOUND)
+    store.put("k", bytes(500_000))
+    assert cache.peak < 600_000
+    store.put("meanwhile", bytes(600_000))
+    assert cache.peak > 600_000, "now there is room"
+
+
 def test_what_does_not_fit_with_what_is_told_of_it_is_not_kept():
     cache = Watched(MemoryStore())
     store = CachingStore(MemoryStore(), cache, max_bytes=BOUND)

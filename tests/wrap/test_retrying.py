@@ -221,6 +221,20 @@ def test_a_body_that_always_breaks_off_at_once_ends_the_tries(take):
         assert len(cutting.ranges) == 4 - opened
 
 
+def test_a_body_that_is_always_damaged_in_the_end_ends_the_tries_whatever_else_breaks():
+    class Alternating(Cutting):
+        def _read(self, key, options=ReadOptions()):  # noqa: B008
+            self.error = IntegrityError("other bytes") if options.start else ConnectionError("reset")
+            return super()._read(key, options)
+
+    inner = MemoryStore()
+    inner.put("a", BODY)
+    cutting = Alternating(inner, 1000, None)
+    with pytest.raises(IntegrityError, match="gave up after 4 tries"):
+        RetryingStore(cutting, AT_ONCE).get("a")
+    assert len(cutting.ranges) <= 2 * AT_ONCE.tries
+
+
 def test_a_body_that_goes_on_has_all_its_tries_again():
     inner = MemoryStore()
     inner.put("a", BODY)
