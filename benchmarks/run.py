@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cloud, copies, service, small, startup
+from benchmarks import cloud, copies, service, small, startup, stores
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
@@ -30,6 +30,11 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "startup": startup.startup,
     "local-read": small.local_read,
     "layers": small.layers,
+    "wrappers": stores.wrappers,
+    "sqlite": stores.sqlite,
+    "zip-reads": stores.zip_reads,
+    "awaited": stores.awaited,
+    "cache-hits": stores.cache_hits,
     "small-get": small.small_get,
     "requests": cloud.requests,
     "listing": cloud.listing,
@@ -47,7 +52,9 @@ Calls are timed inside processes of their own, one for each library, whole proce
 127.0.0.1 that share the machine. Every copy goes where nothing is, is counted afterwards in files and bytes, and the
 first of each is compared byte for byte; `holdfast cp` runs on a pseudo-terminal, where it draws its bar, and makes all
 its checks. Bounds show the median (lowest to highest). Servers with prepared answers store and look up nothing, so that
-what a client costs is what is measured; on Ceph RGW the service's own work is in every number."""
+what a client costs is what is measured; on Ceph RGW the service's own work is in every number. SQLite rows say what
+their puts survive, because that is what the time buys. Members of zip archives are lines of JSON, each dropped before
+the next is read. A layer costs the difference between a GET with and one without it, in alternating blocks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

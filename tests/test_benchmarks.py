@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks import data, measure, prepared, processes, results, run
+from benchmarks import data, measure, prepared, processes, results, run, store_subjects, stores
 from benchmarks.processes import BenchmarkFailed
-from holdfast import CloudFiles
+from holdfast import CloudFiles, KeyValidatingStore
 from holdfast.errors import Conflict
 
 
@@ -106,6 +107,25 @@ def test_a_worker_that_moves_something_else_is_no_measurement(tmp_path):
         pass
 
 
+def test_the_wrappers_that_are_measured_are_there_and_let_the_object_through(tmp_path):
+    env = processes.environment(tmp_path)
+    for layers in (stores.STACK, ["ReadonlyStore", "LoggingStore, a record for each GET"]):
+        arguments = {"layers": layers, "count": 3, "items": 1, "nbytes": 5}
+        with measure.worker("layer", arguments, env, tmp_path / "log") as measured:
+            measured()
+    assert set(stores.ALONE) == store_subjects._layers().keys()
+
+
+def test_a_layer_that_takes_its_time_is_seen(monkeypatch):
+    def slow(store):
+        return KeyValidatingStore(store, lambda _: time.sleep(0.002))
+
+    monkeypatch.setattr(store_subjects, "_layers", lambda: {"slow": slow})
+    sample = store_subjects.layer({"layers": ["slow"], "count": 1, "items": 1, "nbytes": 5})()
+    assert sample.seconds > 0.001
+    assert (sample.items, sample.nbytes) == (1, 5)
+
+
 @pytest.mark.server
 def test_prepared_answers_are_what_a_service_would_say(tmp_path, monkeypatch):
     for name, value in processes.ANYBODY.items():
@@ -131,9 +151,13 @@ def test_prepared_answers_are_what_a_service_would_say(tmp_path, monkeypatch):
 def test_the_benchmarks_that_need_no_server_run_and_leave_nothing_behind(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("signal.signal", lambda *_: None)  # of the test run itself
-    assert run.main(["--quick", "--only", "startup", "--only", "local-read"]) == 0
+    benchmarks = ("startup", "local-read", "wrappers", "sqlite", "zip-reads")
+    assert run.main(["--quick", *(word for name in benchmarks for word in ("--only", name))]) == 0
     printed = capsys.readouterr().out
     assert "import holdfast" in printed
     assert "file store" in printed
+    assert "put_many" in printed
+    assert "deflated members" in printed
+    assert "HashPrefixStore, RegexValidatingStore" in printed
     assert "written to" not in printed
     assert list(Path(tmp_path).iterdir()) == []

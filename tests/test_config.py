@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import json
@@ -170,6 +171,42 @@ def test_retry_policies_are_described(write):
     build(write, text % 3).close()
     assert "store 's': parameter 'retry': a retry policy has tries >= 1" in refused(write(text % 0))
     assert "store 's': parameter 'retry': a retry policy has tries >= 1" in refused(write(text % "many"))
+
+
+AWAITED = """
+stores:
+  plain: {type: MemoryStore}
+  database: {type: AsyncSqliteStore, config: {path: "${DIR}/objects.db"}}
+  small: {type: AsyncGzipStore, base: database}
+  both: {type: AsyncFanoutStore, base: [small, plain]}
+  cached: {type: AsyncCachingStore, base: {main_store: both, cache_store: plain}}
+  wrong: {type: PrefixStore, base: database, config: {prefix: p/}}
+main: cached
+"""
+
+
+def test_stores_to_await_are_types(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIR", str(tmp_path))
+    factory = StoreFactory(write(AWAITED))
+
+    async def main():
+        async with factory.build("both") as store:
+            await store.put("a", b"hello")
+            assert await store.get("a") == b"hello"
+        async with factory.build("small") as store:
+            assert await store.get("a") == b"hello"
+
+    asyncio.run(main())
+    assert type(factory.build()).__name__ == "AsyncCachingStore"
+    (problem,) = factory.problems()
+    assert "store 'wrong': parameter 'base': its base is to be awaited" in str(problem)
+    assert "AsyncPrefixStore" in str(problem)
+    assert open_store(f"config://{factory.path}#small").get("a") == b"hello"
+
+
+def test_names_of_stores_to_await_are_taken():
+    with pytest.raises(ConfigError, match="built in"):
+        register_store("AsyncGzipStore")(MemoryStore)
 
 
 def test_a_location_is_a_type(write):
@@ -509,3 +546,10 @@ def test_commands_take_configured_locations(write, tmp_path, capsysbinary):
     assert run(capsysbinary, "cat", f"config://{path}#z/run1/file") == (0, "hello", "")
     assert run(capsysbinary, "ls", f"config://{path}#z/run1")[0] == 0
     assert run(capsysbinary, "ls", f"config://{path}#nope")[0] == 2
+
+
+@pytest.mark.parametrize("kind", ["GzipStore", "CachingStore", "MirroringStore", "RegexRoutingStore"])
+def test_what_is_made_of_stores_names_them_in_base(write, kind):
+    parameter = {"GzipStore": "store", "CachingStore": "main_store", "MirroringStore": "children"}.get(kind, "routes")
+    path = write(f"stores: {{a: {{type: MemoryStore}}, x: {{type: {kind}, config: {{{parameter}: a}}}}}}\nmain: x\n")
+    assert refused(path) == f"store 'x': parameter '{parameter}': it is made of stores: name them in 'base'"

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import StoreFactory
+
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     path.relative_to(PROJECT).as_posix() for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
@@ -56,6 +58,16 @@ def test_every_block_says_what_it_is_and_the_readme_has_both_kinds_that_run():
         assert text.count("```") == 2 * len(blocks(document)), f"{document} has a block without a language"
         assert {language for language, _ in blocks(document)} <= LANGUAGES
     assert {"python", "bash"} <= {language for language, _ in blocks("README.md")}
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if "yaml" in dict(blocks(name))])
+def test_the_stores_that_a_document_describes_can_be_built(document, tmp_path, monkeypatch):
+    for number, text in enumerate(text for language, text in blocks(document) if language == "yaml"):
+        for variable in re.findall(r"\$\{(\w+)\}", text):
+            monkeypatch.setenv(variable, "given")
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        assert StoreFactory(path).problems() == []
 
 
 def test_every_goal_of_make_that_a_document_names_exists():

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from examples import demo
+from examples import demo, photos
 from holdfast import CloudFiles
 
 PROJECT = Path(__file__).resolve().parent.parent
 EXAMPLES = PROJECT / "examples"
 ARGUMENTS = {"demo": ("--chunks", "100")}
 #: Examples that have a test of their own, because they need a server.
-SERVED = {"s3_to_disk"}
+SERVED = {"async_bucket", "photos", "s3_to_disk"}
 
 
 def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +37,8 @@ def test_an_example_runs_and_says_what_it_did(name):
         "demo": "identical\n",
         "five_methods": "listed: 1000",
         "counter": "the counter is at 200; 200 different values",
+        "object_stores": "archive: AlreadyExists; still b'my object data'\na missing key is a KeyError everywhere",
+        "stores_from_yaml": "awaited: b'my object data'\nbucket_store: s3://http://test/defaultbucket",
     }
     assert expected[name] in done.stdout
 
@@ -47,6 +52,47 @@ def test_the_copy_from_s3_to_disk_copies_everything(moto, tmp_path):
     assert (done.returncode, done.stdout) == (0, "20 objects copied, 30 bytes; 0 failed\n"), done.stderr
     found = {f"run1/{path.name}": path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert found == bodies
+
+
+def test_a_bucket_is_awaited(moto):
+    bucket = moto.make_bucket()
+    done = run("async_bucket", moto.endpoint, bucket, **moto.environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = "100 objects written, read, listed and deleted; there are ['my_object_key']"
+    assert done.stdout.splitlines() == ["b'my object data'", answer]
+    assert moto.client().get_object(Bucket=bucket, Key="my_object_key")["Body"].read() == b"my object data"
+
+
+@pytest.fixture(params=["moto", "ceph"])
+def s3(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.server
+def test_a_mirrored_cached_compressed_bucket_is_built_in_python_and_yaml_called_and_awaited(s3, azurite, tmp_path):
+    bucket, container = s3.make_bucket(), azurite.make_container()
+    variables = {**s3.environment, **azurite.environment, "CACHE_DIR": str(tmp_path / "cache")}
+    done = run("photos", S3_URL=s3.url(bucket), AZURE_URL=azurite.url(container), **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = "15000 bytes read, and cannot do a delete: this store is read-only"
+    for how in ("called, from Python", "called, from YAML", "awaited, from Python", "awaited, from YAML"):
+        assert f"{how}: {answer}\n" in done.stdout
+    assert done.stdout.count("log: photos get 2026/beach.txt: ") == 8
+    # Around Holdfast: the same compressed object in both services, under its hash, and a copy on the disk.
+    (name,) = {row["Key"] for row in s3.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    assert re.fullmatch(r"[0-9a-f]{8}/2026/beach\.txt", name)
+    stored = s3.client().get_object(Bucket=bucket, Key=name)["Body"].read()
+    assert azurite.objects(container) == {name: stored}
+    assert gzip.decompress(stored) == photos.PICTURE
+    assert any(path.is_file() for path in (tmp_path / "cache").rglob("entries/**/*"))
+
+
+def test_the_composed_bucket_takes_six_lines_of_python_and_ten_of_yaml():
+    lines = [line for line in photos.CONFIG.read_text().splitlines() if line.strip()]
+    assert len(lines) == 10
+    for build in (photos.in_python, photos.awaited_in_python):
+        body = inspect.getsource(build).partition('"""')[2].partition('"""')[2]
+        assert len([line for line in body.splitlines() if line.strip()]) < 6  # and one that imports
 
 
 def test_the_demonstration_copies_thousands_of_files_of_the_standard_library():

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
     from .stores.file.renamed import HashdirStore
+    from .stores.http import HttpStore
     from .stores.plain import DictStore, FilesystemStore, SafeFilesystemStore
     from .stores.redis import RedisStore
     from .stores.sqlite import SqliteStore
@@ -109,6 +110,7 @@ _HOMES = {
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
     "stores.file.renamed": ("HashdirStore",),
+    "stores.http": ("HttpStore",),
     "stores.plain": ("DictStore", "FilesystemStore", "SafeFilesystemStore"),
     "stores.redis": ("RedisStore",),
     "stores.sqlite": ("SqliteStore",),
@@ -172,6 +174,7 @@ __all__ = [
     "HashPrefixStore",
     "HashdirStore",
     "HoldfastError",
+    "HttpStore",
     "IdentityStore",
     "Indeterminate",
     "IntegrityError",

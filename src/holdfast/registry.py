@@ -75,6 +75,8 @@ _BUILT_IN: Mapping[str, str] = {
     "WriteonlyStore": "holdfast.wrap.guard:WriteonlyStore",
     "ZipStore": "holdfast.stores.zip:ZipStore",
 }
+#: Classes to await that are called otherwise than the one they stand for.
+_AWAITED = frozenset(("AsyncFanoutStore",))
 #: Opened by a function, which finds a store of any class: not imported below, because it lies above.
 _OPENERS: Mapping[str, str] = {"config": "holdfast.config:open_location"}
 _QUERY = re.compile(r"\?[\w.~-]+=")
@@ -106,7 +108,7 @@ def register(name: str, target: str | type[ObjectStore]) -> None:
     >>> open_store("demo://bucket/run1").name
     'mem://bucket/run1/'
     """
-    if name in _BUILT_IN or name in _OPENERS:
+    if name in _BUILT_IN or name in _OPENERS or _is_awaited(name):
         raise ConfigError(f"{name!r} is built in: register another name")
     if isinstance(target, str):
         if not all(part.replace(".", "_").isidentifier() for part in target.partition(":")[::2]):
@@ -130,9 +132,22 @@ def store_class(name: str) -> type[ObjectStore]:
     return load_class(name, target) if isinstance(target, str) else target
 
 
+def awaited_class(name: str) -> type[Any] | None:
+    """The class of ``holdfast.aio`` by this name: of any built-in class "Async" and its name; None for other names."""
+    if not _is_awaited(name):
+        return None
+    found: type[Any] = getattr(importlib.import_module("holdfast.aio"), name)
+    return found
+
+
+def _is_awaited(name: str) -> bool:
+    plain = name.removeprefix("Async")
+    return name in _AWAITED or (name != plain and plain[:1].isupper() and plain in _BUILT_IN)
+
+
 def is_known(name: str) -> bool:
-    """Whether ``store_class`` knows this scheme or class name, be its package installed or not."""
-    return name in _BUILT_IN or name in _registered or name in url.plugins()
+    """Whether there is such a scheme or class name, be its package installed or not."""
+    return name in _BUILT_IN or _is_awaited(name) or name in _registered or name in url.plugins()
 
 
 def open_store(location: str | URL, **options: Any) -> ObjectStore:

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import holdfast
-from holdfast import CloudFiles, ObjectStore, aio
+from holdfast import CloudFiles, ObjectStore, aio, registry
 from holdfast.aio import AsyncBlob, AsyncCloudFiles, AsyncStore
 from holdfast.blob import Blob
 from holdfast.store import CONVENIENCES, FIVE, Store
@@ -29,11 +29,24 @@ WIDER = {
 #: What a store returns from these depends on the store, so the facade of all stores says Any.
 ANY = {"get", "put", "delete"}
 NOT_STORES = {"ObjectStore", "Store", "Wrapper", "Facade", "SimpleWrapper"}
-STORES = sorted(
-    name
+PUBLIC = {
+    name: thing
     for name in holdfast.__all__
     if inspect.isclass(thing := getattr(holdfast, name)) and issubclass(thing, ObjectStore) and name not in NOT_STORES
-)
+}
+#: Every store type and wrapper that has a name: in Python, and in configurations.
+STORES = PUBLIC | {name: registry.store_class(name) for name in registry._BUILT_IN if name[0].isupper()}
+#: What the classes have of their own, and who awaits it in another way.
+NOT_AWAITED = {
+    # questions about keys and classes, which need no thread
+    "from_url", "path_of", "root_of", "route", "to_inner", "to_outer", "transform_key", "reverse_transform_key",
+    "transform", "reverse_transform",
+    # parts of the stores and wrappers themselves
+    "client", "credentials", "explain_credentials", "locked", "login", "metadata_rule", "own_headers", "page",
+    "refusal", "report", "service", "store", "telling", "wire",
+    # administration of a bucket: by ``.store``, in a thread
+    "abort_multipart_upload", "copy_part", "create_bucket", "guarantees", "list_multipart_uploads", "probe",
+}  # fmt: skip
 #: Arguments that stay with the synchronous class, because only tests give them.
 WITHOUT = {"ThrottledStore": {"clock", "sleep"}}
 
@@ -85,20 +98,33 @@ def test_utilities_have_the_same_arguments(name):
     check_returned(ours, theirs)
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("name", sorted(STORES))
 def test_every_store_and_wrapper_has_an_asynchronous_name(name):
-    ours, theirs = getattr(aio, f"Async{name}"), getattr(holdfast, name)
+    ours, theirs = getattr(aio, f"Async{name}"), STORES[name]
+    assert f"Async{name}" in aio.__all__
+    assert registry.awaited_class(f"Async{name}") is ours
     if name == "BucketStore":  # two orders of arguments in one: see tests/aio/test_stores.py
         return
     wanted = arguments(theirs.__init__, without=WITHOUT.get(name, ()))
     assert [one[:3] for one in arguments(ours.__init__)] == [one[:3] for one in wanted]
 
 
-def test_methods_that_a_store_has_of_its_own_are_there():
-    for name, methods in {
-        "SqliteStore": ["clear"],
-        "BucketStore": ["presigned_get", "presigned_put", "set_client"],
-    }.items():
-        for method in methods:
-            assert callable(getattr(getattr(aio, f"Async{name}"), method))
-    assert arguments(aio.AsyncCachingStore.clear) == arguments(holdfast.CachingStore.clear)
+@pytest.mark.parametrize("name", sorted(STORES))
+@pytest.mark.parametrize("method", sorted(ANY))
+def test_what_they_return_is_typed_as_exactly(name, method):
+    ours, theirs = getattr(getattr(aio, f"Async{name}"), method), getattr(STORES[name], method)
+    returned = [inspect.signature(function).return_annotation for function in (ours, theirs)]
+    assert returned[0] == returned[1]
+    assert inspect.iscoroutinefunction(ours)
+
+
+@pytest.mark.parametrize("name", sorted(STORES))
+def test_methods_that_a_store_has_of_its_own_are_there(name):
+    ours, theirs = getattr(aio, f"Async{name}"), STORES[name]
+    for method in sorted({one for one in dir(theirs) if not one.startswith("_")} - set(dir(ObjectStore)) - NOT_AWAITED):
+        if not inspect.isfunction(inspect.getattr_static(theirs, method)):
+            continue  # an attribute of the store
+        awaited = getattr(ours, method)
+        assert [one[:3] for one in arguments(awaited)] == [one[:3] for one in arguments(getattr(theirs, method))]
+        waits = inspect.iscoroutinefunction(awaited) or "AsyncIterator" in inspect.signature(awaited).return_annotation
+        assert waits or method.startswith(("on_", "set_"))

@@ -13,15 +13,19 @@ from holdfast.aio import (
     AsyncCachingStore,
     AsyncCloudFiles,
     AsyncDictStore,
+    AsyncEncryptingStore,
     AsyncFanoutStore,
     AsyncFilesystemStore,
     AsyncGzipStore,
+    AsyncHttpStore,
     AsyncJsonStore,
+    AsyncMemoryStore,
     AsyncMirroringStore,
     AsyncNotifyingStore,
     AsyncPrefixStore,
     AsyncReadonlyStore,
     AsyncRegexRoutingStore,
+    AsyncS3Store,
     AsyncSqliteStore,
     AsyncStore,
     AsyncZipStore,
@@ -163,6 +167,72 @@ def test_sqlite_is_cleared(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", [AsyncSqliteStore, AsyncZipStore])
+def test_many_are_put_at_once(kind, tmp_path):
+    async def main():
+        async with kind(tmp_path / "objects") as store:
+            stored = [info.key async for info in store.put_many((f"{n:04}", b"%d" % n) for n in range(2500))]
+            assert stored == [f"{n:04}" for n in range(2500)]
+            assert await store.get("2499") == b"2499"
+            async for info in store.put_many([("more", b"1"), ("most", b"2")]):
+                assert await store.get(info.key) == b"1"  # acknowledged, so it is there
+                break
+
+    asyncio.run(main())
+
+
+def test_keys_of_an_encrypted_store_are_rotated():
+    old, new = bytes(32), bytes(range(32))
+
+    async def main():
+        inner = MemoryStore()
+        await AsyncEncryptingStore(inner, {"old": old}).put("a", b"hello")
+        store = AsyncEncryptingStore(inner, {"old": old, "new": new}, "new")
+        assert [(result.key, result.rewritten) for result in await store.rotate()] == [("a", True)]
+        assert await AsyncEncryptingStore(inner, {"new": new}).get("a") == b"hello"
+
+    asyncio.run(main())
+
+
+class Theirs:
+    """Five asynchronous methods of a user's."""
+
+    def __init__(self):
+        self.objects = {}
+
+    async def get(self, key):
+        return self.objects[key]
+
+    async def put(self, key, data):
+        self.objects[key] = data
+
+    async def delete(self, key):
+        del self.objects[key]
+
+    async def exists(self, key):
+        return key in self.objects
+
+    async def keys(self):
+        return list(self.objects)
+
+
+@pytest.mark.parametrize("one", [MemoryStore, AsyncMemoryStore, Theirs])
+def test_a_mirror_is_repaired_from_the_child_that_was_given(one):
+    async def main():
+        trusted, other = one(), AsyncMemoryStore()
+        mirror = AsyncMirroringStore([trusted, other])
+        await mirror.put("a", b"1")
+        await other.delete("a")
+        assert [result.key for result in await mirror.repair(trusted)] == ["a"]
+        assert await other.get("a") == b"1"
+        await other.clear()
+        assert len(await mirror.repair(0)) == 1
+        with pytest.raises(ValueError, match="one of the mirror's children"):
+            await mirror.repair(AsyncMemoryStore())
+
+    asyncio.run(main())
+
+
 def test_zip_and_dict(tmp_path):
     async def main():
         async with AsyncZipStore(tmp_path / "a.zip") as archive:
@@ -217,6 +287,22 @@ def test_a_bucket_of_a_server(moto):
                 await store.get("missing")
             assert len(await listed(store.keys("a/1"))) == 11
             assert "a/1" in await store.presigned_get("a/1")
+
+    asyncio.run(main())
+
+
+def test_clouds_and_the_web_are_awaited(moto, nginx):
+    async def main():
+        options = {"access_key_id": moto.access_key, "secret_access_key": moto.secret_key, "endpoint": moto.endpoint}
+        async with AsyncS3Store(moto.make_bucket(), **options) as store:
+            made = await store.create("a", b"1")
+            assert (await store.replace_if("a", b"2", made.etag)).size == 1
+            assert await store.get("a") == b"2"
+        (nginx.root / "a").write_bytes(b"hello")
+        async with AsyncHttpStore(nginx.endpoint) as web:
+            assert await web.get_range("a", 1, 3) == b"el"
+            with pytest.raises(Unsupported):
+                await web.put("a", b"")
 
     asyncio.run(main())
 

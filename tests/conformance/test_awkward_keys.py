@@ -40,7 +40,9 @@ def assert_readable(store, keys):
     """Check every way to read these objects."""
     for key in keys:
         data = value(key)
-        assert store.get(key) == data, key
+        found = store.get(key)
+        assert type(found) is bytes
+        assert found == data, key
         assert store.get_range(key, 4, 9) == data[4:9], key
         info = store.head(key)
         assert (info.key, info.size) == (key, len(data))

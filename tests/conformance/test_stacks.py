@@ -1,11 +1,17 @@
-"""The matrix, ten deep stacks: what the parts guarantee holds for the whole."""
+"""The matrix, thirteen deep stacks, two of them from YAML: what the parts guarantee holds for the whole."""
 
 from __future__ import annotations
 
+import base64
+import itertools
 import logging
+import tempfile
+import textwrap
+from pathlib import Path
 
 import pytest
 
+from holdfast.config import StoreFactory
 from holdfast.store import SimpleWrapper
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
@@ -23,6 +29,7 @@ from holdfast.wrap.transform import Base64Store, CompressingStore, GzipStore, Js
 from tests.conformance.wrapped import WrapperConformance
 
 KEY = bytes(range(32))
+_serial = itertools.count()
 LOGGER = logging.getLogger("holdfast.test.stack")
 
 
@@ -90,10 +97,62 @@ def suffixes(store):
     return PrefixStore(NotifyingStore(SuffixStore(PrefixStore(store, "local/"))), "x/")
 
 
+def from_yaml(store):
+    """The promise of the issue again, as somebody writes it down: ten lines."""
+    return configured(
+        store,
+        """
+        stores:
+          bucket: {type: location, config: {url: "${BENEATH}"}}
+          one: {type: PrefixStore, base: bucket, config: {prefix: one/}}
+          two: {type: PrefixStore, base: bucket, config: {prefix: two/}}
+          hashed: {type: HashPrefixStore, base: two, config: {hash_length: 4}}
+          both: {type: MirroringStore, base: [one, hashed], config: {policy: all}}
+          small: {type: GzipStore, base: both}
+          memory: {type: MemoryStore}
+          cached: {type: CachingStore, base: {main_store: small, cache_store: memory}, config: {revalidate: etag}}
+          logged: {type: LoggingStore, base: cached, config: {store_name: photos}}
+        main: logged
+        """,
+    )
+
+
+def secrets_from_yaml(store):
+    """Encrypted with a key from the environment, routed, retried, under names of its own."""
+    return configured(
+        store,
+        """
+        stores:
+          bucket: {type: location, config: {url: "${BENEATH}"}}
+          patient: {type: RetryingStore, base: bucket, config: {policy: {tries: 3}}}
+          named: {type: UrlEncodingStore, base: patient}
+          secret: {type: EncryptingStore, base: named, config: {keys: {main: "${MASTER_KEY}"}, context: "tests"}}
+          rest: {type: PrefixStore, base: named, config: {prefix: rest/}}
+          d: {type: PrefixStore, base: secret, config: {prefix: d/}}
+          routed: {type: RegexRoutingStore, base: {store: rest, routes: {"(?s)d.*": d}}}
+          paced: {type: ThrottledStore, base: routed, config: {operations_per_second: 1000000000}}
+          noticed: {type: NotifyingStore, base: paced}
+        main: noticed
+        """,
+    )
+
+
+def configured(store, text):
+    """The main store of this file, in which ${BENEATH} is where the store lies (for memory: another bucket)."""
+    where = f"file://{store.root}" if isinstance(store, FileStore) else f"mem://stack{next(_serial)}"
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENEATH", where)
+        patch.setenv("MASTER_KEY", base64.b64encode(KEY).decode())
+        path = Path(directory) / "stores.yaml"
+        path.write_text(textwrap.dedent(text))
+        return StoreFactory(path).build()
+
+
 STACKS = [
-    *(observed, archive, encoded, mirrored, primary, cached, cached_twice, routed, everything, five_methods, suffixes)
+    *(from_yaml, secrets_from_yaml),
+    *(observed, archive, encoded, mirrored, primary, cached, cached_twice, routed, everything, five_methods, suffixes),
 ]
-SIZELESS = {archive, encoded, cached, everything}
+SIZELESS = {from_yaml, archive, encoded, cached, everything}
 
 
 @pytest.mark.parametrize("build", STACKS, ids=lambda build: build.__name__)

@@ -9,6 +9,9 @@ import pytest
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import StoreConformance
+from holdfast.wrap.guard import UrlValidatingStore
+from holdfast.wrap.key_transformers import KeyTransformer
+from holdfast.wrap.rekey import KeyTransformingStore, PrefixStore
 
 
 def really_in(store):
@@ -24,6 +27,21 @@ def really_in(store):
             with open(path, "rb") as file:
                 found[os.path.relpath(path, store.root)] = file.read()
     return found
+
+
+class HostTransformer(KeyTransformer):
+    """URLs of one host as paths, which any store keeps."""
+
+    def transform_key(self, key):
+        return key.removeprefix("https://host/")
+
+    def reverse_transform_key(self, key):
+        return f"https://host/{key}"
+
+
+def urls(store):
+    """Keys that are URLs, as they are validated."""
+    return PrefixStore(UrlValidatingStore(KeyTransformingStore(store, HostTransformer())), "https://host/")
 
 
 class WrapperConformance(StoreConformance):

@@ -413,6 +413,13 @@ def test_the_environment_does_not_leak_into_what_was_given(monkeypatch):
     assert not {"x-amz-security-token", "x-amz-request-payer"}.intersection(request.headers)
 
 
+def test_a_listing_whose_connection_is_refused_says_so():
+    with Scripted(lambda request: Answer()) as server:
+        store = open_store(server, retry=quick(tries=1))
+    with pytest.raises(StoreError, match="the connection was refused"):
+        list(store.list())
+
+
 # ---------------------------------------------------------------------- stalls
 @pytest.mark.slow
 def test_a_stalled_answer_is_a_timeout():

@@ -6,8 +6,6 @@ import contextlib
 import os
 import random
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 
@@ -21,6 +19,7 @@ from holdfast.stores.sqlite.connections import Connections
 from holdfast.testing.suite import pattern, together
 from holdfast.types import ReadOptions, WriteOptions
 from tests.stores.killing import killed_round, number_of
+from tests.stores.small_disks import small_disk
 
 BIG = 8 << 20
 
@@ -320,21 +319,14 @@ def test_what_is_no_database_says_so(path, store):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    if os.geteuid() != 0 or sys.platform != "linux":
-        pytest.skip("mounting a small tmpfs needs root on Linux")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path, "4m") as disk:
+        yield disk
 
 
-def test_a_full_disk_leaves_the_old_values(small_disk):
-    (small_disk / "filler").write_bytes(bytes(1 << 20))
-    with SqliteStore(small_disk / "objects.db") as store:
+def test_a_full_disk_leaves_the_old_values(disk):
+    (disk / "filler").write_bytes(bytes(1 << 20))
+    with SqliteStore(disk / "objects.db") as store:
         store.put("old", b"old value")
         held = {"old": b"old value"}
         for number in range(100):
@@ -350,7 +342,7 @@ def test_a_full_disk_leaves_the_old_values(small_disk):
         with pytest.raises(StoreError):
             list(store.put_many([("old", pattern(3 << 20)), ("new", pattern(3 << 20))]))
         assert {info.key: store.get(info.key) for info in store.list()} == held
-        (small_disk / "filler").unlink()
+        (disk / "filler").unlink()
         store.delete("k1")
         store.put("old", b"new value")
         assert store.get("old") == b"new value"

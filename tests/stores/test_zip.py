@@ -23,6 +23,7 @@ from holdfast.stores.zip import ZipStore, appending, directory, records
 from holdfast.testing.suite import pattern, together
 from holdfast.types import ReadOptions
 from tests.stores.killing import killed_round, number_of, value
+from tests.stores.small_disks import small_disk
 
 BIG = 5 << 20
 
@@ -495,6 +496,19 @@ def test_a_forked_child_writes_too(path, store):
     assert members(path) == {"a": b"parent", "b": b"child", "c": b"parent again"}
 
 
+def assert_others_read(path, found):
+    """After a kill zipfile opens the archive as well, with every member that is ``found``."""
+    try:
+        assert set(members(path)) == set(found)
+    except zipfile.BadZipFile:
+        # Only a directory of more than a page, which is not written at once, leaves a few microseconds in which others
+        # may not find the end; Holdfast did, and the next write mends it, also one that finds the disk full.
+        assert sum(46 + len(key.encode()) for key in found) > 4096
+        with contextlib.suppress(StoreError):
+            ZipStore(path).put("mending", value("mending", 0))
+        assert set(members(path)) >= set(found)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_writers_leave_an_archive_with_all_they_were_told(path, soak):
@@ -505,32 +519,20 @@ def test_killed_writers_leave_an_archive_with_all_they_were_told(path, soak):
         with ZipStore(path) as store:
             found = {info.key: number_of(info.key, store.get(info.key)) for info in store.list()}
         assert acknowledged.items() <= found.items()
-        try:
-            assert set(members(path)) == set(found)
-        except zipfile.BadZipFile:
-            # Killed within the few microseconds that others cannot read through; we did, and mend it by writing.
-            ZipStore(path).put(f"mended{number}", value(f"mended{number}", 0))
-            assert set(members(path)) == {*found, f"mended{number}"}
+        assert_others_read(path, found)
         if path.stat().st_size > 200 << 20:
             path.unlink()
             acknowledged = {}
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    if os.geteuid() != 0 or sys.platform != "linux":
-        pytest.skip("mounting a small tmpfs needs root on Linux")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path, "20m") as disk:
+        yield disk
 
 
-def test_a_full_disk_leaves_an_archive_with_every_acknowledged_member(small_disk):
-    path = small_disk / "objects.zip"
+def test_a_full_disk_leaves_an_archive_with_every_acknowledged_member(disk):
+    path = disk / "objects.zip"
     held, full, number = {}, 0, 0
     with ZipStore(path) as store:
         while full < 30:
@@ -547,11 +549,11 @@ def test_a_full_disk_leaves_an_archive_with_every_acknowledged_member(small_disk
                 assert set(members(path)) == set(held)
         assert members(path) == contents(store) == held
     assert path.stat().st_size > 15 << 20
-    assert os.listdir(small_disk) == ["objects.zip"]
+    assert os.listdir(disk) == ["objects.zip"]
 
 
 @pytest.mark.slow
-def test_writers_killed_on_a_full_disk_leave_it_too(small_disk, soak):
+def test_writers_killed_on_a_full_disk_leave_it_too(disk, soak):
     script = """
 import sys
 from holdfast.stores.zip import ZipStore
@@ -565,7 +567,7 @@ while True:
         continue
     print(f"k{number}", flush=True)
 """
-    path, chance, told = small_disk / "objects.zip", random.Random(3), set()
+    path, chance, told = disk / "objects.zip", random.Random(3), set()
     project = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([project, os.path.join(project, "src")])}
     for number in range(100 if soak else 6):
@@ -577,7 +579,7 @@ while True:
         with ZipStore(path) as store:
             found = {info.key: number_of(info.key, store.get(info.key)) for info in store.list()}
         assert told <= set(found)
-        assert set(members(path)) == set(found)
+        assert_others_read(path, found)
     assert told
 
 

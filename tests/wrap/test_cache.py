@@ -6,7 +6,7 @@ import time
 import pytest
 
 from holdfast.errors import Conflict, IntegrityError, NotFound, StoreError
-from holdfast.store import SimpleWrapper
+from holdfast.store import ObjectStore, SimpleWrapper
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.sqlite import SqliteStore
@@ -530,3 +530,24 @@ def test_wrong_settings_are_refused(origin):
             CachingStore(origin, MemoryStore(), **settings)
     with pytest.raises(ValueError):
         CachingStore(origin, origin)
+
+
+@pytest.mark.parametrize("revalidate", ["etag", "ttl", "never"])
+def test_a_cache_of_somebody_elses_may_fail_in_any_way(revalidate):
+    class Broken(ObjectStore):
+        def get(self, key):
+            raise LookupError("the cache server is gone")
+
+        put = delete = exists = lambda self, *arguments: self.get("")
+
+        def keys(self):
+            return self.get("")
+
+    origin = MemoryStore()
+    store = CachingStore(origin, Broken(), revalidate=revalidate, max_bytes=10)
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+    assert store.get_range("a", 0, 1) == b"1"
+    store.delete("a")
+    with pytest.raises(NotFound):
+        store.get("a")

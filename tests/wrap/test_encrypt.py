@@ -16,7 +16,8 @@ from holdfast.store import SimpleWrapper, Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore
 from holdfast.types import ReadOptions, WriteOptions
-from holdfast.wrap._frames import FRAME, HEADER, STORED, TAG
+from holdfast.wrap import encrypt
+from holdfast.wrap._frames import FRAME, HEADER, STORED, TAG, Cipher
 from holdfast.wrap.encrypt import EncryptingStore, KeyRing
 from holdfast.wrap.observe import LoggingStore
 from holdfast.wrap.rekey import PrefixStore
@@ -140,6 +141,36 @@ def test_what_was_tampered_with_is_refused(store, inner, how):
     store.put("other", os.urandom(len(BODY)))
     inner.put("a", tampered(how, inner.get("a"), inner.get("other")))
     assert_refused(store, "a")
+
+
+@pytest.mark.parametrize("place", [*range(5), 35, 36, HEADER - 1])
+def test_a_bit_of_a_header_is_refused(store, inner, place):
+    """Of its mark, the id of its key (then a ConfigError, as for a key that is missing) and its salt."""
+    store.put("a", BODY)
+    changed = bytearray(inner.get("a"))
+    changed[place] ^= 1
+    inner.put("a", bytes(changed))
+    assert_refused(store, "a", (IntegrityError, ConfigError))
+
+
+@pytest.mark.parametrize(("number", "last"), [(0, True), (3, False)])
+def test_an_end_flag_that_is_set_or_removed_is_refused(store, inner, number, last):
+    """Also by somebody who has the key and seals one frame anew: an end that is none, or none where the body ends."""
+    store.put("a", BODY)
+    stored = inner.get("a")
+    frames, cipher = frames_of(stored), Cipher(OLD, stored[:HEADER], "a", b"")
+    frames[number] = cipher.seal(number, BODY[number * FRAME : (number + 1) * FRAME], last=last)
+    inner.put("a", stored[:HEADER] + b"".join(frames))
+    assert_refused(store, "a")
+
+
+def test_an_earlier_version_is_not_told_from_the_latest_and_that_is_stated(store, inner):
+    store.put("a", b"earlier")
+    earlier = inner.get("a")
+    store.put("a", b"latest")
+    inner.put("a", earlier)
+    assert store.get("a") == b"earlier"
+    assert "put back an earlier version of an object" in encrypt.__doc__
 
 
 def test_an_object_under_another_name_is_refused(store, inner):

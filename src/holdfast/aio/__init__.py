@@ -6,12 +6,15 @@ Nothing is written twice: an await hands one call to a worker thread, so one awa
 
 from .bridge import AsyncObjects, BridgedStore
 from .cloudfiles import AsyncCloudFiles
-from .facade import AnyStore, AsyncBlob, AsyncBody, AsyncStore
+from .clouds import AsyncAzureStore, AsyncGoogleStore, AsyncHttpStore, AsyncS3Store
+from .facade import AnyStore, AsyncBlob, AsyncBody, AsyncBytesStore, AsyncStore
 from .stores import (
     AsyncBucketStore,
     AsyncDictStore,
+    AsyncFileStore,
     AsyncFilesystemStore,
     AsyncHashdirStore,
+    AsyncMemoryStore,
     AsyncRedisStore,
     AsyncSafeFilesystemStore,
     AsyncSqliteStore,
@@ -43,6 +46,7 @@ from .wrappers import (
     AsyncRegexRoutingStore,
     AsyncRegexValidatingStore,
     AsyncRetryingStore,
+    AsyncSuffixStore,
     AsyncThrottledStore,
     AsyncUrlValidatingStore,
     AsyncWriteonlyStore,
@@ -50,11 +54,13 @@ from .wrappers import (
 
 __all__ = [
     "AnyStore",
+    "AsyncAzureStore",
     "AsyncBase64Store",
     "AsyncBlob",
     "AsyncBody",
     "AsyncBucketStore",
     "AsyncBufferStore",
+    "AsyncBytesStore",
     "AsyncCachingStore",
     "AsyncCloudFiles",
     "AsyncCompressingStore",
@@ -62,15 +68,19 @@ __all__ = [
     "AsyncEncryptingStore",
     "AsyncExceptionLoggingStore",
     "AsyncFanoutStore",
+    "AsyncFileStore",
     "AsyncFilesystemStore",
+    "AsyncGoogleStore",
     "AsyncGzipStore",
     "AsyncHashPrefixStore",
     "AsyncHashdirStore",
+    "AsyncHttpStore",
     "AsyncIdentityStore",
     "AsyncJsonStore",
     "AsyncKeyTransformingStore",
     "AsyncKeyValidatingStore",
     "AsyncLoggingStore",
+    "AsyncMemoryStore",
     "AsyncMirroringStore",
     "AsyncNotifyingStore",
     "AsyncObjects",
@@ -80,9 +90,11 @@ __all__ = [
     "AsyncRegexRoutingStore",
     "AsyncRegexValidatingStore",
     "AsyncRetryingStore",
+    "AsyncS3Store",
     "AsyncSafeFilesystemStore",
     "AsyncSqliteStore",
     "AsyncStore",
+    "AsyncSuffixStore",
     "AsyncTextEncodingStore",
     "AsyncThrottledStore",
     "AsyncTransformingStore",

@@ -30,11 +30,12 @@ HOOKS = (
 
 def sync(store: AnyStore) -> ObjectStore:
     """The store for synchronous wrappers: itself, what an ``Async...`` store stands for, or a bridge to the loop."""
-    if isinstance(store, ObjectStore):
+    if isinstance(store, ObjectStore) and not iscoroutinefunction(store.get):
         return store
     if isinstance(store, AsyncStore) and all(_own(store, name) for name in FIVE):
         return store.store
-    return BridgedStore(store)
+    awaited: Any = store
+    return BridgedStore(awaited)
 
 
 def _own(store: AsyncStore, name: str) -> bool:
@@ -181,6 +182,23 @@ class AsyncStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class AsyncBytesStore(AsyncStore):
+    """An AsyncStore of bytes: the base of the ``Async...`` names of stores that give bytes and take bodies."""
+
+    async def get(self, key: str) -> bytes:
+        """The object's bytes, checked; NotFound (a KeyError) if there is none."""
+        return await self._calls.call(self.store.get, key)
+
+    async def put(self, key: str, data: AsyncBody) -> ObjectInfo:
+        """The info of what was stored, whole, in place of what was there."""
+        info: ObjectInfo = await self._calls.call(_put, self.store, key, _body(data))
+        return info
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; NotFound (a KeyError) if there is none."""
+        await self._calls.call(self.store.delete, key)
 
 
 class AsyncBlob:

@@ -12,10 +12,10 @@ from ..wrap.key_transformers import KeyTransformer
 from ..wrap.rekey import HashPrefixStore, KeyTransformingStore, UrlEncodingStore
 from ..wrap.transform import Base64Store, CompressingStore, GzipStore, TransformingStore
 from ..wrap.transformers import DataTransformer
-from .facade import AnyStore, AsyncStore, sync
+from .facade import AnyStore, AsyncBytesStore, AsyncStore, sync
 
 
-class AsyncTransformingStore(AsyncStore):
+class AsyncTransformingStore(AsyncBytesStore):
     """A TransformingStore to await: bodies changed by a transformer, or by a subclass's own two methods.
 
     >>> import asyncio
@@ -80,7 +80,7 @@ class AsyncBase64Store(AsyncTransformingStore):
         self._stand_for(Base64Store(sync(store)))
 
 
-class AsyncKeyTransformingStore(AsyncStore):
+class AsyncKeyTransformingStore(AsyncBytesStore):
     """A KeyTransformingStore to await: keys changed by a transformer, or by a subclass's own two methods."""
 
     store: KeyTransformingStore

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..types import ObjectInfo
 from ..wrap.transform import BufferStore, JsonStore, TextEncodingStore, ValueStore
 from ..wrap.transformers import DataTransformer
 from .facade import AnyStore, AsyncStore, sync
@@ -17,9 +18,13 @@ class AsyncValueStore(AsyncStore):
     def __init__(self, store: AnyStore, transformer: DataTransformer) -> None:
         super().__init__(ValueStore(sync(store), transformer))
 
-    async def put(self, key: str, data: Any) -> Any:
-        """Store the value under the key."""
+    async def put(self, key: str, data: Any) -> ObjectInfo:
+        """The info of the bytes that the value was stored as."""
         return await self._calls.call(self.store.put, key, data)
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; NotFound (a KeyError) if there is none."""
+        await self._calls.call(self.store.delete, key)
 
 
 class AsyncTextEncodingStore(AsyncValueStore):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
 from ..retry import Policy as RetryPolicy
 from ..wrap._refusing import Validator
 from ..wrap.cache import CachingStore, Revalidate
-from ..wrap.encrypt import EncryptingStore, KeyRing
+from ..wrap.encrypt import EncryptingStore, KeyRing, Rotated
 from ..wrap.guard import (
     IdentityStore,
     KeyValidatingStore,
@@ -23,16 +24,18 @@ from ..wrap.guard import (
     UrlValidatingStore,
     WriteonlyStore,
 )
-from ..wrap.mirror import MirroringStore, Policy
+from ..wrap.mirror import MirroringStore, Policy, Repaired
 from ..wrap.observe import ChangeHandler, ExceptionLoggingStore, KeyHandler, Logger, LoggingStore, NotifyingStore
 from ..wrap.rekey import PrefixStore
 from ..wrap.retrying import RetryingStore
 from ..wrap.route import Pattern, RegexRoutingStore
+from ..wrap.suffix import SuffixStore
 from ..wrap.throttle import ThrottledStore
-from .facade import AnyStore, AsyncStore, sync
+from .bridge import BridgedStore
+from .facade import AnyStore, AsyncBytesStore, AsyncStore, sync
 
 
-class AsyncIdentityStore(AsyncStore):
+class AsyncIdentityStore(AsyncBytesStore):
     """An IdentityStore to await: the store as it is."""
 
     store: IdentityStore
@@ -41,7 +44,7 @@ class AsyncIdentityStore(AsyncStore):
         super().__init__(IdentityStore(sync(store)))
 
 
-class AsyncReadonlyStore(AsyncStore):
+class AsyncReadonlyStore(AsyncBytesStore):
     """A ReadonlyStore to await: it refuses to write."""
 
     store: ReadonlyStore
@@ -50,7 +53,7 @@ class AsyncReadonlyStore(AsyncStore):
         super().__init__(ReadonlyStore(sync(store)))
 
 
-class AsyncWriteonlyStore(AsyncStore):
+class AsyncWriteonlyStore(AsyncBytesStore):
     """A WriteonlyStore to await: it refuses to read."""
 
     store: WriteonlyStore
@@ -59,7 +62,7 @@ class AsyncWriteonlyStore(AsyncStore):
         super().__init__(WriteonlyStore(sync(store)))
 
 
-class AsyncKeyValidatingStore(AsyncStore):
+class AsyncKeyValidatingStore(AsyncBytesStore):
     """A KeyValidatingStore to await; the validator is called in a worker thread."""
 
     store: KeyValidatingStore
@@ -68,7 +71,7 @@ class AsyncKeyValidatingStore(AsyncStore):
         super().__init__(KeyValidatingStore(sync(store), validator))
 
 
-class AsyncRegexValidatingStore(AsyncStore):
+class AsyncRegexValidatingStore(AsyncBytesStore):
     """A RegexValidatingStore to await: keys that match from end to end."""
 
     store: RegexValidatingStore
@@ -77,7 +80,7 @@ class AsyncRegexValidatingStore(AsyncStore):
         super().__init__(RegexValidatingStore(sync(store), pattern))
 
 
-class AsyncUrlValidatingStore(AsyncStore):
+class AsyncUrlValidatingStore(AsyncBytesStore):
     """A UrlValidatingStore to await: keys that are HTTP URLs."""
 
     store: UrlValidatingStore
@@ -86,7 +89,7 @@ class AsyncUrlValidatingStore(AsyncStore):
         super().__init__(UrlValidatingStore(sync(store)))
 
 
-class AsyncPrefixStore(AsyncStore):
+class AsyncPrefixStore(AsyncBytesStore):
     """A PrefixStore to await: the objects whose keys start with a prefix."""
 
     store: PrefixStore
@@ -95,7 +98,7 @@ class AsyncPrefixStore(AsyncStore):
         super().__init__(PrefixStore(sync(store), prefix))
 
 
-class AsyncEncryptingStore(AsyncStore):
+class AsyncEncryptingStore(AsyncBytesStore):
     """An EncryptingStore to await."""
 
     store: EncryptingStore
@@ -110,8 +113,20 @@ class AsyncEncryptingStore(AsyncStore):
     ) -> None:
         super().__init__(EncryptingStore(sync(store), keys, active, context=context))
 
+    async def rotate(
+        self,
+        prefix: str = "",
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        sole_writer: bool = False,
+    ) -> list[Rotated]:
+        """What was done for each key so that all objects are encrypted with the active key; one await for all."""
+        rotate = partial(self.store.rotate, prefix, threads=threads, progress=progress, sole_writer=sole_writer)
+        return await self._calls.call(rotate)
 
-class AsyncThrottledStore(AsyncStore):
+
+class AsyncThrottledStore(AsyncBytesStore):
     """A ThrottledStore to await: so many operations and bytes a second."""
 
     store: ThrottledStore
@@ -124,7 +139,7 @@ class AsyncThrottledStore(AsyncStore):
         )
 
 
-class AsyncLoggingStore(AsyncStore):
+class AsyncLoggingStore(AsyncBytesStore):
     """A LoggingStore to await: one record for each operation."""
 
     store: LoggingStore
@@ -144,7 +159,7 @@ class AsyncExceptionLoggingStore(AsyncStore):
         super().__init__(ExceptionLoggingStore(sync(store), store_name, logger))
 
 
-class AsyncRetryingStore(AsyncStore):
+class AsyncRetryingStore(AsyncBytesStore):
     """A RetryingStore to await: operations are tried again where that is harmless."""
 
     store: RetryingStore
@@ -159,7 +174,7 @@ class AsyncRetryingStore(AsyncStore):
         super().__init__(RetryingStore(sync(store), policy, retry_on=retry_on))
 
 
-class AsyncNotifyingStore(AsyncStore):
+class AsyncNotifyingStore(AsyncBytesStore):
     """A NotifyingStore to await. Handlers are plain functions, called in a worker thread, with the wrapped store."""
 
     store: NotifyingStore
@@ -169,24 +184,42 @@ class AsyncNotifyingStore(AsyncStore):
 
     def on_change(self, handler: ChangeHandler) -> None:
         """Call ``handler(store, action, key, error)`` after each change."""
-        self.store.on_change(_plain(handler))
+        self.store.on_change(plain_handler(handler))
 
     def on_put(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each put."""
-        self.store.on_put(_plain(handler))
+        self.store.on_put(plain_handler(handler))
 
     def on_delete(self, handler: KeyHandler) -> None:
         """Call ``handler(store, key, error)`` after each delete."""
-        self.store.on_delete(_plain(handler))
+        self.store.on_delete(plain_handler(handler))
 
 
-class AsyncMirroringStore(AsyncStore):
+class AsyncMirroringStore(AsyncBytesStore):
     """A MirroringStore to await: every object in each of the children."""
 
     store: MirroringStore
 
     def __init__(self, children: Iterable[AnyStore], policy: Policy = "all") -> None:
         super().__init__(MirroringStore([sync(child) for child in children], policy))
+
+    async def repair(
+        self,
+        source: AnyStore | int = 0,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Repaired]:
+        """What was done to make the other children equal to ``source`` (one of them, or its number): one await."""
+        trusted = source if isinstance(source, int) else self._number(source)
+        return await self._calls.call(partial(self.store.repair, trusted, threads=threads, progress=progress))
+
+    def _number(self, source: AnyStore) -> int:
+        for number, child in enumerate(self.store.children):
+            given = child.child if isinstance(child, BridgedStore) else child
+            if given is source or (isinstance(source, AsyncStore) and given is source.store):
+                return number
+        raise ValueError("the source of a repair is one of the mirror's children")
 
 
 class AsyncFanoutStore(AsyncMirroringStore):
@@ -203,7 +236,7 @@ class AsyncFanoutStore(AsyncMirroringStore):
     """
 
 
-class AsyncCachingStore(AsyncStore):
+class AsyncCachingStore(AsyncBytesStore):
     """A CachingStore to await: the objects of ``main_store``, with copies in ``cache_store``."""
 
     store: CachingStore
@@ -233,7 +266,16 @@ class AsyncCachingStore(AsyncStore):
         await self._calls.call(self.store.clear, key)
 
 
-class AsyncRegexRoutingStore(AsyncStore):
+class AsyncSuffixStore(AsyncBytesStore):
+    """A SuffixStore to await: content encodings as endings of file names."""
+
+    store: SuffixStore
+
+    def __init__(self, store: AnyStore) -> None:
+        super().__init__(SuffixStore(sync(store)))
+
+
+class AsyncRegexRoutingStore(AsyncBytesStore):
     """A RegexRoutingStore to await: each key lives where the first pattern that matches it leads."""
 
     store: RegexRoutingStore
@@ -245,7 +287,8 @@ class AsyncRegexRoutingStore(AsyncStore):
         super().__init__(RegexRoutingStore(sync(store), [(pattern, sync(target)) for pattern, target in pairs]))
 
 
-def _plain(handler: Any) -> Any:
+def plain_handler(handler: Any) -> Any:
+    """The handler, if it is a plain function; TypeError for one to await."""
     if iscoroutinefunction(handler):
         raise TypeError("a handler is a plain function: it runs in a worker thread, where nobody would await it")
     return handler

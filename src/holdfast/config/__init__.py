@@ -7,11 +7,11 @@
       checked: {type: ReadonlyStore, base: cached}
     main: checked
 
-``type`` is the name of a store or wrapper of Holdfast, of one added with ``register_store``, or of one that an
-installed package offers (entry points of the group ``holdfast.stores``); or ``location``, whose ``config`` is a ``url``
-and its options. ``base`` names what a wrapper wraps: one store, a list, or a mapping from parameter to store (or to
-lists or mappings of stores). ``config`` are the other parameters of the class. Relative paths count from the directory
-of the process.
+``type`` is the name of a store or wrapper of Holdfast (with "Async" before it, of one to await), of one added with
+``register_store``, or of one that an installed package offers (entry points of the group ``holdfast.stores``); or
+``location``, whose ``config`` is a ``url`` and its options. ``base`` names what a wrapper wraps: one store, a list, or
+a mapping from parameter to store (or to lists or mappings of stores). ``config`` are the other parameters of the
+class. Relative paths count from the directory of the process.
 
 ``${VAR}`` and ``${VAR:-default}`` (for a variable that is missing or empty) may stand inside any string, ``$${`` for a
 literal ``${``. They are filled in after the file was parsed, for the stores that are built, and are text, or numbers

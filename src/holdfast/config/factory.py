@@ -28,7 +28,7 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})
 #: Parameters that are objects of Python; a retry policy alone can be written down.
 _OBJECTS = frozenset(("client", "clock", "credential", "logger", "retry_on", "sleep", "transformer", "validator"))
 #: Parameters of the wrappers that are stores.
-_WRAPPED = frozenset(("store", "main_store", "cache_store", "children"))
+_WRAPPED = frozenset(("store", "main_store", "cache_store", "children", "routes"))
 
 StoreClass = TypeVar("StoreClass", bound=type[ObjectStore])
 
@@ -122,9 +122,11 @@ class StoreFactory:
         """The name of the store that ``build()`` makes, or None where the file does not say."""
         return None if self._main is None else self._expand(self._main, None, "main")
 
-    def build(self, name: str | None = None) -> ObjectStore:
+    def build(self, name: str | None = None) -> Any:
         """The store of this name (by default the main one) over everything it is made of, opened by nobody yet.
 
+        It is an ObjectStore; of a type whose name begins with "Async" (``AsyncSqliteStore``, ``AsyncCachingStore`` ...)
+        a store to await, which may be made of either kind.
         A store that several others name is one object in what is built; each call builds anew. Raises ConfigError for
         an unknown store, type or parameter, a missing variable, a store that is made of itself, and for whatever the
         stores themselves refuse.
@@ -139,12 +141,16 @@ class StoreFactory:
             undoing.pop_all()  # all is well: nothing is closed
         return store
 
+    def store_class(self, name: str) -> type[Any]:
+        """The class that a ``type`` without dots names; ConfigError for an unknown one. A subclass may know others."""
+        return registry.awaited_class(name) or registry.store_class(name)
+
     def problems(self) -> list[ConfigError]:
         """What would go wrong in building each of the stores, one error for each cause; empty if all is well."""
         found: dict[str, ConfigError] = {}
         for name in self.definitions:
             try:
-                self.build(name).close()
+                _close(self.build(name))
             except ConfigError as error:
                 found.setdefault(str(error), error)
         try:
@@ -210,13 +216,13 @@ class StoreFactory:
             self._fail(message, store, parameter)
         return found
 
-    def _class(self, definition: Definition) -> type[ObjectStore]:
+    def _class(self, definition: Definition) -> type[Any]:
         kind = self._expand(definition.type, definition.name, "type")
         problem = None
         outright = "." in kind or ":" in kind
         try:
             if not outright:
-                return registry.store_class(kind)
+                return self.store_class(kind)
             if kind.replace(":", ".") in self._allowed:
                 module, _, name = kind.replace(":", ".").rpartition(".")
                 return registry.load_class(kind, f"{module}:{name}")
@@ -255,15 +261,15 @@ class _Building:
 
     def __init__(self, factory: StoreFactory) -> None:
         self._factory = factory
-        self._made: dict[str, ObjectStore] = {}
+        self._made: dict[str, Any] = {}
 
     def close(self) -> None:
         """Close what was made."""
         with ExitStack() as closing:
             for store in self._made.values():
-                closing.callback(store.close)
+                closing.callback(_close, store)
 
-    def store(self, name: str, user: str | None, above: tuple[str, ...], written: str | None = None) -> ObjectStore:
+    def store(self, name: str, user: str | None, above: tuple[str, ...], written: str | None = None) -> Any:
         """The store of this name, which ``user`` calls for; ``above`` are all that wait for it."""
         if (made := self._made.get(name)) is not None:
             return made
@@ -279,11 +285,11 @@ class _Building:
         self._made[name] = store = self._make(definition, (*above, name))
         return store
 
-    def _make(self, definition: Definition, above: tuple[str, ...]) -> ObjectStore:
+    def _make(self, definition: Definition, above: tuple[str, ...]) -> Any:
         factory, name = self._factory, definition.name
         options = factory._expand(dict(definition.config), name, "config")
         located = definition.type == LOCATION
-        make: Callable[..., ObjectStore] = registry.open_store if located else factory._class(definition)
+        make: Callable[..., Any] = registry.open_store if located else factory._class(definition)
         if located:
             self._check_location(definition)
             options["location"] = options.pop("url")
@@ -324,6 +330,8 @@ class _Building:
             if name in _OBJECTS and value is not None:
                 message = "it is an object of Python, which a file cannot describe: build this store in Python"
                 self._factory._fail(message, definition.name, name)
+            if name in _WRAPPED and value is not None:
+                self._factory._fail("it is made of stores: name them in 'base'", definition.name, name)
             if name in {"retry", "policy"} and isinstance(value, dict):
                 checked[name] = self._policy(definition, name, value)
                 continue
@@ -358,7 +366,15 @@ class _Building:
                 self._factory._fail(message, definition.name, "base")
             if parameter in definition.config:
                 self._factory._fail("it is given twice, in base and in config", definition.name, parameter)
-        return {parameter: self._resolved(named, definition, above) for parameter, named in base.items()}
+        stores = {parameter: self._resolved(named, definition, above) for parameter, named in base.items()}
+        if isinstance(make, type) and issubclass(make, ObjectStore):
+            self._only_synchronous(stores, definition)
+        return stores
+
+    def _only_synchronous(self, stores: dict[str, Any], definition: Definition) -> None:
+        if not all(isinstance(store, ObjectStore) for store in leaves(stores)):
+            cure = f"write Async{as_written(definition.type)}, or a base that is not"
+            self._factory._fail(f"its base is to be awaited, which this type cannot: {cure}", definition.name, "base")
 
     def _resolved(self, named: Any, definition: Definition, above: tuple[str, ...]) -> Any:
         if isinstance(named, list):
@@ -374,6 +390,26 @@ def _reread(kind: type[StoreFactory], path: str, allowed: Collection[str]) -> St
 
 
 def open_location(url: URL) -> ObjectStore:
-    """The store that ``config://FILE#store`` names, of the path nothing; ``config://FILE`` is the file's main store."""
+    """The store that ``config://FILE#store`` names, of the path nothing; ``config://FILE`` is the file's main store.
+
+    Of a store to await it is the one that it stands for, which is not.
+    """
     path, _, name = url.bucket.rpartition("#")  # a file's name may have a "#", a store's has none
-    return StoreFactory(path).build(name or None)
+    store = StoreFactory(path).build(name or None)
+    found = _synchronous(store)
+    if found is None:
+        raise ConfigError(f"{url} is a {type(store).__name__}, which has to be awaited: name another store")
+    return found
+
+
+def _close(store: Any) -> None:
+    """Close what was built, and was not used yet."""
+    found = _synchronous(store)
+    if found is not None:
+        found.close()
+
+
+def _synchronous(store: Any) -> ObjectStore | None:
+    """The store itself, or the one that a store of ``holdfast.aio`` stands for; None for a user's own to await."""
+    found = store if isinstance(store, ObjectStore) else getattr(store, "store", None)
+    return found if isinstance(found, ObjectStore) else None

@@ -254,7 +254,9 @@ class Exchanges:
 
     def broken(self, request: Asked, failed: BaseException) -> HoldfastError:
         """The error for an exchange, or a body, that did not come to an end."""
-        timed_out = isinstance(failed, urllib3.exceptions.TimeoutError | TimeoutError)
+        # To urllib3 a connection that is refused is a timeout, too.
+        refused = isinstance(failed, urllib3.exceptions.NewConnectionError)
+        timed_out = isinstance(failed, urllib3.exceptions.TimeoutError | TimeoutError) and not refused
         said = f"HTTP error{' (TimedOut)' if timed_out else ''}: {failed}"
         return self._told(TransportFailed(said), request)
 

@@ -121,7 +121,7 @@ class BucketStore(Facade):
     def _presigned(self, operation: str, key: str, expiry: int) -> str:
         client = self._made() if self._client is None else self._client
         where = {"Bucket": self.bucket_name, "Key": key}
-        with _Translating(self.name, key, "sign a URL"):
+        with Translating(self.name, key, "sign a URL"):
             url: str = client.generate_presigned_url(operation, Params=where, ExpiresIn=expiry)
         return url
 
@@ -171,26 +171,26 @@ class ClientStore(ObjectStore):
 
     def get(self, key: str) -> bytes:
         """The object's bytes; NotFound (a KeyError) if there is none."""
-        with _Translating(self.name, key, "get"):
+        with Translating(self.name, key, "get"):
             body = self.client.get_object(Bucket=self.bucket_name, Key=key)["Body"]
             data: bytes = body.read()
             return data
 
     def put(self, key: str, data: bytes) -> None:
         """Store the bytes."""
-        with _Translating(self.name, key, "put"):
+        with Translating(self.name, key, "put"):
             self.client.put_object(Bucket=self.bucket_name, Key=key, Body=data)
 
     def delete(self, key: str) -> None:
         """Remove the object; NotFound (a KeyError) if there is none. S3 itself does not tell, so a HEAD asks before."""
-        with _Translating(self.name, key, "delete"):
+        with Translating(self.name, key, "delete"):
             self.client.head_object(Bucket=self.bucket_name, Key=key)
             self.client.delete_object(Bucket=self.bucket_name, Key=key)
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            with _Translating(self.name, key, "head"):
+            with Translating(self.name, key, "head"):
                 self.client.head_object(Bucket=self.bucket_name, Key=key)
         except NotFound:
             return False
@@ -206,14 +206,14 @@ class ClientStore(ObjectStore):
     def _rows(self, prefix: str) -> Iterator[ObjectInfo]:
         # An answer repeats its prefix, and XML cannot hold all that one may have: the rest is compared here.
         sent = "".join(itertools.takewhile(str.isprintable, prefix))
-        with _Translating(self.name, None, "list"):
+        with Translating(self.name, None, "list"):
             paginator = self.client.get_paginator("list_objects_v2")
             for page in paginator.paginate(Bucket=self.bucket_name, Prefix=sent):
                 for row in page.get("Contents", ()):
                     yield ObjectInfo(row["Key"], size=row.get("Size"), last_modified=row.get("LastModified"))
 
 
-class _Translating:
+class Translating:
     """A ``with`` block whose boto3 errors come out typed; botocore need not be there."""
 
     def __init__(self, store: str, key: str | None, doing: str) -> None:

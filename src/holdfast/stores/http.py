@@ -74,7 +74,7 @@ class HttpStore(Store):
         self._origin = f"{scheme}://{host}"
         self._prefix = path.strip("/")
         self._name = f"{self._origin}/{self._prefix}".rstrip("/")
-        self._authorization = _basic(userinfo)
+        self._authorization = basic(userinfo)
         self._dropped = False
         self._client: Client | None = None
         self._transport = Transport(self._name, self.timeouts, retry or shared(self._origin))
@@ -179,7 +179,7 @@ def _from_recipe(
     return store
 
 
-def _basic(userinfo: str) -> str | None:
+def basic(userinfo: str) -> str | None:
     """The Authorization header for the user:password of a URL, in which both are percent-encoded."""
     if not userinfo:
         return None

@@ -60,7 +60,7 @@ class DictStore(ObjectStore):
         return self.objects.keys() if not prefix else (key for key in list(self.objects) if key.startswith(prefix))
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
-        return select((ObjectInfo(key) for key in list(self.objects)), options)
+        return select((ObjectInfo(key) for key in list(self.keys())), options)  # also the keys() of a subclass
 
 
 class FilesystemStore(Facade):

@@ -98,7 +98,7 @@ class EntryWriter:
 
 
 def open_entry(cache: ObjectStore, path: str, origin: str, key: str) -> Entry:
-    """The entry at this path, if it is sound and a copy of just this object; else some HoldfastError."""
+    """The entry at this path, if it is sound and a copy of just this object; else some error."""
     with cache._read(path, ReadOptions(start=-TAIL)) as blob:
         tail = blob.bytes()
         etag = blob.info.etag

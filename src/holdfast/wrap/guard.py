@@ -156,7 +156,7 @@ class KeyValidatingStore(SingleStore):
         return self.store._write(self._valid(key), body, options)
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        refused = [self._refusal(key) for key in keys]
+        refused = [self.refusal(key) for key in keys]
         if options.if_match is not None and any(refused):
             return [*refused]
         removed = iter(
@@ -167,7 +167,7 @@ class KeyValidatingStore(SingleStore):
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
         # Without the delimiter: a prefix that only refused keys have must not be shown either.
         rows = self.store._scan(ListOptions(options.prefix, None, options.start_after))
-        return select((row for row in rows if self._refusal(row.key) is None), options)
+        return select((row for row in rows if self.refusal(row.key) is None), options)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         return self.store._copy(source, src, self._valid(dst), options)
@@ -179,12 +179,13 @@ class KeyValidatingStore(SingleStore):
         return self.store._locate(self._valid(key))
 
     def _valid(self, key: str) -> str:
-        refused = self._refusal(key)
+        refused = self.refusal(key)
         if refused is not None:
             raise refused from refused.cause
         return key
 
-    def _refusal(self, key: str) -> RefusedKey | None:
+    def refusal(self, key: str) -> RefusedKey | None:
+        """The error for a key that the validator does not let through, or None."""
         return refusal(self.validator, key, self.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size
 from ..errors import NotFound
@@ -19,6 +19,7 @@ Error = BaseException | None
 ChangeHandler = Callable[[ObjectStore, str, str, Error], Any]
 KeyHandler = Callable[[ObjectStore, str, Error], Any]
 Report = Callable[[Error, int], None]
+Value = TypeVar("Value")
 
 _log = logging.getLogger(__name__)
 
@@ -62,10 +63,10 @@ class NotifyingStore(Wrapper):
         self.handlers.append(_Only(self.DELETE, handler))
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        return self._putting(key, lambda: self.store._write(key, body, options))
+        return self.telling(self.PUT, key, lambda: self.store._write(key, body, options))
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        return self._putting(dst, lambda: self.store._copy(source, src, dst, options))
+        return self.telling(self.PUT, dst, lambda: self.store._copy(source, src, dst, options))
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
         try:
@@ -86,14 +87,15 @@ class NotifyingStore(Wrapper):
             raise
         return None if staged is None else _WatchedStaged(staged, lambda error, _: self._notify(self.PUT, key, error))
 
-    def _putting(self, key: str, write: Callable[[], ObjectInfo]) -> ObjectInfo:
+    def telling(self, action: str, key: str, change: Callable[[], Value]) -> Value:
+        """What ``change()`` returns or raises, once the handlers have been told of it."""
         try:
-            info = write()
+            value = change()
         except BaseException as error:
-            self._notify(self.PUT, key, error)
+            self._notify(action, key, error)
             raise
-        self._notify(self.PUT, key, None)
-        return info
+        self._notify(action, key, None)
+        return value
 
     def _notify(self, action: str, key: str, error: Error) -> None:
         for handler in tuple(self.handlers):
@@ -145,7 +147,7 @@ class LoggingStore(Wrapper):
         self.level = level
 
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
-        report = self._report("head" if options.head else "get", key)
+        report = self.report("head" if options.head else "get", key)
         try:
             blob = self.store._read(key, options)
         except BaseException as error:
@@ -154,7 +156,7 @@ class LoggingStore(Wrapper):
         return _WatchedBlob(blob, report)
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        report = self._report("put", key)
+        report = self.report("put", key)
         # A body of known size passes as it is: as an iterator it could not be sent twice, nor in one piece.
         count = _Count()
         try:
@@ -168,7 +170,7 @@ class LoggingStore(Wrapper):
         return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        reports = [self._report("delete", key) for key in keys]
+        reports = [self.report("delete", key) for key in keys]
         try:
             removed = self.store._remove(keys, options)
         except BaseException as error:
@@ -180,7 +182,7 @@ class LoggingStore(Wrapper):
         return removed
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
-        report = self._report("keys", options.prefix)
+        report = self.report("keys", options.prefix)
         try:
             rows = self.store._scan(options)
         except BaseException as error:
@@ -204,7 +206,7 @@ class LoggingStore(Wrapper):
             report(failed, count)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        report = self._report("copy", dst)
+        report = self.report("copy", dst)
         try:
             info = self.store._copy(source, src, dst, options)
         except BaseException as error:
@@ -214,7 +216,7 @@ class LoggingStore(Wrapper):
         return info
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
-        report = self._report("put", key)
+        report = self.report("put", key)
         try:
             staged = self.store._stage(key, size, options)
         except BaseException as error:
@@ -222,7 +224,7 @@ class LoggingStore(Wrapper):
             raise
         return None if staged is None else _WatchedStaged(staged, report, told_of_aborts=True)
 
-    def _report(self, operation: str, key: str) -> Report:
+    def report(self, operation: str, key: str) -> Report:
         """What is to be called with the error and the number of bytes (or rows) when the operation is over."""
         began = time.perf_counter()
 

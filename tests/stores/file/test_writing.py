@@ -20,6 +20,7 @@ import pytest
 from holdfast.errors import AlreadyExists, IntegrityError, StoreError
 from holdfast.stores.file import FileStore, temporaries, writing
 from holdfast.types import WriteOptions
+from tests.stores.small_disks import small_disk
 
 SIZE = 8 << 20
 
@@ -213,26 +214,19 @@ def test_the_sweep_removes_what_the_dead_left_and_spares_the_living(store: FileS
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0 or sys.platform != "linux":
-        pytest.skip("mounting a small tmpfs needs root on Linux")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, "4m") as disk:
+        yield disk
 
 
-def test_a_full_disk_leaves_the_old_value_and_nothing_else(small_disk: Path, tmp_path: Path) -> None:
-    store = FileStore(small_disk)
+def test_a_full_disk_leaves_the_old_value_and_nothing_else(disk: Path, tmp_path: Path) -> None:
+    store = FileStore(disk)
     old = os.urandom(3 << 20)
     options = WriteOptions(content_type="x/old")
     store.write("a/b", old, options)
     source = tmp_path / "source"
     source.write_bytes(bytes(2 << 20))
-    before = files_in(small_disk)
+    before = files_in(disk)
     bodies = (bytes(2 << 20), iter([bytes(1 << 20)] * 2), source)
     for body in bodies:
         with pytest.raises(StoreError, match="free some space") as caught:
@@ -247,16 +241,16 @@ def test_a_full_disk_leaves_the_old_value_and_nothing_else(small_disk: Path, tmp
         store.copy("x", "new/x", other)
     assert store.get("a/b") == old
     assert store.head("a/b").content_type == "x/old"
-    assert files_in(small_disk) == before
+    assert files_in(disk) == before
     store.close()
-    assert not (small_disk / "new").exists()
+    assert not (disk / "new").exists()
 
 
-def test_a_full_disk_does_not_keep_anybody_from_deleting(small_disk: Path) -> None:
-    store = FileStore(small_disk)
+def test_a_full_disk_does_not_keep_anybody_from_deleting(disk: Path) -> None:
+    store = FileStore(disk)
     for key in ("a", "b"):
         store.write(key, b"1", WriteOptions(content_type="x/y"))
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     with open(filler, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         file.writelines([bytes(1 << 12)] * 2000)
     for key in ("a", "b"):
@@ -266,22 +260,22 @@ def test_a_full_disk_does_not_keep_anybody_from_deleting(small_disk: Path) -> No
     assert litter(store) == set()
 
 
-def test_another_file_system_below_the_root_is_written_whole_too(small_disk: Path) -> None:
-    store = FileStore(small_disk.parent)
-    key = f"{small_disk.name}/x"
+def test_another_file_system_below_the_root_is_written_whole_too(disk: Path) -> None:
+    store = FileStore(disk.parent)
+    key = f"{disk.name}/x"
     options = WriteOptions(content_type="x/y")
     for number in range(3):
         info = store.write(key, b"%d" % number, options)
         assert (store.get(key), store.head(key)) == (b"%d" % number, info)
     with pytest.raises(AlreadyExists):
         store.create(key, b"")
-    assert store.create(f"{small_disk.name}/y", b"y").etag == store.head(f"{small_disk.name}/y").etag
-    assert sorted(path.name for path in small_disk.iterdir()) == ["x", "y"]
+    assert store.create(f"{disk.name}/y", b"y").etag == store.head(f"{disk.name}/y").etag
+    assert sorted(path.name for path in disk.iterdir()) == ["x", "y"]
     with pytest.raises(StoreError):
         store.put(key, bytes(5 << 20))
     assert store.get(key) == b"2"
-    assert len(list(small_disk.iterdir())) == 2
-    assert list((small_disk.parent / ".holdfast/tmp").iterdir()) == []
+    assert len(list(disk.iterdir())) == 2
+    assert list((disk.parent / ".holdfast/tmp").iterdir()) == []
     store.close()
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import urllib3
 
-from ...blob import Buffer
 from ...errors import HoldfastError, NotFound, Unsupported
 from .. import _obstore
 from .._answers import ATTRIBUTE_FIELDS, other_range
@@ -41,9 +40,9 @@ class Body(bytes):
 
     __slots__ = ()
 
-    def to_bytes(self) -> Buffer:
-        """The body itself."""
-        return self
+    def to_bytes(self) -> bytes:
+        """The body as real bytes."""
+        return bytes(self)
 
 
 class Opened:

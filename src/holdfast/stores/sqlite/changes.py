@@ -55,7 +55,11 @@ class _Conditional(Change[sqlite3.Connection]):
 
     def describe(self, connection: sqlite3.Connection, size: int, attributes: str | None) -> ObjectInfo:
         """Set the attributes of what was just written, and tell what it is."""
-        etag, modified = connection.execute(sql.DESCRIBE, (attributes, self.key)).fetchone()
+        if attributes is None:  # the trigger has left none: to look is half the work of writing that
+            found = connection.execute(sql.DESCRIBED, (self.key,))
+        else:
+            found = connection.execute(sql.DESCRIBE, (attributes, self.key))
+        etag, modified = found.fetchone()
         kept = _attributes.load(attributes)
         return ObjectInfo(self.key, size=size, etag=etag, last_modified=when(modified), **kept)
 

@@ -40,6 +40,7 @@ PUT = f"INSERT INTO objects (key, data) VALUES (?, ?) {_REPLACE}"
 PUT_SPACE = f"INSERT INTO objects (key, data) VALUES (?, zeroblob(?)) {_REPLACE} RETURNING rowid"
 COPY = f"INSERT INTO objects (key, data) SELECT ?, data FROM objects WHERE key = ? {_REPLACE}"
 DESCRIBE = "UPDATE holdfast_details SET attributes = ? WHERE key = ? RETURNING etag, modified"
+DESCRIBED = "SELECT etag, modified FROM holdfast_details WHERE key = ?"
 DELETE = "DELETE FROM objects WHERE key = ?"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...keys import sort_key
@@ -49,7 +50,9 @@ class Directory:
         self.bodies: dict[str, int] = {}
         #: Where the next member goes, once somebody looked.
         self.append_at: int | None = None
-        self._starts: list[int] | None = None
+        #: Where the next member begins behind each, once somebody asked; and where the last one does.
+        self._next: dict[int, int] | None = None
+        self._last = 0
         self._order: list[str] | None = None
         self._all = [entry for _, entry in members] if self.ambiguous else None
 
@@ -57,8 +60,9 @@ class Directory:
         """Take up a member that was appended behind all others."""
         self.members[key] = entry
         self._order = None
-        if self._starts is not None:
-            self._starts.append(entry.offset)
+        if self._next is not None:
+            self._next[self._last] = entry.offset
+            self._last = entry.offset
 
     def order(self, prefix: str, start_after: str | None) -> list[str]:
         """The keys that start with the prefix, in the order of their UTF-8; those after ``start_after`` at least."""
@@ -71,14 +75,16 @@ class Directory:
         stop = bisect_right(order, first, lo=start, key=lambda key: sort_key(key)[: len(first)])
         return order[start:stop]
 
-    def limit(self, entry: Entry) -> int:
-        """Where the member must have ended: at the next one, or at the directory."""
-        starts = self._starts
-        if starts is None:
-            entries = self._all or list(self.members.values())
-            self._starts = starts = sorted(other.offset for other in entries)
-        next_one = bisect_right(starts, entry.offset)
-        return starts[next_one] if next_one < len(starts) else self.end.start
+    def limit(self, offset: int) -> int:
+        """Where the member at this offset must have ended: at the next one, or at the directory."""
+        if self._next is None:
+            entries = self._all or list(self.members.values())  # others may be appending meanwhile
+            starts = sorted([entry.offset for entry in entries])
+            self._last = starts[-1]
+            following = dict(pairwise(starts))  # of several at one place the last pair stays
+            following.pop(self._last, None)
+            self._next = following
+        return self._next.get(offset, self.end.start)
 
 
 def append_at(descriptor: int, directory: Directory) -> int:

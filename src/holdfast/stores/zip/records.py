@@ -16,8 +16,8 @@ MOST_16, MOST_32 = 0xFFFF, 0xFFFFFFFF
 LONGEST_NAME = 0xFFFF
 
 LOCAL = struct.Struct("<4s5H3I2H")
-#: The last two fields of a local header, the lengths of name and extra field, and where they are.
-LOCAL_LENGTHS, LOCAL_LENGTHS_AT = struct.Struct("<2H"), 26
+#: Of a local header the signature and the last two fields, the lengths of name and extra field.
+LOCAL_LENGTHS = struct.Struct("<4s22x2H")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
 END = struct.Struct("<4s4H2IH")
 END_64 = struct.Struct("<4sQ2H2I4Q")

@@ -53,7 +53,7 @@ from ..file.failures import translate
 from . import directory, records
 from .appending import Append, Pending
 from .directory import Directory
-from .reading import Handle, Member, describe, etag, opened
+from .reading import Archive, Handle, describe, etag, opened
 from .records import Malformed
 
 VENDOR = "zip"
@@ -95,10 +95,11 @@ class ZipStore(Store):
         if compression not in {"stored", "deflated"}:
             raise ConfigError(f"compression={compression!r}: it is 'stored' or 'deflated'")
         self.path = os.path.abspath(given)
+        self._path = os.fsencode(self.path)  # spares every read the encoding
         self.compression = compression
         self.durable = durable
         self.name = redacted(f"zip://{self.path}")
-        self._opened: _Archive | None = None
+        self._opened: Archive | None = None
         self._appending = False
         self._writers = GroupCommit(self._commit)
 
@@ -144,13 +145,14 @@ class ZipStore(Store):
         entry = None if archive is None else archive.directory.members.get(key)
         if archive is None or entry is None:
             raise NotFound(f"no object {printable(key)!r}", key=key, store=self.name)
-        if options.if_match is not None and options.if_match != etag(entry):
-            message = f"object {printable(key)!r} is not the version {options.if_match!r}: it is {etag(entry)!r}"
-            raise Conflict(message, key=key, store=self.name)
-        if options.head:
-            return BytesBlob(describe(key, entry))
+        if options is not READ:
+            if options.if_match not in {None, etag(entry)}:
+                message = f"object {printable(key)!r} is not the version {options.if_match!r}: it is {etag(entry)!r}"
+                raise Conflict(message, key=key, store=self.name)
+            if options.head:
+                return BytesBlob(describe(key, entry))
         try:
-            return opened(Member(archive.handle, archive.directory, key, entry, self.name), options)
+            return opened(archive, key, entry, options)
         except OSError as error:
             raise translate(error, key, self.name, "read") from error
 
@@ -181,12 +183,14 @@ class ZipStore(Store):
         return Location(VENDOR, "", os.path.realpath(self.path), key)
 
     # ------------------------------------------------------------------ the archive
-    def _archive(self, key: str | None) -> _Archive | None:
+    def _archive(self, key: str | None) -> Archive | None:
         """The archive as it is now, or None if there is none."""
         try:
-            status = os.stat(self.path)
+            status = os.stat(self._path)
             archive = self._opened
-            if archive is None or archive.version != _version(status):
+            # As _version has it, but not in a call: this is in the way of every read.
+            version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if archive is None or archive.version != version:
                 if archive is not None and self._appending and key in archive.directory.members:
                     return archive  # changed by ourselves just now, and members stay where they are
                 archive = self._opened = self._open()
@@ -196,12 +200,12 @@ class ZipStore(Store):
         except OSError as error:
             raise translate(error, key, self.name, "open the archive") from error
 
-    def _open(self) -> _Archive:
+    def _open(self) -> Archive:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         handle = Handle(descriptor)
         with _locked(descriptor, fcntl.LOCK_SH):
             version = _version(os.fstat(descriptor))
-            return _Archive(handle, self._parsed(descriptor), version)
+            return Archive(handle, self._parsed(descriptor), version, self.name)
 
     def _parsed(self, descriptor: int) -> Directory:
         try:
@@ -250,7 +254,7 @@ class ZipStore(Store):
                 archive = self._opened
                 if archive is None or archive.version != _version(status):
                     handle = Handle(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
-                    archive = _Archive(handle, self._parsed(descriptor), _version(status))
+                    archive = Archive(handle, self._parsed(descriptor), _version(status), self.name)
                 parsed = archive.directory
                 if parsed.append_at is None:
                     parsed.append_at = directory.append_at(descriptor, parsed)
@@ -261,7 +265,7 @@ class ZipStore(Store):
                 append.commit()
                 for change in batch:
                     change.done = True
-                self._opened = _Archive(archive.handle, parsed, _version(os.fstat(descriptor)))
+                self._opened = Archive(archive.handle, parsed, _version(os.fstat(descriptor)), self.name)
         finally:
             self._appending = False
             os.close(descriptor)
@@ -287,17 +291,6 @@ class ZipStore(Store):
         finally:
             os.close(descriptor)
             os.unlink(temporary)
-
-
-class _Archive:
-    """An opened archive: its directory, and the version of the file that this is the directory of."""
-
-    __slots__ = ("directory", "handle", "version")
-
-    def __init__(self, handle: Handle, parsed: Directory, version: tuple[int, ...]) -> None:
-        self.handle = handle
-        self.directory = parsed
-        self.version = version
 
 
 class _Put(Change[Append]):
