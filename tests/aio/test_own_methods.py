@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from holdfast import aio
+from holdfast.compat.storage import aioutils
 from holdfast.stores.memory import MemoryStore
 from holdfast.wrap.key_transformers import HashPrefixKeyTransformer
 from holdfast.wrap.transformers import Base64Transformer
@@ -155,6 +156,9 @@ def test_methods_that_nobody_would_await_are_refused(base, name):
         (aio.AsyncReadonlyStore, "_read"),
         (aio.AsyncStore, "_write"),
         (aio.AsyncKeyTransformingStore, "to_outer"),
+        (aioutils.AsyncTransformingStore, "transform"),
+        (aioutils.AsyncGzipStore, "reverse_transform"),
+        (aioutils.AsyncKeyTransformingStore, "transform_key"),
     ],
 )
 def test_methods_that_nobody_would_call_are_refused(base, name):

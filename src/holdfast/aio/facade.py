@@ -21,6 +21,7 @@ from .calls import Calls
 AsyncBody = Body | AsyncIterable[bytes | bytearray | memoryview]
 #: What may be wrapped: a store, an ``Async...`` store, or any object with five asynchronous methods.
 AnyStore = ObjectStore | AsyncObjects
+_HOLDFAST = __name__.partition(".")[0] + "."
 #: What a subclass of a synchronous store or wrapper writes, and what is called there.
 HOOKS = (
     *("_read", "_write", "_remove", "_scan", "_copy", "_stage", "_locate"),
@@ -68,9 +69,9 @@ class AsyncStore:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith(f"{__package__}."):
+        if cls.__module__.startswith(_HOLDFAST):
             return
-        ours = [base for base in cls.__mro__ if base.__module__.startswith(f"{__package__}.")]
+        ours = [base for base in cls.__mro__ if base.__module__.startswith(_HOLDFAST)]
         twin = get_annotations(next(base for base in ours if "store" in get_annotations(base)), eval_str=True)["store"]
         for name in HOOKS:
             method = getattr(cls, name, None)
