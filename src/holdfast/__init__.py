@@ -68,8 +68,9 @@ if TYPE_CHECKING:
     from .wrap.mirror import MirroringStore
     from .wrap.observe import ExceptionLoggingStore, LoggingStore, NotifyingStore
     from .wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
-    from .wrap.retrying import RetryingStore, ThrottledStore
+    from .wrap.retrying import RetryingStore
     from .wrap.route import RegexRoutingStore
+    from .wrap.throttle import ThrottledStore
     from .wrap.transform import (
         Base64Store,
         BufferStore,
@@ -128,7 +129,8 @@ _HOMES = {
     "wrap.mirror": ("MirroringStore",),
     "wrap.observe": ("ExceptionLoggingStore", "LoggingStore", "NotifyingStore"),
     "wrap.rekey": ("HashPrefixStore", "KeyTransformingStore", "PrefixStore", "UrlEncodingStore"),
-    "wrap.retrying": ("RetryingStore", "ThrottledStore"),
+    "wrap.retrying": ("RetryingStore",),
+    "wrap.throttle": ("ThrottledStore",),
     "wrap.route": ("RegexRoutingStore",),
     "wrap.transform": (
         "Base64Store", "BufferStore", "CompressingStore", "GzipStore", "JsonStore", "TextEncodingStore",

@@ -67,7 +67,7 @@ _BUILT_IN: Mapping[str, str] = {
     "SqliteStore": "holdfast.stores.sqlite:SqliteStore",
     "SuffixStore": "holdfast.wrap.suffix:SuffixStore",
     "TextEncodingStore": "holdfast.wrap.transform:TextEncodingStore",
-    "ThrottledStore": "holdfast.wrap.retrying:ThrottledStore",
+    "ThrottledStore": "holdfast.wrap.throttle:ThrottledStore",
     "TransformingStore": "holdfast.wrap.transform:TransformingStore",
     "UrlEncodingStore": "holdfast.wrap.rekey:UrlEncodingStore",
     "UrlValidatingStore": "holdfast.wrap.guard:UrlValidatingStore",

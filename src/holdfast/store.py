@@ -455,14 +455,9 @@ def stream_copy(
             cure = "without that its bytes mean something else, so decode them first"
             raise target._unsupported(f"a copy of {src!r}", f"the encoding {blob.encoding}", cure)
         if target.capabilities.metadata:
-            given = options.attributes()
-            kept = {
-                name: value
-                for name in ("content_type", "content_encoding", "cache_control", "content_disposition",
-                             "content_language", "metadata")
-                if name not in given and (value := getattr(blob.info, name))
-            }  # fmt: skip
-            options = replace(options, **kept) if kept else options
+            kept = blob.info.attributes()
+            kept.pop("storage_class", None)  # another service has others
+            options = replace(options, **{**kept, **options.attributes()}) if kept else options
         return target._write(dst, blob.chunks(), options)
 
 

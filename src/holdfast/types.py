@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 #: What a write accepts: bytes-like, a path to a local file, an open binary file, or chunks of bytes.
 #: Chunks can be read only once, so a write of an iterator is never retried.
@@ -102,6 +102,14 @@ class ObjectInfo:
         """
         return None if self.etag is None or self.etag.startswith("W/") else self.etag
 
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that the object has, by field name, as WriteOptions takes them.
+
+        >>> ObjectInfo("a", size=3, content_type="text/x").attributes()
+        {'content_type': 'text/x'}
+        """
+        return _attributes(self)
+
     def renamed(self, key: str) -> ObjectInfo:
         """The same info under another key; half the price of ``dataclasses.replace``."""
         return ObjectInfo(
@@ -146,6 +154,10 @@ ATTRIBUTES = (
     "storage_class",
     "metadata",
 )
+
+
+def _attributes(one: ObjectInfo | WriteOptions) -> dict[str, Any]:
+    return {name: value for name in ATTRIBUTES if (value := getattr(one, name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +216,7 @@ class WriteOptions:
 
     def attributes(self) -> dict[str, str | Mapping[str, str]]:
         """The attributes that were given, by field name."""
-        return {name: value for name in ATTRIBUTES if (value := getattr(self, name))}
+        return _attributes(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import pytest
 from holdfast.errors import Throttled
 from holdfast.retry import Policy
 from holdfast.testing import FaultStore
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
+from holdfast.wrap.throttle import ThrottledStore
 from tests.conformance.wrapped import WrapperConformance
 
 

@@ -21,9 +21,10 @@ from holdfast.wrap.guard import IdentityStore, KeyValidatingStore, ReadonlyStore
 from holdfast.wrap.mirror import MirroringStore
 from holdfast.wrap.observe import LoggingStore, NotifyingStore
 from holdfast.wrap.rekey import HashPrefixStore, PrefixStore, UrlEncodingStore
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
 from holdfast.wrap.route import RegexRoutingStore
 from holdfast.wrap.suffix import SuffixStore
+from holdfast.wrap.throttle import ThrottledStore
 from holdfast.wrap.transform import Base64Store, CompressingStore, GzipStore, JsonStore
 from tests.conformance.wrapped import WrapperConformance
 

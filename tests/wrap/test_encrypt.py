@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from holdfast.errors import ConfigError, Conflict, IntegrityError, NotFound, Unsupported
-from holdfast.store import SimpleWrapper
+from holdfast.store import SimpleWrapper, Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore
 from holdfast.types import ReadOptions, WriteOptions
@@ -216,6 +216,38 @@ def test_a_range_is_of_one_version(store, inner):
         store.read("a", ReadOptions(10, 20, if_match=first))
     with pytest.raises(Conflict):
         store.read("a", ReadOptions(head=True, if_match=first))
+
+
+KEY = bytes(range(32))
+
+
+class Rewritten(Wrapper):
+    """A store in which somebody replaces the object between the two reads of a range, so many times."""
+
+    def __init__(self, store, times):
+        super().__init__(store)
+        self.times = times
+
+    def _read(self, key, options=ReadOptions()):  # noqa: B008
+        blob = super()._read(key, options)
+        if self.times and options.ranged and options.start == 0:
+            self.times -= 1
+            EncryptingStore(self.store, KEY).put(key, bytes([self.times]) * 100)
+        return blob
+
+
+def test_a_range_of_an_object_that_is_replaced_meanwhile_is_of_the_next_version():
+    inner = MemoryStore()
+    first = EncryptingStore(inner, KEY).put("a", b"x" * 100).etag
+    store = EncryptingStore(Rewritten(inner, 2), KEY)
+    with store.read("a", ReadOptions(10, 20)) as blob:
+        assert (blob.bytes(), blob.info.etag) == (bytes(10), inner.head("a").etag)
+    with pytest.raises(Conflict):
+        EncryptingStore(Rewritten(inner, 1), KEY).read("a", ReadOptions(10, 20, if_match=inner.head("a").etag))
+    with pytest.raises(Conflict):
+        store.read("a", ReadOptions(10, 20, if_match=first))
+    with pytest.raises(Conflict):
+        EncryptingStore(Rewritten(inner, 10), KEY).get_range("a", 10, 20)
 
 
 def test_bodies_stream(inner):

@@ -13,7 +13,8 @@ from holdfast.wrap._locks import KeyLocks, ProcessLock
 from holdfast.wrap.cache import CachingStore
 from holdfast.wrap.encrypt import EncryptingStore
 from holdfast.wrap.mirror import MirroringStore
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
+from holdfast.wrap.throttle import ThrottledStore
 
 
 def test_a_key_is_one_threads_at_a_time_and_costs_nothing_when_it_is_free():

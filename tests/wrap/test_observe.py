@@ -220,6 +220,17 @@ def test_a_body_that_breaks_while_it_is_read_is_logged_as_broken(caplog):
     assert [fields(record) for record in caplog.records] == [("get", "a", 2, "StoreError", "WARNING")]
 
 
+def test_what_went_well_has_no_message_at_any_level(caplog):
+    store = LoggingStore(MemoryStore(), "s", logging.getLogger("loud"), level=logging.WARNING)
+    store.put("a", b"1")
+    with pytest.raises(NotFound):
+        store.get("missing")
+    well, missing = caplog.records
+    assert (well.levelno, well.outcome) == (logging.WARNING, "ok")
+    assert well.getMessage().endswith("s: ok")
+    assert "missing" in missing.getMessage().partition(": NotFound: ")[2]
+
+
 def test_nothing_is_logged_below_the_level(caplog):
     caplog.set_level(logging.WARNING, "test.log")
     store = LoggingStore(MemoryStore(), logger=logging.getLogger("test.log"))

@@ -37,7 +37,7 @@ TABLE = {
     "cache.CachingStore": "CCCCCCCC",
     "encrypt.EncryptingStore": "CCCCCNNC",
     "retrying.RetryingStore": "CCCCCCCC",
-    "retrying.ThrottledStore": "CCCCCCCC",
+    "throttle.ThrottledStore": "CCCCCCCC",
     "suffix.SuffixStore": "CCCCCCNC",
 }
 #: Classes that add no verb to the one they derive from.

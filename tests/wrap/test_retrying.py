@@ -11,7 +11,7 @@ from holdfast.store import SimpleWrapper, Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
 from holdfast.types import ReadOptions, WriteOptions
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
 
 AT_ONCE = Policy(tries=4, sleep=lambda seconds: None)
 
@@ -180,18 +180,67 @@ def test_a_read_that_breaks_off_while_the_object_changes_is_a_conflict():
 def test_bytes_that_were_wrong_are_not_gone_on_with():
     inner = MemoryStore()
     inner.put("a", BODY)
-    with pytest.raises(IntegrityError):
-        RetryingStore(Cutting(inner, 1, IntegrityError("other bytes")), AT_ONCE).get("a")
-    whole = RetryingStore(Cutting(inner, 2, IntegrityError("other bytes"), at=0), AT_ONCE)
-    assert whole.get("a") == BODY
+    for at, times in ((0, 2), (1000, 3)):
+        whole = RetryingStore(Cutting(inner, times, IntegrityError("other bytes"), at=at), AT_ONCE)
+        assert whole.get("a") == BODY, "nothing was given out yet, so it is begun anew"
+    with RetryingStore(Cutting(inner, 1, IntegrityError("other bytes")), AT_ONCE).read("a") as blob:
+        chunks = blob.chunks()
+        assert next(chunks) == BODY[:1000]
+        with pytest.raises(IntegrityError):
+            next(chunks)
+    for_good = Cutting(inner, 100, IntegrityError("other bytes"))
+    with pytest.raises(IntegrityError, match="gave up after 4 tries"):
+        RetryingStore(for_good, AT_ONCE).get("a")
+    assert len(for_good.ranges) == 4
 
 
 def test_what_cannot_name_versions_does_not_go_on():
     inner = MemoryStore()
     inner.put("a", BODY)
-    cutting = Cutting(SimpleWrapper(inner), 1, ConnectionError("reset"))
-    with pytest.raises(ConnectionError):
+    with (
+        RetryingStore(Cutting(SimpleWrapper(inner), 1, ConnectionError("reset")), AT_ONCE).read("a") as blob,
+        pytest.raises(ConnectionError),
+    ):
+        list(blob.chunks())
+    cutting = Cutting(SimpleWrapper(inner), 3, ConnectionError("reset"))
+    assert RetryingStore(cutting, AT_ONCE).get("a") == BODY, "nothing was given out yet, so it is begun anew"
+    assert cutting.ranges == [(None, None, None)] * 4
+
+
+@pytest.mark.parametrize("take", [lambda blob: blob.bytes(), lambda blob: list(blob.chunks())])
+def test_a_body_that_always_breaks_off_at_once_ends_the_tries(take):
+    inner = MemoryStore()
+    inner.put("a", BODY)
+    for opened in (0, 2):  # whether opening it fails as well now and then makes no more tries
+        cutting = Cutting(FaultStore(inner), 100, ConnectionError("reset"), at=0)
+        store = RetryingStore(cutting, AT_ONCE)
+        with store.read("a") as blob:
+            cutting.store.fail(ConnectionError("refused"), "read", times=opened)
+            with pytest.raises(StoreError, match="gave up after 4 tries"):
+                take(blob)
+        assert len(cutting.ranges) == 4 - opened
+
+
+def test_a_body_that_is_always_damaged_in_the_end_ends_the_tries_whatever_else_breaks():
+    class Alternating(Cutting):
+        def _read(self, key, options=ReadOptions()):  # noqa: B008
+            self.error = IntegrityError("other bytes") if options.start else ConnectionError("reset")
+            return super()._read(key, options)
+
+    inner = MemoryStore()
+    inner.put("a", BODY)
+    cutting = Alternating(inner, 1000, None)
+    with pytest.raises(IntegrityError, match="gave up after 4 tries"):
         RetryingStore(cutting, AT_ONCE).get("a")
+    assert len(cutting.ranges) <= 2 * AT_ONCE.tries
+
+
+def test_a_body_that_goes_on_has_all_its_tries_again():
+    inner = MemoryStore()
+    inner.put("a", BODY)
+    cutting = Cutting(inner, 49, ConnectionError("reset"), at=100)
+    with RetryingStore(cutting, AT_ONCE).read("a") as blob:
+        assert b"".join(blob.chunks()) == BODY
 
 
 class Pages(Wrapper):
@@ -224,63 +273,3 @@ def test_a_listing_that_breaks_off_goes_on_where_it_is_sorted():
     assert [next(rows), next(rows)] == ["a", "b/1"]
     with pytest.raises(ConnectionError):
         next(rows)
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-        self.slept = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-        self.slept += seconds
-
-
-def test_operations_wait_their_turn():
-    clock = Clock()
-    store = ThrottledStore(MemoryStore(), operations_per_second=10, clock=clock, sleep=clock.sleep)
-    for number in range(10):
-        store.put(f"k{number}", b"")
-    assert clock.slept == pytest.approx(0, abs=0.01)
-    for call in (
-        lambda: store.get("k0"),
-        lambda: store.head("k0"),
-        lambda: store.put("k0", b""),
-        lambda: list(store.keys()),
-        lambda: store.copy("k0", "k1"),
-        lambda: store.delete("k1"),
-        lambda: store._stage("k1", 1).abort(),
-    ):
-        before = clock.slept
-        call()
-        assert clock.slept - before == pytest.approx(0.1, abs=0.01)
-    clock.now += 1000
-    before = clock.slept
-    for _ in range(20):
-        store.head("k0")
-    assert clock.slept - before == pytest.approx(1, abs=0.01), "no more than one second is saved up"
-
-
-def test_bytes_wait_their_turn_in_both_directions():
-    clock = Clock()
-    store = ThrottledStore(MemoryStore(), bytes_per_second=1000, clock=clock, sleep=clock.sleep)
-    for step, call in enumerate(
-        (
-            lambda: store.put("a", bytes(2000)),
-            lambda: store.write("a", iter([bytes(1000), bytes(1000)])),
-            lambda: store.get("a"),
-            lambda: b"".join(store.read("a").chunks()),
-            lambda: store.read("a").readinto(bytearray(2000)),
-            lambda: store._stage("a", 2000).write_at(0, bytes(2000)),
-        )
-    ):
-        before = clock.slept
-        call()
-        assert clock.slept - before == pytest.approx(1 if step == 0 else 2, abs=0.01)
-    store.head("a")
-    for wrong in (0, -1):
-        with pytest.raises(ValueError):
-            ThrottledStore(MemoryStore(), bytes_per_second=wrong)

@@ -20,19 +20,23 @@ from .stores import (
     AsyncSqliteStore,
     AsyncZipStore,
 )
+from .transforming import (
+    AsyncBase64Store,
+    AsyncCompressingStore,
+    AsyncGzipStore,
+    AsyncHashPrefixStore,
+    AsyncKeyTransformingStore,
+    AsyncTransformingStore,
+    AsyncUrlEncodingStore,
+)
 from .utilities import async_clear_store, async_copy_store, async_sync_stores
 from .values import AsyncBufferStore, AsyncJsonStore, AsyncTextEncodingStore, AsyncValueStore
 from .wrappers import (
-    AsyncBase64Store,
     AsyncCachingStore,
-    AsyncCompressingStore,
     AsyncEncryptingStore,
     AsyncExceptionLoggingStore,
     AsyncFanoutStore,
-    AsyncGzipStore,
-    AsyncHashPrefixStore,
     AsyncIdentityStore,
-    AsyncKeyTransformingStore,
     AsyncKeyValidatingStore,
     AsyncLoggingStore,
     AsyncMirroringStore,
@@ -44,8 +48,6 @@ from .wrappers import (
     AsyncRetryingStore,
     AsyncSuffixStore,
     AsyncThrottledStore,
-    AsyncTransformingStore,
-    AsyncUrlEncodingStore,
     AsyncUrlValidatingStore,
     AsyncWriteonlyStore,
 )

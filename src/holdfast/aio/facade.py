@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import get_annotations, iscoroutinefunction
 from operator import methodcaller
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,12 @@ from .calls import Calls
 AsyncBody = Body | AsyncIterable[bytes | bytearray | memoryview]
 #: What may be wrapped: a store, an ``Async...`` store, or any object with five asynchronous methods.
 AnyStore = ObjectStore | AsyncObjects
+_HOLDFAST = __name__.partition(".")[0] + "."
+#: What a subclass of a synchronous store or wrapper writes, and what is called there.
+HOOKS = (
+    *("_read", "_write", "_remove", "_scan", "_copy", "_stage", "_locate"),
+    *("transform", "reverse_transform", "transform_key", "reverse_transform_key", "to_inner", "to_outer", "route"),
+)
 
 
 def sync(store: AnyStore) -> ObjectStore:
@@ -60,6 +66,21 @@ class AsyncStore:
     """
 
     store: ObjectStore
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(_HOLDFAST):
+            return
+        ours = [base for base in cls.__mro__ if base.__module__.startswith(_HOLDFAST)]
+        twin = get_annotations(next(base for base in ours if "store" in get_annotations(base)), eval_str=True)["store"]
+        for name in HOOKS:
+            method = getattr(cls, name, None)
+            if not any(name in vars(base) for base in ours):
+                if method is not None and hasattr(twin, name):
+                    cure = f"write it in a {twin.__name__} and wrap that"
+                    raise TypeError(f"{cls.__name__} has a method {name}, which nothing here calls: {cure}")
+            elif iscoroutinefunction(method):
+                raise TypeError(f"{cls.__name__}: {name} is a plain function: it runs in a worker thread")
 
     def __init__(self, store: AnyStore) -> None:
         self.store = sync(store)

@@ -1,4 +1,7 @@
-"""The wrappers, to await, with the arguments of the synchronous ones, around stores of either kind."""
+"""The wrappers, to await, with the arguments of the synchronous ones, around stores of either kind.
+
+Those that transform bodies or keys are in ``aio.transforming``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from ..retry import Policy as RetryPolicy
+from ..wrap._refusing import Validator
 from ..wrap.cache import CachingStore, Revalidate
 from ..wrap.encrypt import EncryptingStore, KeyRing, Rotated
 from ..wrap.guard import (
@@ -18,18 +22,15 @@ from ..wrap.guard import (
     ReadonlyStore,
     RegexValidatingStore,
     UrlValidatingStore,
-    Validator,
     WriteonlyStore,
 )
-from ..wrap.key_transformers import KeyTransformer
 from ..wrap.mirror import MirroringStore, Policy, Repaired
 from ..wrap.observe import ChangeHandler, ExceptionLoggingStore, KeyHandler, Logger, LoggingStore, NotifyingStore
-from ..wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
-from ..wrap.retrying import RetryingStore, ThrottledStore
+from ..wrap.rekey import PrefixStore
+from ..wrap.retrying import RetryingStore
 from ..wrap.route import Pattern, RegexRoutingStore
 from ..wrap.suffix import SuffixStore
-from ..wrap.transform import Base64Store, CompressingStore, GzipStore, TransformingStore
-from ..wrap.transformers import DataTransformer
+from ..wrap.throttle import ThrottledStore
 from .bridge import BridgedStore
 from .facade import AnyStore, AsyncBytesStore, AsyncStore, sync
 
@@ -95,71 +96,6 @@ class AsyncPrefixStore(AsyncBytesStore):
 
     def __init__(self, store: AnyStore, prefix: str) -> None:
         super().__init__(PrefixStore(sync(store), prefix))
-
-
-class AsyncHashPrefixStore(AsyncBytesStore):
-    """A HashPrefixStore to await: keys with the start of their hash before them."""
-
-    store: HashPrefixStore
-
-    def __init__(self, store: AnyStore, hash_length: int = 8, separator: str = "/") -> None:
-        super().__init__(HashPrefixStore(sync(store), hash_length, separator))
-
-
-class AsyncUrlEncodingStore(AsyncBytesStore):
-    """A UrlEncodingStore to await: keys that are percent-encoded inside."""
-
-    store: UrlEncodingStore
-
-    def __init__(self, store: AnyStore) -> None:
-        super().__init__(UrlEncodingStore(sync(store)))
-
-
-class AsyncKeyTransformingStore(AsyncBytesStore):
-    """A KeyTransformingStore to await: keys changed by a transformer."""
-
-    store: KeyTransformingStore
-
-    def __init__(self, store: AnyStore, transformer: KeyTransformer | None = None) -> None:
-        super().__init__(KeyTransformingStore(sync(store), transformer))
-
-
-class AsyncTransformingStore(AsyncBytesStore):
-    """A TransformingStore to await: bodies changed by a transformer."""
-
-    store: TransformingStore
-
-    def __init__(self, store: AnyStore, transformer: DataTransformer | None = None) -> None:
-        super().__init__(TransformingStore(sync(store), transformer))
-
-
-class AsyncCompressingStore(AsyncBytesStore):
-    """A CompressingStore to await."""
-
-    store: CompressingStore
-
-    def __init__(
-        self, store: AnyStore, encoding: str = "zstd", level: int | None = None, *, limit: int | None = None
-    ) -> None:
-        super().__init__(CompressingStore(sync(store), encoding, level, limit=limit))
-
-
-class AsyncGzipStore(AsyncBytesStore):
-    """A GzipStore to await."""
-
-    store: GzipStore
-
-    def __init__(self, store: AnyStore, level: int | None = None, *, limit: int | None = None) -> None:
-        super().__init__(GzipStore(sync(store), level, limit=limit))
-
-
-class AsyncBase64Store(AsyncBytesStore):
-    """A Base64Store to await."""
-
-    store: Base64Store
-
-    def __init__(self, store: AnyStore) -> None:
-        super().__init__(Base64Store(sync(store)))
 
 
 class AsyncEncryptingStore(AsyncBytesStore):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
 from ..errors import IntegrityError, Unsupported
 from ..progress import Bar
 from ..store import WRITE, ObjectStore
-from ..types import ATTRIBUTES, ObjectInfo, ReadOptions, WriteOptions
+from ..types import ObjectInfo, ReadOptions, WriteOptions
 
 #: Objects up to this size (bytes) are read whole before a write to a store that cannot take parts in any order:
 #: such a write can be tried again, and one request is faster than a multipart upload.
@@ -181,9 +181,8 @@ class Copier:
                     key=info.key,
                 )
             return WRITE
-        kept: dict[str, Any] = {
-            name: value for name in ATTRIBUTES if name != "storage_class" and (value := getattr(info, name))
-        }
+        kept = info.attributes()
+        kept.pop("storage_class", None)
         if decoded:
             kept.pop("content_encoding", None)
         content_type = kept.get("content_type")

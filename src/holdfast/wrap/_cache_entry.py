@@ -75,6 +75,10 @@ class EntryWriter:
             raise
         yield self._trailer(digests, size)
 
+    def room(self, size: int) -> int:
+        """How many bytes the entry has at most if the body has so many."""
+        return size + len(self._trailer([0xFFFFFFFF] * -(-size // BLOCK), size))
+
     def _trailer(self, digests: list[int], size: int) -> bytes:
         info: dict[str, Any] = {name: getattr(self._info, name) for name in _INFO if getattr(self._info, name)}
         if "metadata" in info:
@@ -161,7 +165,7 @@ class CachedBlob(Blob):
                 piece = block[max(0, position - at) : self._end - at]
                 yield piece
                 position += len(piece)
-        except Exception:  # noqa: BLE001 - a user's store may raise anything
+        except Exception:  # noqa: BLE001 - whatever a user's class raises, the origin has the object
             yield from self._rest(position, self._end)
 
     def bytes(self) -> Data:

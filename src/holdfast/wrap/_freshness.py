@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ._cache_entry import Entry
@@ -27,6 +30,7 @@ class Freshness:
         self._right: dict[str, tuple[str | None, float]] = {}
         self._changed: dict[str, float] = {}
         self._forgotten = float("-inf")
+        self._changing: dict[tuple[int, str], int] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Freshness, ())
@@ -35,6 +39,27 @@ class Freshness:
         """Note that the origin was asked then and had the same version."""
         with self._lock:
             _remember(self._right, entry.path, (entry.info.etag, when))
+
+    @contextmanager
+    def changing(self, paths: Sequence[str]) -> Iterator[None]:
+        """While the objects are changed through here: ``is_changing`` says so."""
+        # By process: threads of the parent do not end their changes in a forked child.
+        changes = [(os.getpid(), path) for path in paths]
+        with self._lock:
+            for change in changes:
+                self._changing[change] = self._changing.get(change, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                for change in changes:
+                    self._changing[change] -= 1
+                    if not self._changing[change]:
+                        del self._changing[change]
+
+    def is_changing(self, path: str) -> bool:
+        """Whether the object is being changed through here just now."""
+        return (os.getpid(), path) in self._changing
 
     def changed(self, path: str) -> None:
         """Note that the object was written or deleted through here, just now."""

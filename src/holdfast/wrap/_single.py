@@ -7,6 +7,15 @@ from typing import Self
 from ..store import ObjectStore, Store
 
 
+def overrides(store: object, base: type, *names: str) -> bool:
+    """Whether the store's class has other methods of these names than the base: they must be called then.
+
+    >>> overrides(True, int, "__add__"), overrides(True, int, "__repr__")
+    (False, True)
+    """
+    return any(getattr(type(store), name) is not getattr(base, name) for name in names)
+
+
 class SingleStore(Store):
     """A policy or transformation over ``.store``; subclasses write capabilities and every verb."""
 

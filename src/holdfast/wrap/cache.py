@@ -7,9 +7,10 @@ for ``ttl`` seconds after its reading began or it was last found to be right: no
 replaced longer ago than that. ``"never"`` serves it for good: for objects that never change.
 
 **Writes** go to the origin first; what the cache held of the object is replaced or dropped afterwards (and with
-"ttl" and "never" before it as well, so that a crash in between leaves no stale copy). A write through this store is
-seen by its readers at once, also where another process that had read the old object stores its copy afterwards; a
-write that went around it, or through another process, as ``revalidate`` says.
+"ttl" and "never" before it as well, so that a crash in between leaves no stale copy, unless another process stores
+one at that very time). A write through this store is seen by its readers at once, also where another thread or process
+that had read the old object stores its copy afterwards; a write that went around it, or through another process, as
+``revalidate`` says. Writes wait for nothing: a body may be made of other objects, or of the old one, read through here.
 
 **What is cached**: objects as they are read whole or written. Threads that miss the same object together fetch it
 once. An object of more than 8 MiB is stored first and served from the cache; one larger than ``max_bytes``, or large
@@ -20,7 +21,8 @@ That a key is missing is never cached.
 stores), the key, the size and a digest for each MiB. A damaged or foreign entry is a miss, also in the middle of a
 body: the rest comes from the origin, under the same ETag. A cache that fails makes reads slow, never wrong.
 
-**Bounds**: ``max_bytes`` of entries, the least recently used go first. The cache store may be shared by processes
+**Bounds**: ``max_bytes`` of entries, the least recently used go first, before another is stored: so one large object
+displaces as many as it needs, and is not kept where it does not fit. The cache store may be shared by processes
 (a directory, SQLite): each adds up to an eighth of the bound before it counts the others' entries again, so with
 several processes the bound may be passed by as much for each. Objects lie below ``entries/`` and ``used/``; whatever
 else the cache store holds is left alone.
@@ -32,13 +34,13 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Literal
 
-from ..blob import Blob, Buffer, BytesBlob, ChunksBlob, Staged, join
-from ..errors import Conflict, IntegrityError, NotFound
-from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store
+from ..blob import Blob, Buffer, BytesBlob, Staged, join
+from ..errors import IntegrityError, NotFound
+from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed
 from ..types import (
     Body,
     Capabilities,
@@ -49,9 +51,11 @@ from ..types import (
     RemoveOptions,
     WriteOptions,
 )
+from ._blobs import BegunBlob
 from ._bodies import GATHERED
 from ._cache_entry import CachedBlob, Entry, EntryWriter, open_entry
 from ._freshness import Freshness
+from ._identity import identity_of
 from ._ledger import ENTRIES, USED, Ledger, log
 from ._locks import KeyLocks
 from ._several import SeveralStores
@@ -62,8 +66,10 @@ Revalidate = Literal["etag", "ttl", "never"]
 class CachingStore(SeveralStores):
     """The objects of ``main_store``, with copies in ``cache_store`` (the module tells the rules).
 
-    ``identity`` names the origin where it cannot tell what it is (a class of five methods); by default it is made
-    of where the objects really lie and of the wrappers around them.
+    Several stores may share one ``cache_store``. By default they share copies where their origins are of Holdfast's own
+    classes and show the same objects: it counts where these really lie, and what the wrappers around them do. Of a
+    user's own classes (five methods, a subclass, a transformer, a function) nobody knows: each object of them is an
+    origin of its own, and its copies are lost with it. Give it an ``identity``: stores of one identity share copies.
 
     >>> from holdfast.stores.memory import MemoryStore
     >>> origin, cache = MemoryStore(), MemoryStore()
@@ -99,11 +105,14 @@ class CachingStore(SeveralStores):
         self.ttl = ttl
         self.max_bytes = max_bytes
         self.identity = identity
-        self._origin = _identity(main_store) if identity is None else identity
+        self._named = (0, "")
         self._ledger = Ledger(cache_store, max_bytes)
         self._locks = KeyLocks()
         self._freshness = Freshness()
         self._distrusted: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_named": (0, "")}  # what is copied with the pickle may go on as another store
 
     def __repr__(self) -> str:
         return f"CachingStore({self.main_store!r}, {self.cache_store!r}, revalidate={self.revalidate!r})"
@@ -160,8 +169,9 @@ class CachingStore(SeveralStores):
         if info is None:
             return None
         if options.if_match is not None and options.if_match != info.etag:
-            message = f"object {key!r} is not the version {options.if_match!r}: it is {info.etag!r}; read it again"
-            raise Conflict(message, key=key, store=self.name)
+            if self.revalidate != "etag":  # somebody knows another version than the copy: the origin has the last word
+                self._drop(key)
+            return None
         if options.head:
             return BytesBlob(info)
         blob = self._cached(key, entry, info, options)
@@ -184,7 +194,8 @@ class CachingStore(SeveralStores):
 
         try:
             return CachedBlob(self.cache_store, entry, info, options, rest)
-        except Exception:  # noqa: BLE001 - a user's store may raise anything
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises, the origin has the object
+            log.debug("the copy of %r cannot be opened: %s", key, error)
             return None
 
     def _valid(self, key: str, entry: Entry) -> ObjectInfo | None:
@@ -219,17 +230,20 @@ class CachingStore(SeveralStores):
         try:
             info, size = blob.info, blob.size
             too_large = self.max_bytes is not None and size is not None and size > self.max_bytes
-            if too_large or not self._cacheable(info):
+            if too_large or not self._cacheable(info) or self._in_change(key):
                 return blob
             if size is None:
                 return self._fill_unknown(key, blob, info, asked)
             if size <= GATHERED:
                 data = blob.bytes()
                 blob.close()
-                self._keep(key, info, iter((data,)), asked)
+                self._keep(key, info, iter((data,)), len(data), asked)
                 return BytesBlob(info, data)
             with blob:
-                self._keep(key, info, blob.chunks(), asked)
+                self._keep(key, info, blob.chunks(), size, asked)
+        except IntegrityError:  # nothing was given out yet: whoever takes the whole of it may have it read twice
+            blob.close()
+            return self.main_store._read(key)
         except BaseException:
             blob.close()
             raise
@@ -246,11 +260,10 @@ class CachingStore(SeveralStores):
             first.append(bytes(chunk))
             count += len(chunk)
             if count > GATHERED:
-                return ChunksBlob(info, chain(first, chunks), close=blob.close)
+                return BegunBlob(blob, first, chunks, lambda: self.main_store._read(key))
         blob.close()
         data = join(first)
-        if self.max_bytes is None or len(data) <= self.max_bytes:
-            self._keep(key, info, iter((data,)), asked)
+        self._keep(key, info, iter((data,)), len(data), asked)
         return BytesBlob(info, data)
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
@@ -260,39 +273,33 @@ class CachingStore(SeveralStores):
         return self.main_store._locate(key)
 
     # ------------------------------------------------------------------ writing
+    # No lock is held while the origin works or a body is made: either may read other objects through this store.
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        with self._locks.of(key):
-            self._drop_unchecked((key,))
-            asked = time.time()
-            data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) and len(body) <= GATHERED else None
-            try:
-                info = self.main_store._write(key, body if data is None else data, options)
-            except BaseException:
-                self._changed(key)  # it may have landed all the same
-                raise
-            keep = data is not None and self.revalidate == "etag" and self._cacheable(info)
-            if keep and data is not None and (self.max_bytes is None or len(data) <= self.max_bytes):
-                self._keep(key, info, iter((data,)), asked)
-            else:
-                self._changed(key)
-            return info
+        data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) and len(body) <= GATHERED else None
+        if data is None or self.revalidate != "etag" or (self.max_bytes is not None and len(data) > self.max_bytes):
+            with self._changing((key,)):
+                return self.main_store._write(key, body if data is None else data, options)
+        asked = time.time()
+        try:
+            info = self.main_store._write(key, data, options)
+        except BaseException:
+            self._changed(key)  # it may have landed all the same
+            raise
+        if self._cacheable(info):
+            self._keep(
+                key, info, iter((data,)), len(data), asked
+            )  # whichever of two writes ended last, a hit asks the origin
+        else:
+            self._changed(key)
+        return info
 
     def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        self._drop_unchecked(keys)
-        try:
+        with self._changing(keys):
             return self.main_store._remove(keys, options)
-        finally:
-            for key in keys:
-                with self._locks.of(key):
-                    self._changed(key)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        with self._locks.of(dst):
-            self._drop_unchecked((dst,))
-            try:
-                return self.main_store._copy(source, src, dst, options)
-            finally:
-                self._changed(dst)
+        with self._changing((dst,)):
+            return self.main_store._copy(source, src, dst, options)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         staged = self.main_store._stage(key, size, options)
@@ -301,6 +308,18 @@ class CachingStore(SeveralStores):
     # ------------------------------------------------------------------ the cache
     def _cacheable(self, info: ObjectInfo) -> bool:
         return self.revalidate != "etag" or info.strong_etag is not None
+
+    def _in_change(self, key: str) -> bool:
+        """Whether a copy that is kept now would be a stale one after a crash."""
+        return self.revalidate != "etag" and self._freshness.is_changing(self._path(key))
+
+    @property
+    def _origin(self) -> str:
+        """What the origin shows, in a word; in a forked child it may be another store."""
+        process = os.getpid()
+        if self._named[0] != process:
+            self._named = (process, identity_of(self.main_store) if self.identity is None else self.identity)
+        return self._named[1]
 
     def _path(self, key: str) -> str:
         digest = hashlib.sha256(f"{self._origin}\0{key}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -315,31 +334,43 @@ class CachingStore(SeveralStores):
             return open_entry(self.cache_store, path, self._origin, key)
         except NotFound:
             return None
-        except Exception as error:  # noqa: BLE001 - a user's store may raise anything
+        except Exception as error:  # noqa: BLE001 - whatever a user's class raises, the origin has the object
             log.warning("the copy of %r cannot be used: %s", key, error)
             return None
 
-    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer], asked: float) -> None:
+    def _keep(self, key: str, info: ObjectInfo, body: Iterator[Buffer], size: int, asked: float) -> None:
         """Store a copy of what the origin was ``asked`` for then; errors of the origin are raised, others logged."""
         path = self._path(key)
         writer = EntryWriter(self._origin, info.renamed(key), body, asked)
-        try:
-            chunks = writer.chunks()
-            small = info.size is not None and info.size <= GATHERED
-            stored = self.cache_store._write(path, join(chunks) if small else chunks)
-        except Exception as error:
-            if writer.failed is not None:
-                raise
-            log.warning("%r could not be kept in the cache: %s", key, error)
-            self._drop(key)
-            return
-        self._ledger.added(path, stored.size or info.size or 0)
-
-    def _drop_unchecked(self, keys: Sequence[str]) -> None:
-        """Before a change: a crash after it must leave no copy that nobody would ask the origin about."""
-        if self.revalidate != "etag":
-            for key in keys:
+        with self._ledger.room(writer.room(size)) as fits:
+            try:
+                if not fits:
+                    self._drop(key)
+                    return
+                chunks = writer.chunks()
+                stored = self.cache_store._write(path, join(chunks) if size <= GATHERED else chunks)
+            except Exception as error:
                 self._drop(key)
+                if writer.failed is not None:
+                    raise
+                log.warning("%r could not be kept in the cache: %s", key, error)
+                return
+            self._ledger.added(path, stored.size or writer.room(size))
+        if self._in_change(key):  # it began meanwhile
+            self._drop(key)
+
+    @contextmanager
+    def _changing(self, keys: Sequence[str]) -> Iterator[None]:
+        """Around a change of the objects: neither a crash in it nor a reader beside it leaves an old copy behind."""
+        with self._freshness.changing([self._path(key) for key in keys]):
+            if self.revalidate != "etag":  # nobody would ask the origin about what is left after a crash
+                for key in keys:
+                    self._drop(key)
+            try:
+                yield
+            finally:
+                for key in keys:
+                    self._changed(key)
 
     def _changed(self, key: str) -> None:
         """After a change: neither the copy nor one that another process, which read before, stores later is right."""
@@ -349,10 +380,10 @@ class CachingStore(SeveralStores):
     def _drop(self, key: str) -> bool:
         """Forget the copy; one that cannot be removed is not used by this process any more."""
         path = self._path(key)
-        self._ledger.dropped(path)
+        paths = self._ledger.dropped(path)
         try:
-            error: Exception | None = self.cache_store._remove([path])[0]
-        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
+            error: Exception | None = self.cache_store.remove(paths)[0]
+        except Exception as raised:  # noqa: BLE001 - whatever a user's class raises: the change itself is done
             error = raised
         if error is None:
             self._distrusted.discard(path)
@@ -374,31 +405,8 @@ class _CacheStaged(Staged):
         self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
-        with self._store._locks.of(self._key):
-            self._store._drop_unchecked((self._key,))
-            try:
-                return self._staged.commit()
-            finally:
-                self._store._changed(self._key)
+        with self._store._changing((self._key,)):
+            return self._staged.commit()
 
     def abort(self) -> None:
         self._staged.abort()
-
-
-def _identity(store: ObjectStore) -> str:
-    """What distinguishes the objects of this store from those of any other: where they lie, and what is around them."""
-    places: list[str] = []
-    waiting = [store]
-    while waiting:
-        inside = waiting.pop()
-        one: Any = getattr(inside, "store", None)
-        below = [*getattr(inside, "stores", ())] or [store for store in (one,) if isinstance(store, ObjectStore)]
-        waiting += below
-        if below:
-            continue
-        place = inside._locate("x")
-        if place is not None:
-            places.append(f"{place.vendor}|{place.identity}|{place.bucket}|{place.key}")
-        else:  # of a user's class nothing is known but which object it is
-            places.append(inside.name if isinstance(inside, Store) else f"{os.getpid()}|{id(inside)}")
-    return hashlib.sha256("\n".join([repr(store), *places]).encode("utf-8", "surrogateescape")).hexdigest()

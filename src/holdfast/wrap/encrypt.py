@@ -33,7 +33,6 @@ from ..errors import ConfigError, Conflict, HoldfastError, IntegrityError, NotFo
 from ..recipes import Secret
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, stream_copy
 from ..types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -48,7 +47,7 @@ from ._frames import FRAME, HEADER, KEY_ID, STORED, Cipher, body_size, cryptogra
 from ._single import SingleStore
 
 Data = bytes  # where a method called bytes() hides the type
-#: How often an object that is written while it is rotated is looked at again.
+#: How often an object is looked at that is written while it is rotated, or between the two reads of a range.
 _TRIES = 3
 
 
@@ -160,6 +159,16 @@ class EncryptingStore(SingleStore):
         return _DecryptedBlob(self, key, blob)
 
     def _read_range(self, key: str, options: ReadOptions) -> Blob:
+        if options.if_match is not None:
+            return self._range(key, options)
+        for _ in range(_TRIES - 1):
+            try:
+                return self._range(key, options)
+            except Conflict:  # it was replaced between the two reads, and nobody asked for just that version
+                continue
+        return self._range(key, options)
+
+    def _range(self, key: str, options: ReadOptions) -> Blob:
         """The header first, for the salt and the size; then the frames, of the same version where that can be named."""
         with self.store._read(key, ReadOptions(0, HEADER, if_match=options.if_match)) as blob:
             head, info = blob.bytes(), blob.info
@@ -294,7 +303,7 @@ class EncryptingStore(SingleStore):
 
     def _rewrite(self, key: str, info: ObjectInfo) -> None:
         exact = self.store.capabilities.replace_if
-        options = WriteOptions(**{name: value for name in ATTRIBUTES if (value := getattr(info, name))})
+        options = WriteOptions(**info.attributes())
         named = ReadOptions(if_match=info.etag if self.store.capabilities.ranges else None)
         with self._read(key, named) as blob:
             self._write(key, blob.chunks(), replace(options, if_match=info.etag if exact else None))

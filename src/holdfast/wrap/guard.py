@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from ..blob import Blob, Staged
 from ..errors import RefusedKey
-from ..keys import printable
-from ..redact import text as redacted
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Wrapper, select
 from ..types import (
     Body,
@@ -23,9 +20,8 @@ from ..types import (
     RemoveOptions,
     WriteOptions,
 )
+from ._refusing import Validator, refusal
 from ._single import SingleStore
-
-Validator = Callable[[str], Any]
 
 
 class IdentityStore(Wrapper):
@@ -190,16 +186,7 @@ class KeyValidatingStore(SingleStore):
 
     def refusal(self, key: str) -> RefusedKey | None:
         """The error for a key that the validator does not let through, or None."""
-        cause: Exception | None = None
-        why = "the validator does not accept it"
-        try:
-            if self.validator(key) is not False:
-                return None
-        except (KeyError, ValueError) as error:
-            cause = error
-            why = str(error.args[0]) if error.args else why
-        message = f"key '{redacted(printable(key))}' is refused: {why}"
-        return RefusedKey(message, key=key, store=self.name, cause=cause)
+        return refusal(self.validator, key, self.name)
 
 
 class RegexValidator:

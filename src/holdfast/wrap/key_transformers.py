@@ -7,11 +7,10 @@ or ValueError for a stored key that it never makes: such an object belongs to so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote, unquote
 
 from ..errors import InvalidKey
+from ._refusing import Validator, refusal
 
 
 class KeyTransformer:
@@ -37,27 +36,30 @@ class KeyTransformer:
 
 
 class ValidatingKeyTransformer(KeyTransformer):
-    """The same keys, of which a validator accepts some: for any other it raises KeyError.
+    """The same keys, of which a validator accepts some: any other is a RefusedKey (a KeyError).
+
+    The validator is that of a ``KeyValidatingStore``: it raises KeyError or ValueError, or returns False.
 
     >>> from holdfast.wrap.guard import RegexValidator
     >>> ValidatingKeyTransformer(RegexValidator("[a-z]+")).transform_key("abc")
     'abc'
     """
 
-    def __init__(self, validator: Callable[[str], Any]) -> None:
+    def __init__(self, validator: Validator) -> None:
         self.validator = validator
 
     def transform_key(self, key: str) -> str:
         """The key, if the validator accepts it."""
-        self.validator(key)
+        refused = refusal(self.validator, key)
+        if refused is not None:
+            raise refused from refused.cause
         return key
 
     def reverse_transform_key(self, key: str) -> str:
         """The key, if the validator accepts it; else ValueError."""
-        try:
-            self.validator(key)
-        except KeyError as error:
-            raise ValueError(f"the validator does not accept {key!r}") from error
+        refused = refusal(self.validator, key)
+        if refused is not None:
+            raise ValueError(f"the validator does not accept {key!r}") from refused
         return key
 
 

@@ -248,7 +248,7 @@ class LoggingStore(Wrapper):
                 fields["rows"] = count
             text = "%s %s %s: %d %s in %.6f s: %s"
             values: tuple[Any, ...] = (self.store_name, operation, shown, count, unit, duration, outcome)
-            if level == logging.WARNING:
+            if error is not None and level >= logging.WARNING:
                 text += ": %s"
                 values = (*values, _message(error))
             self.logger.log(level, text, *values, extra=fields)

@@ -6,11 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 from ..blob import Blob, Buffer, Staged
 from ..errors import HoldfastError, InvalidKey
-from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select
+from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select
 from ..types import (
     Body,
     Capabilities,
@@ -21,6 +21,8 @@ from ..types import (
     RemoveOptions,
     WriteOptions,
 )
+from ._refusing import refused
+from ._single import SingleStore, overrides
 from .key_transformers import HashPrefixKeyTransformer, KeyTransformer, UrlEncodingKeyTransformer
 
 
@@ -30,7 +32,7 @@ def _rename(error: HoldfastError, inner: str, key: str) -> None:
         error.key = key
 
 
-class KeyTransform(Store):
+class KeyTransform(SingleStore):
     """A native wrapper that calls every object by another key: say how with ``to_inner`` and ``to_outer``.
 
     Options, bodies, ETags and attributes pass unchanged; infos and the ``key`` of errors carry the outer key (an
@@ -39,39 +41,18 @@ class KeyTransform(Store):
     their order or their prefixes, a subclass lists better.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
-
     @abstractmethod
     def to_inner(self, key: str) -> str:
-        """The key under which ``.store`` holds the object ``key``."""
+        """The key under which ``.store`` holds the object ``key``; KeyError or ValueError for one that is refused."""
 
     @abstractmethod
     def to_outer(self, key: str) -> str:
         """The key that ``to_inner`` maps to this one, or ValueError if there is none: the object is not ours."""
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.store!r})"
-
-    @property
-    def name(self) -> str:
-        """The name of the store inside."""
-        return self.store.name
-
     @property
     def capabilities(self) -> Capabilities:
         """Those of the store inside, without the order of its keys."""
         return replace(self.store.capabilities, sorted=False)
-
-    @property
-    def local(self) -> bool:
-        """Whether the store inside is."""
-        return self.store.local
-
-    @property
-    def remove_batch(self) -> int:
-        """As many keys as the store inside takes."""
-        return self.store.remove_batch
 
     @property
     def lists_attributes(self) -> bool:
@@ -88,18 +69,10 @@ class KeyTransform(Store):
         """The ``locked(key)`` of the store inside, by outer keys; an AttributeError where it has none."""
         inner: Any = self.store
         locked = inner.locked
-        return lambda key: locked(self.to_inner(key))
-
-    def close(self) -> None:
-        """Close the store inside."""
-        self.store.close()
-
-    def __enter__(self) -> Self:
-        self.store.__enter__()
-        return self
+        return lambda key: locked(self._inner(key))
 
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
-        inner = self.to_inner(key)
+        inner = self._inner(key)
         try:
             return self.store._read(inner, options).rename(key)
         except HoldfastError as error:
@@ -107,7 +80,7 @@ class KeyTransform(Store):
             raise
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        inner = self.to_inner(key)
+        inner = self._inner(key)
         try:
             return self.store._write(inner, body, options).renamed(key)
         except HoldfastError as error:
@@ -119,7 +92,7 @@ class KeyTransform(Store):
         refused: dict[int, HoldfastError] = {}
         for place, key in enumerate(keys):
             try:
-                inner.append(self.to_inner(key))
+                inner.append(self._inner(key))
             except HoldfastError as error:
                 refused[place] = error
         mapped = [key for place, key in enumerate(keys) if place not in refused]
@@ -140,7 +113,7 @@ class KeyTransform(Store):
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         # The store inside asks the source where the object really lies, so the source may be re-keyed as well.
-        inner = self.to_inner(dst)
+        inner = self._inner(dst)
         try:
             return self.store._copy(source, src, inner, options).renamed(dst)
         except HoldfastError as error:
@@ -149,7 +122,7 @@ class KeyTransform(Store):
             raise
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
-        inner = self.to_inner(key)
+        inner = self._inner(key)
         try:
             staged = self.store._stage(inner, size, options)
         except HoldfastError as error:
@@ -158,7 +131,18 @@ class KeyTransform(Store):
         return None if staged is None else _RekeyedStaged(staged, inner, key)
 
     def _locate(self, key: str) -> Location | None:
-        return self.store._locate(self.to_inner(key))
+        return self.store._locate(self._inner(key))
+
+    def _inner(self, key: str) -> str:
+        """What ``to_inner`` gives; a key that it does not take is refused, also in the middle of a batch."""
+        try:
+            return self.to_inner(key)
+        except HoldfastError as error:
+            if error.key is None or error.store is None:
+                error.key, error.store = key, self.name
+            raise
+        except (KeyError, ValueError) as error:
+            raise refused(key, self.name, error) from error
 
     def _outer_rows(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
         for row in rows:
@@ -200,7 +184,12 @@ class PrefixStore(KeyTransform):
     @property
     def capabilities(self) -> Capabilities:
         """Those of the store inside."""
-        return self.store.capabilities
+        return super().capabilities if self._otherwise else self.store.capabilities
+
+    @property
+    def _otherwise(self) -> bool:
+        """Whether a subclass maps keys in a way of its own, of which nothing is known."""
+        return overrides(self, PrefixStore, "to_inner", "to_outer")
 
     def to_inner(self, key: str) -> str:
         """The prefix and the key."""
@@ -213,6 +202,8 @@ class PrefixStore(KeyTransform):
         return key[len(self.prefix) :]
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        if self._otherwise:
+            return super()._scan(options)
         after = None if options.start_after is None else self.prefix + options.start_after
         inner = replace(options, prefix=self.prefix + options.prefix, start_after=after)
         return self._outer_rows(self.store._scan(inner))
@@ -295,6 +286,9 @@ class UrlEncodingStore(KeyTransformingStore):
         super().__init__(store, UrlEncodingKeyTransformer())
 
     def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        names = ("to_inner", "to_outer", "transform_key", "reverse_transform_key")
+        if overrides(self, UrlEncodingStore, *names):
+            return super()._scan(options)
         # Characters are encoded one by one, so a prefix of the key is a prefix of its encoding.
         try:
             inner = ListOptions(self.to_inner(options.prefix))

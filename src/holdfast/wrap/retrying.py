@@ -1,4 +1,4 @@
-"""Wrappers for stores that have no manners of their own: one that tries again, one that holds back.
+"""A wrapper for stores that do not try again by themselves.
 
 Holdfast's own remote stores retry by themselves, and mark an error that they gave up on as no longer ``retryable``,
 so a RetryingStore around them adds nothing. It is meant for third parties' stores.
@@ -6,12 +6,11 @@ so a RetryingStore around them adds nothing. It is meant for third parties' stor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size, rewindable
+from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, rewindable
 from ..errors import HoldfastError, IntegrityError, StoreError
 from ..retry import Policy
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed
@@ -26,7 +25,6 @@ from ..types import (
     WriteOptions,
 )
 from ._bodies import gathered
-from ._locks import ProcessLock
 from ._single import SingleStore
 
 Value = TypeVar("Value")
@@ -183,8 +181,24 @@ class _RetriedBlob(ForwardingBlob):
         super().__init__(blob)
 
     def chunks(self) -> Iterator[Buffer]:
+        return self._pieces(None)
+
+    def bytes(self) -> Data:
+        taken: list[Data] = []
+        for chunk in self._pieces(taken.clear):
+            taken.append(Data(chunk))  # noqa: PERF401 - the list is cleared on the way
+        return b"".join(taken)
+
+    def _pieces(self, start_over: Callable[[], None] | None) -> Iterator[Buffer]:
+        """The body, gone on with where it breaks off; where that cannot be, from its start, if the caller can forget.
+
+        Bytes that came give all tries back: only what breaks off at one place, or is begun anew, runs out of them.
+        """
         position = 0
+        begun = 0
+        used = 1
         while True:
+            before = position
             try:
                 for chunk in self._blob.chunks():
                     position += len(chunk)
@@ -192,12 +206,18 @@ class _RetriedBlob(ForwardingBlob):
                 return
             except Exception as error:
                 failed = self._store._known(self._key, error)
-                if failed is None or not failed.retryable or not self._resumable(position, failed):
+                if failed is None or not failed.retryable:
                     raise
-                self._reopen(position, failed)
-
-    def bytes(self) -> Data:
-        return b"".join(bytes(chunk) for chunk in self.chunks())
+                if not self._resumable(position, failed):
+                    if start_over is None:
+                        raise
+                    start_over()
+                    position = 0
+                    begun += 1
+                elif position > before:
+                    used = 1
+                used = max(used, begun)
+                used += self._reopen(position, failed, used)
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
         return Blob.readinto(self, buffer)  # by chunks, which are opened again where they break off
@@ -211,7 +231,8 @@ class _RetriedBlob(ForwardingBlob):
             return False
         return position == 0 or (self._store.capabilities.ranges and self.info.strong_etag is not None)
 
-    def _reopen(self, position: int, failed: HoldfastError) -> None:
+    def _reopen(self, position: int, failed: HoldfastError, used: int) -> int:
+        """Open what is left; how many tries that took."""
         options, info, name = self._options, self.info, self._blob.info.key
         if self._store.capabilities.ranges and info.strong_etag is not None:
             options = replace(options, if_match=info.etag)
@@ -221,147 +242,12 @@ class _RetriedBlob(ForwardingBlob):
                 start = max(0, (info.size or 0) + start)
             options = replace(options, start=start + position)
         self._blob.close()
+        tries = 0
 
         def reopen() -> Blob:
+            nonlocal tries
+            tries += 1
             return self._store._once(self._key, lambda: self._store.store._read(self._key, options))
 
-        self._blob = self._store.policy.again(reopen, failed).rename(name)
-
-
-class ThrottledStore(SingleStore):
-    """A store that is asked only so often, and moves only so many bytes, in a second; callers wait their turn.
-
-    Every verb counts as one operation (a bulk delete as one, a listing as one), bodies count as they pass, in both
-    directions. After a pause up to one second's worth is let through at once. All threads share the rates, those of
-    other processes are not counted. Copies and uploads in parts that the store makes natively count as operations;
-    the parts' bytes are counted.
-
-    >>> from holdfast.stores.memory import MemoryStore
-    >>> ThrottledStore(MemoryStore(), operations_per_second=1000).put("a", b"1").size
-    1
-    """
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        *,
-        operations_per_second: float | None = None,
-        bytes_per_second: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Any] = time.sleep,
-    ) -> None:
-        super().__init__(store)
-        for rate in (operations_per_second, bytes_per_second):
-            if rate is not None and not rate > 0:
-                raise ValueError(f"a rate is a positive number or None, not {rate}")
-        self.operations_per_second = operations_per_second
-        self.bytes_per_second = bytes_per_second
-        self._operations = _Rate(operations_per_second, clock, sleep)
-        self._bytes = _Rate(bytes_per_second, clock, sleep)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the store inside."""
-        return self.store.capabilities
-
-    def _read(self, key: str, options: ReadOptions = READ) -> Blob:
-        self._operations.take(1)
-        return _PacedBlob(self.store._read(key, options), self._bytes)
-
-    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        self._operations.take(1)
-        if rewindable(body):  # it stays in one piece, so that the store can send it again
-            self._bytes.take(body_size(body) or 0)
-            return self.store._write(key, body, options)
-        return self.store._write(key, self._bytes.paced(body_chunks(body)), options)
-
-    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
-        self._operations.take(1)
-        return self.store._remove(keys, options)
-
-    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
-        self._operations.take(1)
-        return self.store._scan(options)
-
-    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        self._operations.take(1)
-        return self.store._copy(source, src, dst, options)
-
-    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
-        self._operations.take(1)
-        staged = self.store._stage(key, size, options)
-        return None if staged is None else _PacedStaged(staged, self._bytes)
-
-    def _locate(self, key: str) -> Location | None:
-        return self.store._locate(key)
-
-
-class _Rate:
-    """So many units a second, shared by threads: whoever takes more than there is waits until it is paid off."""
-
-    def __init__(self, rate: float | None, clock: Callable[[], float], sleep: Callable[[float], Any]) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = ProcessLock()
-        self._free = clock() - 1.0
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_Rate, (self._rate, self._clock, self._sleep))
-
-    def take(self, count: int) -> None:
-        """Return when so many units are there."""
-        if self._rate is None or not count:
-            return
-        with self._lock:
-            now = self._clock()
-            # ``_free`` is when all that was taken is paid off; an idle store saves up one second.
-            self._free = max(self._free, now - 1.0) + count / self._rate
-            wait = self._free - now
-        if wait > 0:
-            self._sleep(wait)
-
-    def paced(self, chunks: Iterator[Buffer]) -> Iterator[Buffer]:
-        """The chunks, each after its bytes were taken."""
-        for chunk in chunks:
-            self.take(chunk.nbytes if isinstance(chunk, memoryview) else len(chunk))
-            yield chunk
-
-
-class _PacedBlob(ForwardingBlob):
-    """A blob whose bytes are given out at a rate."""
-
-    __slots__ = ("_rate",)
-
-    def __init__(self, blob: Blob, rate: _Rate) -> None:
-        super().__init__(blob)
-        self._rate = rate
-
-    def chunks(self) -> Iterator[Buffer]:
-        return self._rate.paced(self._blob.chunks())
-
-    def bytes(self) -> Data:
-        data = self._blob.bytes()
-        self._rate.take(len(data))
-        return data
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        return Blob.readinto(self, buffer)  # by chunks, which are paced
-
-
-class _PacedStaged(Staged):
-    """A staged object whose parts are written at a rate."""
-
-    def __init__(self, staged: Staged, rate: _Rate) -> None:
-        self._staged = staged
-        self._rate = rate
-
-    def write_at(self, offset: int, data: Buffer) -> None:
-        self._rate.take(memoryview(data).nbytes)
-        self._staged.write_at(offset, data)
-
-    def commit(self) -> ObjectInfo:
-        return self._staged.commit()
-
-    def abort(self) -> None:
-        self._staged.abort()
+        self._blob = self._store.policy.again(reopen, failed, used=used).rename(name)
+        return tries

@@ -60,7 +60,6 @@ from ..codecs import SUFFIXES, parse_content_encoding
 from ..errors import AlreadyExists, Conflict, HoldfastError, NotFound, UnknownEncoding, Unsupported
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ..types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -380,8 +379,7 @@ class _SuffixStaged(Staged):
 
 
 def _with_attributes(info: ObjectInfo, coding: str) -> WriteOptions:
-    kept = {name: value for name in ATTRIBUTES if (value := getattr(info, name))}
-    return WriteOptions(**{**kept, "content_encoding": coding})
+    return WriteOptions(**{**info.attributes(), "content_encoding": coding})
 
 
 def _gather(body: Body) -> tuple[Iterator[Buffer], bool]:

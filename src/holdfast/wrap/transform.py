@@ -27,7 +27,7 @@ from ..types import (
     WriteOptions,
 )
 from ._bodies import Counted, gathered
-from ._single import SingleStore
+from ._single import SingleStore, overrides
 from .transformers import (
     Base64Transformer,
     BufferTransformer,
@@ -44,6 +44,8 @@ Data = bytes  # where a method called bytes() hides the type
 class TransformingStore(SingleStore):
     """A store whose bodies are stored transformed: by a transformer, or by a subclass's own two methods.
 
+    The methods of a subclass, also of one of the stores below, go before the transformer, which ``super()`` calls;
+    bodies are whole in memory then. One method alone leaves the other to the transformer.
     Attributes, ETags and conditional writes pass unchanged. Bodies stream where the transformer can. A range is cut
     out of the decoded bytes, so it costs a read from the start of the object, and a read cannot name a version; the
     decoded size is not known before the end: ``size`` is None in heads and listings. Copies pass through this
@@ -65,13 +67,12 @@ class TransformingStore(SingleStore):
 
     def __init__(self, store: ObjectStore, transformer: DataTransformer | None = None) -> None:
         super().__init__(store)
-        if transformer is None:
-            transformer = DataTransformer()
-            if type(self).transform is not TransformingStore.transform:
-                transformer = _OwnMethods(self)
+        transformer = DataTransformer() if transformer is None else transformer
         if transformer.values:
             raise TypeError(f"{type(transformer).__name__} makes values of bytes: use ValueStore(store, transformer)")
         self.transformer = transformer
+        own = overrides(self, TransformingStore, "transform", "reverse_transform")
+        self._applied = _OwnMethods(self) if own else transformer
 
     def transform(self, data: Any) -> Any:
         """The bytes to store for a whole body."""
@@ -92,11 +93,11 @@ class TransformingStore(SingleStore):
         if options.head:
             with self.store._read(key, HEAD) as blob:
                 return BytesBlob(_sizeless(blob.info))
-        return _TransformedBlob(self.store._read(key), self.transformer.reverse_chunks, options, self.name)
+        return _TransformedBlob(self.store._read(key), self._applied.reverse_chunks, options, self.name)
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         passed = Counted(body_chunks(body))
-        chunks = self.transformer.transform_chunks(passed)
+        chunks = self._applied.transform_chunks(passed)
         whole = isinstance(body, bytes | bytearray | memoryview)
         info = self.store._write(key, join(chunks) if whole else gathered(chunks), options)
         return replace(info, size=passed.size)

@@ -20,7 +20,8 @@ class DataTransformer:
     """A transformation of bodies and its reversal; this one changes nothing: subclass it.
 
     Write ``transform`` and ``reverse_transform`` for whole bodies. Where a body can be transformed piece by piece,
-    write ``transform_chunks`` and ``reverse_chunks`` as well: they are what stores call, in bounded memory.
+    write ``transform_chunks`` and ``reverse_chunks`` as well: they are what stores call, in bounded memory. Where a
+    subclass changes a method for whole bodies only, whole bodies are what its store gives it.
     With ``values`` True the outer side is no bytes but a value of any type, and only whole ones are transformed.
 
     >>> DataTransformer().transform(b"abc")
@@ -29,6 +30,13 @@ class DataTransformer:
 
     #: Whether ``transform`` takes, and ``reverse_transform`` gives, something other than bytes.
     values = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for whole, piecewise in (("transform", "transform_chunks"), ("reverse_transform", "reverse_chunks")):
+            # The method that was written last must be heard: one for chunks, of a base, knows nothing of it.
+            if _place(cls, whole) < _place(cls, piecewise):
+                setattr(cls, piecewise, getattr(DataTransformer, piecewise))
 
     def transform(self, data: Any) -> Any:
         """The bytes to store for the data."""
@@ -49,6 +57,11 @@ class DataTransformer:
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({values})"
+
+
+def _place(cls: type, name: str) -> int:
+    """How far up among its bases the class finds this method."""
+    return next(place for place, base in enumerate(cls.__mro__) if name in vars(base))
 
 
 def _checked(data: Any, transformer: DataTransformer) -> Buffer:
@@ -123,7 +136,8 @@ class Base64Transformer(DataTransformer):
 
     def reverse_transform(self, data: Buffer | str) -> bytes:
         """The bytes that the base64 stands for."""
-        return join(self.reverse_chunks([data.encode() if isinstance(data, str) else data]))
+        # Not of self: a subclass that changes this method is given whole bodies by its own reverse_chunks.
+        return join(Base64Transformer.reverse_chunks(self, [data.encode() if isinstance(data, str) else data]))
 
     def transform_chunks(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
         """The body in base64: every three bytes become four."""

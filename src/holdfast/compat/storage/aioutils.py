@@ -55,12 +55,16 @@ __all__ = [
 class AsyncIdentityStore(AsyncStore):
     """An IdentityStore to await: the same store once more."""
 
+    store: utils.IdentityStore
+
     def __init__(self, store: Any) -> None:
         super().__init__(utils.IdentityStore(sync(store)))
 
 
 class AsyncReadonlyStore(AsyncStore):
     """A ReadonlyStore to await: it refuses to write (NotImplementedError)."""
+
+    store: utils.ReadonlyStore
 
     def __init__(self, store: Any) -> None:
         super().__init__(utils.ReadonlyStore(sync(store)))
@@ -69,12 +73,16 @@ class AsyncReadonlyStore(AsyncStore):
 class AsyncWriteonlyStore(AsyncStore):
     """A WriteonlyStore to await: it refuses to read (NotImplementedError)."""
 
+    store: utils.WriteonlyStore
+
     def __init__(self, store: Any) -> None:
         super().__init__(utils.WriteonlyStore(sync(store)))
 
 
 class AsyncGzipStore(AsyncStore):
     """A GzipStore to await: bodies are stored compressed with gzip."""
+
+    store: utils.GzipStore
 
     def __init__(self, store: Any) -> None:
         super().__init__(utils.GzipStore(sync(store)))
@@ -83,12 +91,16 @@ class AsyncGzipStore(AsyncStore):
 class AsyncBufferStore(AsyncStore):
     """A BufferStore to await: it takes files and gives BytesIO."""
 
+    store: utils.BufferStore
+
     def __init__(self, store: Any) -> None:
         super().__init__(utils.BufferStore(sync(store)))
 
 
 class AsyncBase64Store(AsyncStore):
     """A Base64Store to await: bodies are stored in base64."""
+
+    store: utils.Base64Store
 
     def __init__(self, store: Any) -> None:
         super().__init__(utils.Base64Store(sync(store)))
@@ -97,12 +109,16 @@ class AsyncBase64Store(AsyncStore):
 class AsyncJsonStore(AsyncStore):
     """A JsonStore to await: it takes and gives what JSON can say."""
 
+    store: utils.JsonStore
+
     def __init__(self, store: Any) -> None:
         super().__init__(utils.JsonStore(sync(store)))
 
 
 class AsyncUrlValidatingStore(AsyncStore):
     """A UrlValidatingStore to await: keys are http and https URLs."""
+
+    store: utils.UrlValidatingStore
 
     def __init__(self, store: Any) -> None:
         super().__init__(utils.UrlValidatingStore(sync(store)))
@@ -111,12 +127,16 @@ class AsyncUrlValidatingStore(AsyncStore):
 class AsyncUrlEncodingStore(AsyncStore):
     """A UrlEncodingStore to await: keys are percent-encoded inside."""
 
+    store: utils.UrlEncodingStore
+
     def __init__(self, store: Any) -> None:
         super().__init__(utils.UrlEncodingStore(sync(store)))
 
 
 class AsyncTextEncodingStore(AsyncStore):
     """A TextEncodingStore to await: it takes and gives text."""
+
+    store: utils.TextEncodingStore
 
     def __init__(self, store: Any, encoding: str = "utf-8") -> None:
         super().__init__(utils.TextEncodingStore(sync(store), encoding))
@@ -125,12 +145,16 @@ class AsyncTextEncodingStore(AsyncStore):
 class AsyncKeyTransformingStore(AsyncStore):
     """A KeyTransformingStore to await: keys are changed by a transformer."""
 
+    store: utils.KeyTransformingStore
+
     def __init__(self, store: Any, transformer: Any = None) -> None:
         super().__init__(utils.KeyTransformingStore(sync(store), transformer))
 
 
 class AsyncKeyValidatingStore(AsyncStore):
     """A KeyValidatingStore to await: the validator raises KeyError for keys that are not let in."""
+
+    store: utils.KeyValidatingStore
 
     def __init__(self, store: Any, validator: Callable[[str], Any]) -> None:
         super().__init__(utils.KeyValidatingStore(sync(store), validator))
@@ -139,12 +163,16 @@ class AsyncKeyValidatingStore(AsyncStore):
 class AsyncRegexValidatingStore(AsyncStore):
     """A RegexValidatingStore to await: keys match a regular expression from end to end."""
 
+    store: utils.RegexValidatingStore
+
     def __init__(self, store: Any, pattern: str | re.Pattern[str]) -> None:
         super().__init__(utils.RegexValidatingStore(sync(store), pattern))
 
 
 class AsyncPrefixStore(AsyncStore):
     """A PrefixStore to await: the objects whose keys start with a prefix, by the rest of their keys."""
+
+    store: utils.PrefixStore
 
     def __init__(self, store: Any, prefix: str) -> None:
         super().__init__(utils.PrefixStore(sync(store), prefix))
@@ -153,6 +181,8 @@ class AsyncPrefixStore(AsyncStore):
 class AsyncHashPrefixStore(AsyncStore):
     """A HashPrefixStore to await: keys have the start of their hash before them."""
 
+    store: utils.HashPrefixStore
+
     def __init__(self, store: Any, hash_length: int = 8, separator: str = "/") -> None:
         super().__init__(utils.HashPrefixStore(sync(store), hash_length, separator))
 
@@ -160,12 +190,16 @@ class AsyncHashPrefixStore(AsyncStore):
 class AsyncLoggingStore(AsyncStore):
     """A LoggingStore to await: one record for each operation."""
 
+    store: utils.LoggingStore
+
     def __init__(self, store: Any, store_name: str = "store", logger: Logger | None = None) -> None:
         super().__init__(utils.LoggingStore(sync(store), store_name, logger))
 
 
 class AsyncExceptionLoggingStore(AsyncStore):
     """An ExceptionLoggingStore to await: errors are logged, and answers empty."""
+
+    store: utils.ExceptionLoggingStore
 
     def __init__(self, store: Any, store_name: str = "store", logger: logging.Logger | None = None) -> None:
         super().__init__(utils.ExceptionLoggingStore(sync(store), store_name, logger))
@@ -177,6 +211,8 @@ class AsyncTransformingStore(AsyncStore):
     The transformer is called in a worker thread, with either value of the original's ``sync_transform``: so the event
     loop is never held up.
     """
+
+    store: utils.TransformingStore
 
     def __init__(self, store: Any, transformer: Any = None, sync_transform: bool = True) -> None:
         super().__init__(utils.TransformingStore(sync(store), transformer))
@@ -233,6 +269,8 @@ class AsyncCachingStore(AsyncStore):
 
 class AsyncRegexRoutingStore(AsyncStore):
     """A RegexRoutingStore to await: each key lives where the first pattern that matches it leads."""
+
+    store: utils.RegexRoutingStore
 
     def __init__(self, store: Any, routes: Mapping[Pattern, Any] | Iterable[tuple[Pattern, Any]]) -> None:
         pairs = routes.items() if isinstance(routes, Mapping) else routes

@@ -36,7 +36,6 @@ from ...keys import check as check_key
 from ...redact import url as redacted
 from ...store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ...types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -334,9 +333,8 @@ class FileStore(Store):
 
 
 def _with_attributes_of(info: ObjectInfo, options: WriteOptions) -> WriteOptions:
-    given = options.attributes()
-    kept = {name: value for name in ATTRIBUTES if name not in given and (value := getattr(info, name))}
-    return replace(options, **kept) if kept else options
+    kept = info.attributes()
+    return replace(options, **{**kept, **options.attributes()}) if kept else options
 
 
 def _keeps_attributes(directory: str) -> bool:
