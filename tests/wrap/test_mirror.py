@@ -13,7 +13,7 @@ from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
 from holdfast.testing.suite import together
 from holdfast.types import ReadOptions, WriteOptions
-from holdfast.wrap._children import TOMBSTONES
+from holdfast.wrap._tombstones import TOMBSTONES
 from holdfast.wrap.guard import ReadonlyStore
 from holdfast.wrap.mirror import MirroringStore
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import secrets
@@ -18,14 +16,12 @@ from .. import engine
 from ..blob import body_chunks
 from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..store import HEAD, ObjectStore
-from ..types import NO_METADATA, Body, ObjectInfo
+from ..types import NO_METADATA, Body, ObjectInfo, WriteOptions
 from ._bodies import gathered
 from ._locks import ProcessLock
 
 #: The metadata name that holds the version which a mirror gave an object, the same in every child.
 VERSION = "mirrorversion"
-#: Where deletes that not every child has done are written down.
-TOMBSTONES = "holdfast-tombstones/"
 
 log = logging.getLogger("holdfast.mirror")
 
@@ -52,6 +48,13 @@ def unmarked(info: ObjectInfo) -> ObjectInfo:
         return info
     rest = {name: value for name, value in info.metadata.items() if name != VERSION}
     return replace(info, metadata=rest or NO_METADATA)
+
+
+def marked(child: ObjectStore, options: WriteOptions, version: str) -> WriteOptions:
+    """The options with the version, for a child that keeps metadata."""
+    if not child.capabilities.metadata:
+        return options
+    return replace(options, metadata={**options.metadata, VERSION: version})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,44 +166,3 @@ class _Path(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return self._path
-
-
-# ---------------------------------------------------------------------- tombstones
-def tombstone_of(key: str) -> str:
-    """Where the tombstone of a key lies."""
-    return TOMBSTONES + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """Leave a tombstone for the key in each of these children."""
-    body = json.dumps({"key": key, "version": new_version()}).encode()
-    return ask(children, lambda child: child._write(tombstone_of(key), body))
-
-
-def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """Take the key's tombstones away."""
-
-    def remove(child: ObjectStore) -> None:
-        error = child._remove([tombstone_of(key)])[0]
-        if error is not None:
-            raise error
-
-    return ask(children, remove)
-
-
-def buried(children: Sequence[ObjectStore], key: str) -> str | None:
-    """The version of the newest tombstone of the key in any child that answers, or None."""
-
-    def read(child: ObjectStore) -> str | None:
-        try:
-            with child._read(tombstone_of(key)) as blob:
-                return str(json.loads(blob.bytes())["version"])
-        except NotFound:
-            return None
-
-    return max((answer.value for answer in ask(children, read) if answer.value), default=None)
-
-
-def outlived(tombstone: str | None, infos: Sequence[ObjectInfo]) -> bool:
-    """Whether an object is newer than the tombstone; one that no mirror has written is not known to be."""
-    return tombstone is None or any((version_of(info) or "") > tombstone for info in infos)

@@ -30,13 +30,11 @@ The other policies refuse them.
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import chain, groupby
 from operator import and_
-from typing import Literal, NamedTuple, NoReturn
 
 from .. import engine
 from ..blob import Blob, Staged
@@ -44,7 +42,6 @@ from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailu
 from ..keys import sort_key
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select, stream_copy
 from ..types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -55,38 +52,18 @@ from ..types import (
     WriteOptions,
 )
 from ._blobs import ToldBlob
-from ._children import (
-    TOMBSTONES,
-    VERSION,
-    Answer,
-    ask,
-    buried,
-    bury,
-    dig_up,
-    failure,
-    log,
-    look,
-    new_version,
-    outlived,
-    repeatable,
-    unmarked,
-    version_of,
-)
+from ._changing import conclude, joined, remove_from, taken_back
+from ._children import Answer, ask, failure, marked, new_version, repeatable, unmarked
+from ._deciding import Policy, decide, etag_of
 from ._locks import KeyLocks
+from ._repairing import Repaired, clean_up, repair_key
 from ._several import SeveralStores
+from ._tombstones import TOMBSTONES, bury, dig_up
 
-Policy = Literal["all", "quorum", "primary"]
+__all__ = ["MirroringStore", "Policy", "Repaired"]
+
 #: How often a read looks again when an object changes between the look and the read.
 _TRIES = 5
-
-
-class Repaired(NamedTuple):
-    """What ``repair`` did for one key: the children it wrote to, whether a delete was left alone, what went wrong."""
-
-    key: str
-    written: tuple[str, ...]
-    deleted: bool = False
-    error: BaseException | None = None
 
 
 class MirroringStore(SeveralStores):
@@ -156,7 +133,7 @@ class MirroringStore(SeveralStores):
         changed: HoldfastError | None = None
         for _ in range(_TRIES):
             winners = self._agreed(key)
-            etag = self._etag(winners)
+            etag = etag_of(winners)
             if options.if_match is not None and options.if_match != etag:
                 message = f"object {key!r} is not the version {options.if_match!r}: it is {etag!r}; read it again"
                 raise Conflict(message, key=key, store=self.name)
@@ -183,50 +160,13 @@ class MirroringStore(SeveralStores):
 
     def _agreed(self, key: str) -> list[Answer]:
         """The children that have the object as it is by the policy; NotFound, or Conflict if they do not agree."""
-        found = self._decide(key)
+        found = decide(self.children, key, self.policy, self.name)
         if isinstance(found, Conflict):
             with self._locks.of(key):  # a writer of this process may be half way through
-                found = self._decide(key)
+                found = decide(self.children, key, self.policy, self.name)
         if isinstance(found, HoldfastError):
             raise found
         return found
-
-    def _decide(self, key: str) -> list[Answer] | HoldfastError:
-        answers = look(self.children, key)
-        answered = [answer for answer in answers if answer.error is None]
-        if len(answered) < (self._majority if self.policy == "quorum" else 1):
-            raise failure("a read", key, self.name, answers)
-        groups: list[list[Answer]] = []
-        for answer in answered:
-            alike = next((group for group in groups if group[0].agrees(answer)), None)
-            groups.append([answer]) if alike is None else alike.append(answer)
-        winner = next((group for group in groups if len(group) >= self._majority), None)
-        if self.policy == "quorum" and winner is not None:
-            groups = [winner]
-        present = [group for group in groups if group[0].info is not None]
-        if not present or (
-            len(present) < len(groups)
-            and not outlived(
-                buried([answer.child for answer in answered], key),
-                [answer.info for group in present for answer in group if answer.info is not None],
-            )
-        ):
-            return NotFound(f"no object {key!r}", key=key, store=self.name)
-        if len(present) > 1 or (self.policy == "quorum" and len(groups) > 1):
-            return self._disagreement(key, answers)
-        return present[0]
-
-    def _disagreement(self, key: str, answers: Sequence[Answer]) -> Conflict:
-        told = "; ".join(f"{answer.child.name}: {_seen(answer)}" for answer in answers)
-        message = f"the children hold different versions of {key!r} ({told}): repair(source=the child you trust)"
-        return Conflict(message, key=key, store=self.name)
-
-    def _etag(self, winners: Sequence[Answer]) -> str | None:
-        infos = [winner.info for winner in winners if winner.info is not None]
-        if (version := version_of(infos[0])) is not None:
-            return f'"{version}"'
-        etags = {info.etag for info in infos}
-        return infos[0].etag if len(etags) == 1 else None
 
     def _shown(self, blob: Blob, etag: str | None) -> Blob:
         if self.policy == "primary":
@@ -278,61 +218,24 @@ class MirroringStore(SeveralStores):
         answers: list[Answer] = []
         children = self.children
         if self.policy == "primary":
-            answers.append(Answer(children[0], children[0]._write(key, body, _marked(children[0], options, version))))
+            answers.append(Answer(children[0], children[0]._write(key, body, marked(children[0], options, version))))
             children = children[1:]
-        answers += ask(children, lambda child: child._write(key, body, _marked(child, unconditional, version)))
+        answers += ask(children, lambda child: child._write(key, body, marked(child, unconditional, version)))
         if not all(child.capabilities.metadata for child in self.children):
             # Without versions a tombstone could not be told to be older than this object.
-            answers = _joined(answers, dig_up(self.children, key))
+            answers = joined(answers, dig_up(self.children, key))
         try:
-            self._conclude("a write", key, answers)
+            conclude("a write", key, self.name, self.policy, answers)
         except PartialFailure:
             refused = next((answer.error for answer in answers if isinstance(answer.error, InvalidKey)), None)
-            if refused is not None and self._undone(key, answers):
+            if refused is not None and taken_back(key, answers):
                 raise refused from None
             raise
         info = unmarked(next(answer.info for answer in answers if answer.info is not None))
         if self.policy == "primary":
             return info
-        marked = any(child.capabilities.metadata for child in self.children)
-        return replace(info, etag=f'"{version}"' if marked else None)
-
-    def _conclude(self, operation: str, key: str, answers: Sequence[Answer]) -> None:
-        """Return if enough children have done it, with a warning about the others; else raise."""
-        failed = [answer for answer in answers if answer.error is not None]
-        if not failed:
-            return
-        done = len(answers) - len(failed)
-        enough = {
-            "all": False,
-            "quorum": done >= self._majority,
-            "primary": answers[0].error is None,
-        }[self.policy]
-        if not enough:
-            raise failure(operation, key, self.name, answers)
-        for answer in failed:
-            log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
-
-    def _undone(self, key: str, answers: Sequence[Answer]) -> bool:
-        """Whether a key that some children cannot hold is out of the others again: just the version written now.
-
-        Nothing older is lost by that: a key that one child refuses was never written to all.
-        """
-        undone = True
-        for answer in answers:
-            if answer.error is not None:
-                undone &= isinstance(answer.error, InvalidKey)
-                continue
-            etag = None if answer.info is None else answer.info.etag
-            if etag is None or not answer.child.capabilities.delete_if:
-                undone = False
-                continue
-            try:
-                _removed_from(answer.child, key, RemoveOptions(if_match=etag))
-            except HoldfastError as error:
-                log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
-                undone = False
-        return undone
+        versioned = any(child.capabilities.metadata for child in self.children)
+        return replace(info, etag=f'"{version}"' if versioned else None)
 
     def _refuse(self, options: WriteOptions) -> None:
         capabilities = self.capabilities
@@ -380,13 +283,13 @@ class MirroringStore(SeveralStores):
         children = self.children
         answers: list[Answer] = []
         if self.policy == "primary":  # whose answer is the answer
-            _removed_from(children[0], key, options)
+            remove_from(children[0], key, options)
             answers.append(Answer(children[0], True))
             children = children[1:]
 
         def remove(child: ObjectStore) -> bool:
             try:
-                _removed_from(child, key, RemoveOptions(must_exist=True))
+                remove_from(child, key, RemoveOptions(must_exist=True))
             except (NotFound, InvalidKey):
                 return False
             return True
@@ -396,10 +299,10 @@ class MirroringStore(SeveralStores):
         if failed:
             # It must not come back with the child that kept it.
             gone = [answer.child for answer in answers if answer.error is None]
-            answers = _joined(answers, bury(gone, key))
+            answers = joined(answers, bury(gone, key))
         elif len({answer.value for answer in answers}) > 1:
             dig_up(self.children, key)  # now all agree; a tombstone that stays harms nothing that is newer
-        self._conclude("a delete", key, answers)
+        conclude("a delete", key, self.name, self.policy, answers)
         if options.must_exist and not any(answer.value for answer in answers):
             raise NotFound(f"no object {key!r}", key=key, store=self.name)
 
@@ -434,94 +337,14 @@ class MirroringStore(SeveralStores):
             outcome.value if outcome.error is None else Repaired(outcome.item, (), error=outcome.error)
             for outcome in outcomes
         ]
-        self._clean_up()
+        clean_up(self.children, self._locks)
         return sorted(results)
 
     def _repair_key(self, key: str, trusted: ObjectStore) -> Repaired:
         with self._locks.of(key):
-            answers = look(self.children, key)
-            for answer in answers:
-                if answer.error is not None:
-                    raise answer.error
-            right = next(answer for answer in answers if answer.child is trusted)
-            if right.info is None:
-                return Repaired(key, ())  # gone since it was listed
-            if not outlived(buried(self.children, key), [right.info]):
-                return Repaired(key, (), deleted=True)
-            wrong = [answer.child for answer in answers if not answer.agrees(right)]
-            if not wrong:
-                return Repaired(key, ())
-            return self._rewrite(key, trusted, right.info, wrong)
-
-    def _rewrite(self, key: str, trusted: ObjectStore, info: ObjectInfo, wrong: list[ObjectStore]) -> Repaired:
-        """Write the trusted object to the children that differ; without a version of a mirror, to all of them."""
-        exact = info.etag if trusted.capabilities.ranges else None
-        version = version_of(info)
-        with trusted._read(key, ReadOptions(if_match=exact)) as blob:
-            options = _attributes(unmarked(blob.info))
-            with repeatable(blob.chunks()) as body:
-                if version is None and trusted.capabilities.metadata:
-                    version = new_version()
-                    condition = info.etag if trusted.capabilities.replace_if else None
-                    trusted._write(key, body, _marked(trusted, replace(options, if_match=condition), version))
-                    wrong = [child for child in self.children if child is not trusted]
-                chosen = version or new_version()
-                answers = ask(wrong, lambda child: child._write(key, body, _marked(child, options, chosen)))
-        failed = [answer for answer in answers if answer.error is not None]
-        written = tuple(answer.child.name for answer in answers if answer.error is None)
-        return Repaired(key, written, error=failure("a repair", key, self.name, failed) if failed else None)
-
-    def _clean_up(self) -> None:
-        """Take away the tombstones of keys that no child holds any more."""
-        keys: set[str] = set()
-        for child in self.children:
-            for row in child._scan(ListOptions(TOMBSTONES)):
-                with child._read(row.key) as blob:
-                    keys.add(json.loads(blob.bytes())["key"])
-        for key in keys:
-            with self._locks.of(key):
-                if all(answer.error is None and answer.info is None for answer in look(self.children, key)):
-                    dig_up(self.children, key)
-
-    # ------------------------------------------------------------------ small things
-    @property
-    def _majority(self) -> int:
-        return len(self.children) // 2 + 1
+            return repair_key(self.children, trusted, key, self.name)
 
     def _check(self, key: str) -> None:
         if key.startswith(TOMBSTONES):
-            self._reserved(key)
-
-    def _reserved(self, key: str) -> NoReturn:
-        message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
-        raise InvalidKey(message, key=key, store=self.name)
-
-
-def _seen(answer: Answer) -> str:
-    """What a child has, for people."""
-    if answer.error is not None:
-        return f"{type(answer.error).__name__}"
-    return "missing" if answer.info is None else str(version_of(answer.info) or answer.info.etag or answer.info.size)
-
-
-def _marked(child: ObjectStore, options: WriteOptions, version: str) -> WriteOptions:
-    """The options with the version, for a child that keeps metadata."""
-    if not child.capabilities.metadata:
-        return options
-    return replace(options, metadata={**options.metadata, VERSION: version})
-
-
-def _attributes(info: ObjectInfo) -> WriteOptions:
-    return WriteOptions(**{name: value for name in ATTRIBUTES if (value := getattr(info, name))})
-
-
-def _removed_from(child: ObjectStore, key: str, options: RemoveOptions) -> None:
-    error = child._remove([key], options)[0]
-    if error is not None:
-        raise error
-
-
-def _joined(answers: Sequence[Answer], more: Sequence[Answer]) -> list[Answer]:
-    """The answers, with the errors of a second question to some of the children."""
-    failed = {id(answer.child): answer for answer in more if answer.error is not None}
-    return [answer if answer.error is not None else failed.get(id(answer.child), answer) for answer in answers]
+            message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
+            raise InvalidKey(message, key=key, store=self.name)
