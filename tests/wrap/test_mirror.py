@@ -7,7 +7,16 @@ import time
 
 import pytest
 
-from holdfast.errors import Conflict, InvalidKey, NotFound, PartialFailure, StoreError, Throttled, Unsupported
+from holdfast.errors import (
+    Conflict,
+    IntegrityError,
+    InvalidKey,
+    NotFound,
+    PartialFailure,
+    StoreError,
+    Throttled,
+    Unsupported,
+)
 from holdfast.store import SimpleWrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
@@ -420,3 +429,61 @@ def test_a_copy_out_of_a_mirror_shows_nothing_of_it(children):
     assert target.head("b").metadata == {"x": "y"}
     store.copy("a", "c")
     assert store.head("c").metadata == {"x": "y"}
+
+
+class Unreadable(Child):
+    """A child whose tombstones cannot be read for so many times."""
+
+    times = 0
+
+    def seen(self, verb, key):
+        super().seen(verb, key)
+        if verb == "read" and key.startswith(TOMBSTONES) and self.times:
+            self.times -= 1
+            raise StoreError("one slow answer", key=key)
+
+
+def test_a_tombstone_that_cannot_be_read_is_not_taken_for_none():
+    children = [Unreadable(1), Child(2)]
+    store = mirror(children)
+    store.put("a", b"1")
+    children[1].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    children[0].times = 1
+    with pytest.raises(StoreError, match="one slow answer"):
+        store.exists("a")
+    children[0].times = 1
+    [result] = store.repair(source=1)
+    assert (result.written, str(result.error)) == ((), "one slow answer")
+    assert not store.exists("a")
+    assert not children[0].keys_inside()
+
+
+def test_one_tombstone_that_can_be_read_is_enough():
+    children = [Unreadable(1), Child(2), Child(3)]
+    store = mirror(children)
+    store.put("a", b"1")
+    children[2].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    children[0].times = 1
+    assert not store.exists("a")
+    assert not children[0].times
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b"{}", b'{"version": 5}', b"\xff"])
+def test_a_damaged_tombstone_is_told_until_the_delete_is_repeated(children, damaged):
+    store = mirror(children)
+    store.put("a", b"1")
+    children[0].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    for child in children[1:]:
+        [tombstone] = child.store.keys(TOMBSTONES)
+        child.store.put(tombstone, damaged)
+    with pytest.raises(IntegrityError, match="delete 'a' again"):
+        store.get("a")
+    store.delete("a")
+    assert [list(child.store.keys()) for child in children] == [[]] * 3
+    assert not store.exists("a")

@@ -8,7 +8,7 @@ from typing import Literal
 from ..errors import Conflict, HoldfastError, NotFound
 from ..store import ObjectStore
 from ._children import Answer, failure, look, version_of
-from ._tombstones import buried, outlived
+from ._tombstones import deleted
 
 Policy = Literal["all", "quorum", "primary"]
 
@@ -32,13 +32,8 @@ def decide(children: Sequence[ObjectStore], key: str, policy: Policy, store: str
     if policy == "quorum" and winner is not None:
         groups = [winner]
     present = [group for group in groups if group[0].info is not None]
-    if not present or (
-        len(present) < len(groups)
-        and not outlived(
-            buried([answer.child for answer in answered], key),
-            [answer.info for group in present for answer in group if answer.info is not None],
-        )
-    ):
+    infos = [answer.info for group in present for answer in group if answer.info is not None]
+    if not present or (len(present) < len(groups) and deleted([answer.child for answer in answered], key, infos)):
         return NotFound(f"no object {key!r}", key=key, store=store)
     if len(present) > 1 or (policy == "quorum" and len(groups) > 1):
         return _disagreement(key, store, answers)

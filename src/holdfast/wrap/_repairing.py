@@ -11,7 +11,7 @@ from ..store import ObjectStore
 from ..types import ATTRIBUTES, ListOptions, ObjectInfo, ReadOptions, WriteOptions
 from ._children import ask, failure, look, marked, new_version, repeatable, unmarked, version_of
 from ._locks import KeyLocks
-from ._tombstones import TOMBSTONES, buried, dig_up, outlived
+from ._tombstones import TOMBSTONES, deleted, dig_up
 
 
 class Repaired(NamedTuple):
@@ -32,7 +32,7 @@ def repair_key(children: Sequence[ObjectStore], trusted: ObjectStore, key: str, 
     right = next(answer for answer in answers if answer.child is trusted)
     if right.info is None:
         return Repaired(key, ())  # gone since it was listed
-    if not outlived(buried(children, key), [right.info]):
+    if deleted(children, key, [right.info]):
         return Repaired(key, (), deleted=True)
     wrong = [answer.child for answer in answers if not answer.agrees(right)]
     if not wrong:

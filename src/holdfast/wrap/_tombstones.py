@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from ..errors import NotFound
+from ..errors import IntegrityError, InvalidKey, NotFound
 from ..store import ObjectStore
 from ..types import ObjectInfo
 from ._children import Answer, ask, new_version, version_of
@@ -37,19 +37,34 @@ def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
     return ask(children, remove)
 
 
-def buried(children: Sequence[ObjectStore], key: str) -> str | None:
-    """The version of the newest tombstone of the key in any child that answers, or None."""
+def deleted(children: Sequence[ObjectStore], key: str, infos: Sequence[ObjectInfo]) -> bool:
+    """Whether a tombstone of the key is newer than each of these objects that some of the children hold.
 
-    def read(child: ObjectStore) -> str | None:
-        try:
-            with child._read(tombstone_of(key)) as blob:
-                return str(json.loads(blob.bytes())["version"])
-        except NotFound:
-            return None
+    An object that no mirror has written is not known to be newer than any. Where no tombstone says so and one cannot
+    be read, its error is raised: taken for "not deleted" it would bring the object back.
+    """
+    answers = ask(children, lambda child: _version(child, key))
+    newest = max((answer.value for answer in answers if answer.value), default=None)
+    if newest is not None and not any((version_of(info) or "") > newest for info in infos):
+        return True
+    for answer in answers:
+        if answer.error is not None:
+            raise answer.error
+    return False
 
-    return max((answer.value for answer in ask(children, read) if answer.value), default=None)
 
-
-def outlived(tombstone: str | None, infos: Sequence[ObjectInfo]) -> bool:
-    """Whether an object is newer than the tombstone; one that no mirror has written is not known to be."""
-    return tombstone is None or any((version_of(info) or "") > tombstone for info in infos)
+def _version(child: ObjectStore, key: str) -> str | None:
+    """The version in the child's tombstone of the key, or None if it has none."""
+    try:
+        with child._read(tombstone_of(key)) as blob:
+            body = blob.bytes()
+    except (NotFound, InvalidKey):  # what cannot be there is not there
+        return None
+    try:
+        version = json.loads(body)["version"]
+    except (ValueError, TypeError, KeyError):
+        version = None
+    if not isinstance(version, str):
+        message = f"the tombstone {tombstone_of(key)!r} is damaged: delete {key!r} again"
+        raise IntegrityError(message, key=key, store=child.name, retryable=False)
+    return version
