@@ -71,18 +71,13 @@ class Answer:
         found: ObjectInfo | None = self.value
         return found
 
-    def agrees(self, other: Answer) -> bool:
-        """Whether both looks saw the same object, or both none.
-
-        Versions of mirrors are compared, and ETags where no mirror gave a version; of a child that keeps no metadata
-        only the size is known.
-        """
-        mine, theirs = self.info, other.info
-        if mine is None or theirs is None:
-            return mine is theirs
-        if self.child.capabilities.metadata and other.child.capabilities.metadata:
-            return (version_of(mine) or mine.etag) == (version_of(theirs) or theirs.etag)
-        return None in {mine.size, theirs.size} or mine.size == theirs.size
+    @property
+    def identity(self) -> str | None:
+        """Of a look: the version that a mirror gave the object, or its ETag; None of a child that keeps no metadata."""
+        info = self.info
+        if info is None or not self.child.capabilities.metadata:
+            return None
+        return version_of(info) or info.etag
 
 
 def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any]) -> list[Answer]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..store import ObjectStore
 from ..types import ATTRIBUTES, ListOptions, ObjectInfo, ReadOptions, WriteOptions
 from ._children import ask, failure, look, marked, new_version, repeatable, unmarked, version_of
+from ._deciding import grouped
 from ._locks import KeyLocks
 from ._tombstones import TOMBSTONES, deleted, dig_up
 
@@ -34,7 +35,8 @@ def repair_key(children: Sequence[ObjectStore], trusted: ObjectStore, key: str, 
         return Repaired(key, ())  # gone since it was listed
     if deleted(children, key, [right.info]):
         return Repaired(key, (), deleted=True)
-    wrong = [answer.child for answer in answers if not answer.agrees(right)]
+    alike = next(group for group in grouped(answers) if right in group)
+    wrong = [answer.child for answer in answers if answer not in alike]
     if not wrong:
         return Repaired(key, ())
     return _rewrite(children, trusted, key, right.info, wrong, store)
