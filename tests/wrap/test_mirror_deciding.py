@@ -6,13 +6,16 @@ import itertools
 
 import pytest
 
-from holdfast.errors import Conflict
+from holdfast.errors import Conflict, StoreError
+from holdfast.store import READ, Wrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
+from holdfast.testing import FaultStore
 from holdfast.types import ObjectInfo
 from holdfast.wrap._children import VERSION, Answer
 from holdfast.wrap._deciding import grouped
 from holdfast.wrap.mirror import MirroringStore
+from holdfast.wrap.transform import GzipStore
 
 
 def version(name, size=5):
@@ -85,3 +88,55 @@ def test_a_repair_from_a_child_without_versions_makes_all_others_equal():
     MirroringStore([two]).put("a", b"BBBBB")
     assert [len(result.written) for result in store.repair(source=plain)] == [2]
     assert store.get("a") == one.get("a") == two.get("a") == b"AAAAA"
+
+
+def test_the_version_is_told_wherever_its_child_stands():
+    store = MirroringStore([DictStore(), MemoryStore()])
+    etag = store.put("a", b"1").etag
+    assert etag
+    assert store.head("a").etag == etag
+    with store.read("a") as blob:
+        assert (blob.bytes(), blob.info.etag) == (b"1", etag)
+
+
+def test_a_body_comes_from_a_child_that_knows_its_version():
+    plain, keeping = DictStore(), FaultStore(MemoryStore())
+    store = MirroringStore([plain, keeping])
+    store.put("a", b"new")
+    plain.put("a", b"old")  # of the same size: nobody sees the difference
+    assert store.get("a") == b"new"
+    keeping.fail(StoreError("unplugged"), "read", after=1)
+    with store.read("a") as blob:
+        assert (blob.bytes(), blob.info.etag) == (b"old", None)
+
+
+class Overwritten(Wrapper):
+    """A store in which something happens between the look at an object and the read of its body."""
+
+    meanwhile = None
+
+    def _read(self, key, options=READ):
+        if not options.head and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return self.store._read(key, options)
+
+
+def test_a_body_is_of_the_version_that_is_told():
+    inner = Overwritten(MemoryStore())
+    store = MirroringStore([GzipStore(inner)])  # whose reads cannot name a version
+    old = store.put("a", b"one").etag
+    inner.meanwhile = lambda: MirroringStore([GzipStore(inner.store)]).put("a", b"two")
+    with store.read("a") as blob:
+        assert blob.bytes() == b"two"
+        assert blob.info.etag != old
+        assert blob.info.etag == store.head("a").etag
+
+
+def test_a_body_of_another_size_is_looked_at_again():
+    inner = Overwritten(DictStore())
+    store = MirroringStore([inner, DictStore()])
+    store.put("a", b"one")
+    inner.meanwhile = lambda: inner.store.put("a", b"longer")
+    with pytest.raises(Conflict):
+        store.get("a")

@@ -85,7 +85,7 @@ def _size_of(group: Sequence[Answer]) -> int | None:
 def etag_of(winners: Sequence[Answer]) -> str | None:
     """The ETag that a mirror tells for an object that these children hold."""
     infos = [winner.info for winner in winners if winner.info is not None]
-    if (version := version_of(infos[0])) is not None:
+    if version := next(filter(None, map(version_of, infos)), None):
         return f'"{version}"'
     etags = {info.etag for info in infos}
     return infos[0].etag if len(etags) == 1 else None

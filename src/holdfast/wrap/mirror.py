@@ -138,24 +138,29 @@ class MirroringStore(SeveralStores):
                 message = f"object {key!r} is not the version {options.if_match!r}: it is {etag!r}; read it again"
                 raise Conflict(message, key=key, store=self.name)
             try:
-                return self._shown(self._open(key, winners, options), etag)
+                return self._open(key, winners, options, etag)
             except (Conflict, NotFound) as error:
                 changed = error  # between the look and the read: look again
         raise Conflict(f"object {key!r} changes too often to be read", key=key, store=self.name, cause=changed)
 
-    def _open(self, key: str, winners: Sequence[Answer], options: ReadOptions) -> Blob:
-        """The object from the first child that gives it, in just the version that was seen."""
+    def _open(self, key: str, winners: Sequence[Answer], options: ReadOptions, etag: str | None) -> Blob:
+        """The object from the first child that gives it, in just the version that was seen.
+
+        Children that know their versions come first. Of the others only sizes can be compared, so where there are
+        both, what one of them gives is told without an ETag.
+        """
         failed: list[Answer] = []
-        for winner in winners:
-            child, info = winner.child, winner.info
-            assert info is not None
-            exact = info.etag if child.capabilities.ranges else None
+        versioned = any(winner.identity is not None for winner in winners)
+        for winner in sorted(winners, key=lambda winner: winner.identity is None):
+            known = winner.identity is not None or not versioned
+            if options.if_match is not None and not known:
+                continue
             try:
-                return child._read(key, replace(options, if_match=exact))
+                return self._shown(_opened(winner, key, options), etag if known else None)
             except (Conflict, NotFound):
                 raise
             except HoldfastError as error:
-                failed.append(Answer(child, error=error))
+                failed.append(Answer(winner.child, error=error))
         raise failure("a read", key, self.name, failed)
 
     def _agreed(self, key: str) -> list[Answer]:
@@ -348,3 +353,17 @@ class MirroringStore(SeveralStores):
         if key.startswith(TOMBSTONES):
             message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
             raise InvalidKey(message, key=key, store=self.name)
+
+
+def _opened(seen: Answer, key: str, options: ReadOptions) -> Blob:
+    """The object from a child, as it was when it was looked at; Conflict if it is another one now."""
+    child, info = seen.child, seen.info
+    assert info is not None
+    if child.capabilities.ranges:
+        return child._read(key, replace(options, if_match=info.etag))
+    blob = child._read(key, replace(options, if_match=None))
+    resized = None not in {blob.info.size, info.size} and blob.info.size != info.size
+    if Answer(child, blob.info).identity != seen.identity or resized:
+        blob.close()
+        raise Conflict(f"object {key!r} was replaced", key=key, store=child.name)
+    return blob
