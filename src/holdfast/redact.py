@@ -43,3 +43,12 @@ def text(message: str) -> str:
 
 
 url = text
+
+
+def error(problem: BaseException) -> str:
+    """An error's type and what it says, without secrets: for logs, and for errors that tell of others.
+
+    >>> error(ConnectionError("no answer from redis://user:pw@cache"))
+    'ConnectionError: no answer from redis://***@cache'
+    """
+    return f"{type(problem).__name__}: {text(str(problem))}"

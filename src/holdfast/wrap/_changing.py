@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import HoldfastError, InvalidKey
+from .. import redact
+from ..errors import InvalidKey
 from ..store import REMOVE, ObjectStore
 from ..types import RemoveOptions
 from ._children import Answer, failure, log
@@ -24,7 +25,9 @@ def conclude(operation: str, key: str, store: str, policy: Policy, answers: Sequ
     if not enough:
         raise failure(operation, key, store, answers)
     for answer in failed:
-        log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
+        log.warning(
+            "%s of %r: %s has not followed: %s", operation, key, answer.child.name, redact.text(str(answer.error))
+        )
 
 
 def taken_back(key: str, answers: Sequence[Answer]) -> bool:
@@ -43,8 +46,8 @@ def taken_back(key: str, answers: Sequence[Answer]) -> bool:
             continue
         try:
             remove_from(answer.child, key, RemoveOptions(if_match=etag))
-        except HoldfastError as error:
-            log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
+        except Exception as error:  # noqa: BLE001 - a child's own; the write has failed already, and tells why
+            log.warning("%r could not be taken back from %s: %s", key, answer.child.name, redact.error(error))
             gone = False
     return gone
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import engine
+from .. import engine, redact
 from ..blob import body_chunks
-from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
+from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure, StoreError
 from ..store import HEAD, ObjectStore
 from ..types import NO_METADATA, Body, ObjectInfo, WriteOptions
 from ._bodies import gathered
@@ -63,7 +63,7 @@ class Answer:
 
     child: ObjectStore
     value: Any = None
-    error: Exception | None = None
+    error: HoldfastError | None = None
 
     @property
     def info(self) -> ObjectInfo | None:
@@ -80,12 +80,12 @@ class Answer:
         return version_of(info) or info.etag
 
 
-def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any]) -> list[Answer]:
-    """The answer of each child, in their order; asked at the same time where that saves any."""
+def ask(children: Sequence[ObjectStore], key: str, question: Callable[[ObjectStore], Any]) -> list[Answer]:
+    """The answer of each child about the key, in their order; asked at the same time where that saves any."""
     if len(children) == 1 or all(child.local for child in children):
-        return [_answer(child, question) for child in children]
+        return [_answer(child, key, question) for child in children]
     outcomes = engine.default().run(
-        lambda child: _answer(child, question), children, threads=len(children), ordered=True, on_error="collect"
+        lambda child: _answer(child, key, question), children, threads=len(children), ordered=True, on_error="collect"
     )
     answers: list[Answer] = []
     for outcome in outcomes:
@@ -95,11 +95,19 @@ def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any])
     return answers
 
 
-def _answer(child: ObjectStore, question: Callable[[ObjectStore], Any]) -> Answer:
+def _answer(child: ObjectStore, key: str, question: Callable[[ObjectStore], Any]) -> Answer:
     try:
         return Answer(child, question(child))
     except Exception as error:  # noqa: BLE001 - it is this child's answer
-        return Answer(child, error=error)
+        return Answer(child, error=own_error(error, key, child.name))
+
+
+def own_error(error: Exception, key: str, store: str) -> HoldfastError:
+    """The error itself if it is one of Holdfast's, else one that tells what it says, without secrets."""
+    if isinstance(error, HoldfastError):
+        return error
+    again = isinstance(error, ConnectionError | TimeoutError)
+    return StoreError(redact.error(error), key=key, store=store, cause=error, retryable=again)
 
 
 def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
@@ -112,27 +120,24 @@ def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
         except (NotFound, InvalidKey):
             return None
 
-    return ask(children, head)
+    return ask(children, key, head)
 
 
-def failure(operation: str, key: str, store: str, answers: Sequence[Answer]) -> Exception:
+def failure(operation: str, key: str, store: str, answers: Sequence[Answer]) -> HoldfastError:
     """The error for an operation that too few children did, with what each of them did."""
-    errors = [answer.error for answer in answers]
-    first = errors[0]
-    if first is not None and all(type(error) is type(first) for error in errors):
-        return first  # they all say the same: nothing is half done
+    failed = [answer.error for answer in answers if answer.error is not None]
+    if len(failed) == len(answers) and len({type(error) for error in failed}) == 1:
+        return failed[0]  # they all say the same: nothing is half done
     told = "; ".join(
-        f"{answer.child.name}: "
-        + ("done" if answer.error is None else f"{type(answer.error).__name__}: {answer.error}")
+        f"{answer.child.name}: " + ("done" if answer.error is None else redact.error(answer.error))
         for answer in answers
     )
-    failed = [error for error in errors if error is not None]
     error = PartialFailure(
         f"{operation} of {key!r} was not done by all that it needs ({told}); do it again, or repair()",
         key=key,
         store=store,
         cause=failed[0],
-        retryable=all(isinstance(error, HoldfastError) and error.retryable for error in failed),
+        retryable=all(error.retryable for error in failed),
     )
     error.outcomes = tuple((answer.child.name, answer.error) for answer in answers)
     return error

@@ -62,7 +62,7 @@ def _rewrite(
                 trusted._write(key, body, marked(trusted, replace(options, if_match=condition), version))
                 wrong = [child for child in children if child is not trusted]
             chosen = version or new_version()
-            answers = ask(wrong, lambda child: child._write(key, body, marked(child, options, chosen)))
+            answers = ask(wrong, key, lambda child: child._write(key, body, marked(child, options, chosen)))
     failed = [answer for answer in answers if answer.error is not None]
     written = tuple(answer.child.name for answer in answers if answer.error is None)
     return Repaired(key, written, error=failure("a repair", key, store, failed) if failed else None)

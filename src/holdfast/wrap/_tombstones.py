@@ -23,7 +23,7 @@ def tombstone_of(key: str) -> str:
 def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
     """Leave a tombstone for the key in each of these children."""
     body = json.dumps({"key": key, "version": new_version()}).encode()
-    return ask(children, lambda child: child._write(tombstone_of(key), body))
+    return ask(children, key, lambda child: child._write(tombstone_of(key), body))
 
 
 def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
@@ -34,7 +34,7 @@ def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
         if error is not None:
             raise error
 
-    return ask(children, remove)
+    return ask(children, key, remove)
 
 
 def deleted(children: Sequence[ObjectStore], key: str, infos: Sequence[ObjectInfo]) -> bool:
@@ -43,7 +43,7 @@ def deleted(children: Sequence[ObjectStore], key: str, infos: Sequence[ObjectInf
     An object that no mirror has written is not known to be newer than any. Where no tombstone says so and one cannot
     be read, its error is raised: taken for "not deleted" it would bring the object back.
     """
-    answers = ask(children, lambda child: _version(child, key))
+    answers = ask(children, key, lambda child: _version(child, key))
     newest = max((answer.value for answer in answers if answer.value), default=None)
     if newest is not None and not any((version_of(info) or "") > newest for info in infos):
         return True

@@ -53,7 +53,7 @@ from ..types import (
 )
 from ._blobs import ToldBlob
 from ._changing import conclude, joined, remove_from, taken_back
-from ._children import Answer, ask, failure, marked, new_version, repeatable, unmarked
+from ._children import Answer, ask, failure, marked, new_version, own_error, repeatable, unmarked
 from ._deciding import Policy, decide, etag_of
 from ._locks import KeyLocks
 from ._repairing import Repaired, clean_up, repair_key
@@ -159,8 +159,8 @@ class MirroringStore(SeveralStores):
                 return self._shown(_opened(winner, key, options), etag if known else None)
             except (Conflict, NotFound):
                 raise
-            except HoldfastError as error:
-                failed.append(Answer(winner.child, error=error))
+            except Exception as error:  # noqa: BLE001 - a child's own: the next one may give it
+                failed.append(Answer(winner.child, error=own_error(error, key, winner.child.name)))
         raise failure("a read", key, self.name, failed)
 
     def _agreed(self, key: str) -> list[Answer]:
@@ -225,7 +225,7 @@ class MirroringStore(SeveralStores):
         if self.policy == "primary":
             answers.append(Answer(children[0], children[0]._write(key, body, marked(children[0], options, version))))
             children = children[1:]
-        answers += ask(children, lambda child: child._write(key, body, marked(child, unconditional, version)))
+        answers += ask(children, key, lambda child: child._write(key, body, marked(child, unconditional, version)))
         if not all(child.capabilities.metadata for child in self.children):
             # Without versions a tombstone could not be told to be older than this object.
             answers = joined(answers, dig_up(self.children, key))
@@ -278,8 +278,8 @@ class MirroringStore(SeveralStores):
                 self._check(key)
                 with self._locks.of(key):
                     self._remove_key(key, options)
-            except HoldfastError as error:
-                removed.append(error)
+            except Exception as error:  # noqa: BLE001 - a child's own, among the answers for each key
+                removed.append(own_error(error, key, self.name))
             else:
                 removed.append(None)
         return removed
@@ -299,7 +299,7 @@ class MirroringStore(SeveralStores):
                 return False
             return True
 
-        answers += ask(children, remove)
+        answers += ask(children, key, remove)
         failed = any(answer.error is not None for answer in answers)
         if failed:
             # It must not come back with the child that kept it.
