@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from holdfast import copy_store
 from holdfast.errors import (
     Conflict,
     IntegrityError,
@@ -23,8 +24,12 @@ from holdfast.testing import CountingStore, FaultStore
 from holdfast.testing.suite import together
 from holdfast.types import ReadOptions, WriteOptions
 from holdfast.wrap._tombstones import TOMBSTONES
+from holdfast.wrap.cache import CachingStore
 from holdfast.wrap.guard import ReadonlyStore
 from holdfast.wrap.mirror import MirroringStore
+from holdfast.wrap.rekey import PrefixStore
+from holdfast.wrap.route import RegexRoutingStore
+from holdfast.wrap.transform import GzipStore
 
 
 class Child(FaultStore):
@@ -487,3 +492,36 @@ def test_a_damaged_tombstone_is_told_until_the_delete_is_repeated(children, dama
     store.delete("a")
     assert [list(child.store.keys()) for child in children] == [[]] * 3
     assert not store.exists("a")
+
+
+def test_a_mirror_in_a_mirror_is_refused_wherever_it_lies(children):
+    inner = mirror(children[:2])
+    for stack in (
+        inner,
+        PrefixStore(GzipStore(inner), "a/"),
+        CachingStore(MemoryStore(), inner),
+        SimpleWrapper(inner),
+        RegexRoutingStore(MemoryStore(), {"a": inner}),
+    ):
+        for policy in ("all", "quorum", "primary"):
+            with pytest.raises(ValueError, match="all children to one mirror"):
+                MirroringStore([stack, children[2]], policy)
+    assert MirroringStore([*inner.children, children[2]]).put("a", b"1").key == "a"
+
+
+def test_the_mirrors_name_for_versions_is_not_for_users(children):
+    store = mirror(children)
+    with pytest.raises(Unsupported, match="mirrorversion"):
+        store.write("a", b"1", WriteOptions(metadata={"mirrorversion": "mine", "x": "y"}))
+    assert not children[0].keys_inside()
+    # What was a mirror's child may be copied into another mirror.
+    store.write("a", b"1", WriteOptions(metadata={"x": "y"}))
+    other = mirror([MemoryStore(), MemoryStore()])
+    old = children[0].store.head("a").metadata["mirrorversion"]
+    other.copy("a", "b", source=children[0])
+    copy_store(children[0], other)
+    for key in "ab":
+        assert (other.get(key), other.head(key).metadata) == (b"1", {"x": "y"})
+        versions = {child.head(key).metadata["mirrorversion"] for child in other.children}
+        assert len(versions) == 1
+        assert old not in versions

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 from ..errors import StoreError
 from ..store import ObjectStore
 from ..types import Capabilities
+from ..wrap._several import stores_in
 
 #: So many keys of an asynchronous listing are fetched at a time.
 _GROUP = 1000
@@ -163,17 +164,7 @@ class BridgedStore(ObjectStore):
 
 def bridges_in(store: ObjectStore) -> Iterator[BridgedStore]:
     """The bridged stores among a store and those that it wraps (as ``.store`` or ``.stores``)."""
-    seen: set[int] = set()
-    todo: list[Any] = [store]
-    while todo:
-        one = todo.pop()
-        if id(one) in seen or not isinstance(one, ObjectStore):
-            continue
-        seen.add(id(one))
-        if isinstance(one, BridgedStore):
-            yield one
-        todo.append(getattr(one, "store", None))
-        todo.extend(getattr(one, "stores", ()))
+    return (one for one in stores_in(store) if isinstance(one, BridgedStore))
 
 
 def items(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -23,6 +24,8 @@ from ._locks import ProcessLock
 #: The metadata name that holds the version which a mirror gave an object, the same in every child.
 VERSION = "mirrorversion"
 
+_VERSION = re.compile(r"\d{20}-[0-9a-f]{12}")
+
 log = logging.getLogger("holdfast.mirror")
 
 _clock_lock = ProcessLock()
@@ -35,6 +38,11 @@ def new_version() -> str:
     with _clock_lock:
         _last = max(_last + 1, time.time_ns())
         return f"{_last:020d}-{secrets.token_hex(6)}"
+
+
+def is_version(value: str | None) -> bool:
+    """Whether the value of that metadata name is nothing, or some mirror's, and so may be replaced."""
+    return value is None or _VERSION.fullmatch(value) is not None
 
 
 def version_of(info: ObjectInfo) -> str | None:

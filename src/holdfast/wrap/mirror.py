@@ -53,11 +53,11 @@ from ..types import (
 )
 from ._blobs import ToldBlob
 from ._changing import conclude, joined, remove_from, taken_back
-from ._children import Answer, ask, failure, marked, new_version, own_error, repeatable, unmarked
+from ._children import VERSION, Answer, ask, failure, is_version, marked, new_version, own_error, repeatable, unmarked
 from ._deciding import Policy, decide, etag_of
 from ._locks import KeyLocks
 from ._repairing import Repaired, clean_up, repair_key
-from ._several import SeveralStores
+from ._several import SeveralStores, stores_in
 from ._tombstones import TOMBSTONES, bury, dig_up
 
 __all__ = ["MirroringStore", "Policy", "Repaired"]
@@ -89,6 +89,9 @@ class MirroringStore(SeveralStores):
             raise ValueError("a mirror has at least one child, and each of them once")
         if policy not in {"all", "quorum", "primary"}:
             raise ValueError(f"a mirror's policy is 'all', 'quorum' or 'primary', not {policy!r}")
+        if any(isinstance(store, MirroringStore) for child in self.children for store in stores_in(child)):
+            # The versions and tombstones of the two would take each other's place.
+            raise ValueError("a mirror in a mirror cannot tell its versions: give all children to one mirror")
         self.policy = policy
         self._locks = KeyLocks()
 
@@ -250,6 +253,8 @@ class MirroringStore(SeveralStores):
             raise self._unsupported("a write", "if_absent", "several children cannot decide as one")
         if options.if_match is not None and not capabilities.replace_if:
             raise self._unsupported("a write", "if_match", "several children cannot decide as one")
+        if not is_version(options.metadata.get(VERSION)):
+            raise self._unsupported("a write", f"the metadata name {VERSION!r}", "a mirror keeps its versions there")
         if not capabilities.metadata:
             for attribute in options.attributes():
                 raise self._unsupported("a write", attribute, "one of the children keeps none")
