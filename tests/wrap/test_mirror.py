@@ -25,9 +25,10 @@ from holdfast.testing.suite import together
 from holdfast.types import ReadOptions, WriteOptions
 from holdfast.wrap._tombstones import TOMBSTONES
 from holdfast.wrap.cache import CachingStore
-from holdfast.wrap.guard import ReadonlyStore
+from holdfast.wrap.guard import KeyValidatingStore, ReadonlyStore, RegexValidatingStore, validate_http_url_key
+from holdfast.wrap.key_transformers import ValidatingKeyTransformer
 from holdfast.wrap.mirror import MirroringStore
-from holdfast.wrap.rekey import PrefixStore
+from holdfast.wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore
 from holdfast.wrap.route import RegexRoutingStore
 from holdfast.wrap.transform import GzipStore
 
@@ -525,3 +526,54 @@ def test_the_mirrors_name_for_versions_is_not_for_users(children):
         versions = {child.head(key).metadata["mirrorversion"] for child in other.children}
         assert len(versions) == 1
         assert old not in versions
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    [
+        lambda store: RegexValidatingStore(store, "[a-z]+"),
+        lambda store: PrefixStore(RegexValidatingStore(store, "x/[a-z]+"), "x/"),
+        lambda store: HashPrefixStore(KeyValidatingStore(store, lambda key: "tomb" not in key)),
+        lambda store: KeyTransformingStore(store, ValidatingKeyTransformer(validate_http_url_key)),
+    ],
+)
+def test_a_child_that_refuses_tombstones_is_no_child(refusing):
+    with pytest.raises(ValueError, match=r"holdfast-tombstones.*around the mirror"):
+        MirroringStore([MemoryStore(), refusing(MemoryStore())])
+    MirroringStore([MemoryStore(), PrefixStore(RegexValidatingStore(MemoryStore(), "x/.*"), "x/")])
+    around = refusing(MirroringStore([MemoryStore(), MemoryStore()]))
+    assert around.capabilities.write
+
+
+class Narrow(SimpleWrapper):
+    """A user's store without metadata whose keys are letters."""
+
+    @staticmethod
+    def check(key):
+        if not key.isalpha():
+            raise InvalidKey(f"no letters: {key}", key=key)
+
+    def get(self, key):
+        self.check(key)
+        return super().get(key)
+
+    def put(self, key, data):
+        self.check(key)
+        super().put(key, data)
+
+    def delete(self, key):
+        self.check(key)
+        super().delete(key)
+
+
+def test_a_child_that_cannot_hold_tombstones_is_written_and_tells_of_its_half_deletes():
+    broken = FaultStore(MemoryStore())
+    store = MirroringStore([Narrow(MemoryStore()), SimpleWrapper(broken)])
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+    broken.fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure, match="no letters: holdfast-tombstones/"):
+        store.delete("a")
+    store.delete("a")
+    assert not store.exists("a")
+    assert store.repair() == []

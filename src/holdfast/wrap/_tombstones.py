@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from .. import redact
 from ..errors import IntegrityError, InvalidKey, NotFound
 from ..store import ObjectStore
 from ..types import ObjectInfo
 from ._children import Answer, ask, new_version, version_of
+from .guard import KeyValidatingStore
+from .rekey import KeyTransform
 
 #: Where they lie.
 TOMBSTONES = "holdfast-tombstones/"
@@ -20,6 +23,21 @@ def tombstone_of(key: str) -> str:
     return TOMBSTONES + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def refusal(child: ObjectStore) -> str | None:
+    """Why the child cannot hold tombstones, as far as that can be told without asking a service; else None."""
+    store, key = child, tombstone_of("")
+    try:
+        while isinstance(store, KeyTransform | KeyValidatingStore):
+            if isinstance(store, KeyTransform):
+                key = store.to_inner(key)
+            else:
+                store._valid(key)
+            store = store.store
+    except (InvalidKey, KeyError, ValueError) as error:
+        return redact.text(str(error))
+    return None
+
+
 def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
     """Leave a tombstone for the key in each of these children."""
     body = json.dumps({"key": key, "version": new_version()}).encode()
@@ -27,11 +45,11 @@ def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
 
 
 def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """Take the key's tombstones away."""
+    """Take the key's tombstones away; a child that cannot hold any has none."""
 
     def remove(child: ObjectStore) -> None:
         error = child._remove([tombstone_of(key)])[0]
-        if error is not None:
+        if error is not None and not isinstance(error, InvalidKey):
             raise error
 
     return ask(children, key, remove)

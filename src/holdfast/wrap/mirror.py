@@ -14,7 +14,9 @@ is the Conflict that reads raise then. ``primary`` reads do not compare.
 **Deletes** that some child could not do leave tombstones in those that could, under ``holdfast-tombstones/``: a key
 that is there in some children and missing in others is deleted if a tombstone is newer than it, and otherwise is
 there ("all"), or a Conflict where no majority says either ("quorum"). The tombstones go when a repeated delete, or
-``repair``, finds that all children agree. "Newer" is by the clocks of the writers.
+``repair``, finds that all children agree. "Newer" is by the clocks of the writers. A child that is known to refuse
+such keys is refused; one that turns out to do so makes the delete a PartialFailure that says so, and until it is
+repeated the object is there as before. While a tombstone that would decide cannot be read, reads raise that error.
 
 **Failures.** An operation that too few children did raises PartialFailure, whose ``outcomes`` tell what each did (or
 the children's own error when all of them raise the same); what was done is not undone. What the policy tolerates is
@@ -58,7 +60,7 @@ from ._deciding import Policy, decide, etag_of
 from ._locks import KeyLocks
 from ._repairing import Repaired, clean_up, repair_key
 from ._several import SeveralStores, stores_in
-from ._tombstones import TOMBSTONES, bury, dig_up
+from ._tombstones import TOMBSTONES, bury, dig_up, refusal
 
 __all__ = ["MirroringStore", "Policy", "Repaired"]
 
@@ -92,6 +94,10 @@ class MirroringStore(SeveralStores):
         if any(isinstance(store, MirroringStore) for child in self.children for store in stores_in(child)):
             # The versions and tombstones of the two would take each other's place.
             raise ValueError("a mirror in a mirror cannot tell its versions: give all children to one mirror")
+        for child in self.children:
+            if (why := refusal(child)) is not None:
+                where = f"in its children, under {TOMBSTONES!r}"
+                raise ValueError(f"a mirror writes down deletes {where} ({why}): put that store around the mirror")
         self.policy = policy
         self._locks = KeyLocks()
 
