@@ -110,7 +110,7 @@ def _answer(child: ObjectStore, key: str, question: Callable[[ObjectStore], Any]
         return Answer(child, error=own_error(error, key, child.name))
 
 
-def own_error(error: Exception, key: str, store: str) -> HoldfastError:
+def own_error(error: Exception, key: str | None, store: str) -> HoldfastError:
     """The error itself if it is one of Holdfast's, else one that tells what it says, without secrets."""
     if isinstance(error, HoldfastError):
         return error

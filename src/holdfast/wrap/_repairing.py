@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from .. import redact
 from ..store import ObjectStore
 from ..types import ATTRIBUTES, ListOptions, ObjectInfo, ReadOptions, WriteOptions
-from ._children import ask, failure, look, marked, new_version, repeatable, unmarked, version_of
+from ._children import ask, failure, log, look, marked, new_version, repeatable, unmarked, version_of
 from ._deciding import grouped
 from ._locks import KeyLocks
 from ._tombstones import TOMBSTONES, deleted, dig_up
@@ -73,13 +74,27 @@ def _attributes(info: ObjectInfo) -> WriteOptions:
 
 
 def clean_up(children: Sequence[ObjectStore], locks: KeyLocks) -> None:
-    """Take away the tombstones of keys that no child holds any more."""
+    """Take away the tombstones of keys that no child holds any more; what that fails for is logged, and stays."""
     keys: set[str] = set()
     for child in children:
-        for row in child._scan(ListOptions(TOMBSTONES)):
-            with child._read(row.key) as blob:
-                keys.add(json.loads(blob.bytes())["key"])
+        try:
+            for row in child._scan(ListOptions(TOMBSTONES)):
+                keys |= _buried_key(child, row.key)
+        except Exception as error:  # noqa: BLE001 - a child's own; the repair is done, and tombstones harm nothing
+            log.warning("the tombstones of %s cannot be listed: %s", child.name, redact.error(error))
     for key in keys:
         with locks.of(key):
             if all(answer.error is None and answer.info is None for answer in look(children, key)):
                 dig_up(children, key)
+
+
+def _buried_key(child: ObjectStore, path: str) -> set[str]:
+    try:
+        with child._read(path) as blob:
+            key = json.loads(blob.bytes())["key"]
+        if not isinstance(key, str):
+            raise TypeError("its key is no text")
+    except Exception as error:  # noqa: BLE001 - a child's own, or what is no tombstone
+        log.warning("the tombstone %r of %s cannot be read: %s", path, child.name, redact.error(error))
+        return set()
+    return {key}

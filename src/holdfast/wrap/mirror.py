@@ -11,6 +11,9 @@ of them by chance. Of a child that keeps no metadata only sizes can be compared.
 each key; writers in several processes that write one key at the same moment can leave the children different: that
 is the Conflict that reads raise then. ``primary`` reads do not compare.
 
+**Listings** show what any child has that reads do not call deleted. "quorum" lists while more than half of the children
+can be listed, and logs the others; "all" needs every child, because one that was emptied would otherwise speak for all.
+
 **Deletes** that some child could not do leave tombstones in those that could, under ``holdfast-tombstones/``: a key
 that is there in some children and missing in others is deleted if a tombstone is newer than it, and otherwise is
 there ("all"), or a Conflict where no majority says either ("quorum"). The tombstones go when a repeated delete, or
@@ -38,7 +41,7 @@ from functools import reduce
 from itertools import chain, groupby
 from operator import and_
 
-from .. import engine
+from .. import engine, redact
 from ..blob import Blob, Staged
 from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..keys import sort_key
@@ -55,8 +58,20 @@ from ..types import (
 )
 from ._blobs import ToldBlob
 from ._changing import conclude, joined, remove_from, taken_back
-from ._children import VERSION, Answer, ask, failure, is_version, marked, new_version, own_error, repeatable, unmarked
-from ._deciding import Policy, decide, etag_of
+from ._children import (
+    VERSION,
+    Answer,
+    ask,
+    failure,
+    is_version,
+    log,
+    marked,
+    new_version,
+    own_error,
+    repeatable,
+    unmarked,
+)
+from ._deciding import Policy, decide, etag_of, majority
 from ._locks import KeyLocks
 from ._repairing import Repaired, clean_up, repair_key
 from ._several import SeveralStores, stores_in
@@ -196,7 +211,8 @@ class MirroringStore(SeveralStores):
         return select(self._rows(replace(options, delimiter=None)), options)
 
     def _rows(self, options: ListOptions) -> Iterator[ObjectInfo]:
-        listings = [child._scan(options) for child in self.children]
+        failed: list[Answer] = []
+        listings = [self._listed(child, options, failed) for child in self.children]
         if self.capabilities.sorted:
             rows: Iterator[ObjectInfo] = heapq.merge(*listings, key=lambda row: sort_key(row.key))
         else:
@@ -205,10 +221,21 @@ class MirroringStore(SeveralStores):
             if key.startswith(TOMBSTONES):
                 continue
             found = list(group)
-            if len(found) < len(self.children) and not self._counts(key):
+            if len(found) < len(self.children) - len(failed) and not self._counts(key):
                 continue
             sizes = {row.size for row in found if row.size is not None}
             yield ObjectInfo(key, sizes.pop() if len(sizes) == 1 else None, last_modified=found[0].last_modified)
+
+    def _listed(self, child: ObjectStore, options: ListOptions, failed: list[Answer]) -> Iterator[ObjectInfo]:
+        """A child's rows. With "quorum" it may fail: what was written is in one of any other majority as well."""
+        try:
+            yield from child._scan(options)
+        except Exception as error:  # noqa: BLE001 - a child's own
+            failed.append(Answer(child, error=own_error(error, None, child.name)))
+            needed = majority(self.children) if self.policy == "quorum" else len(self.children)
+            if len(self.children) - len(failed) < needed:
+                raise failure("a listing", options.prefix, self.name, failed) from None
+            log.warning("%s has not been listed: %s", child.name, redact.text(str(error)))
 
     def _counts(self, key: str) -> bool:
         """Whether an object that some child misses is listed: unless the policy calls it deleted."""
