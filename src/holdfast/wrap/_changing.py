@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import redact
 from ..errors import InvalidKey
 from ..store import REMOVE, ObjectStore
 from ..types import RemoveOptions
@@ -25,9 +24,7 @@ def conclude(operation: str, key: str, store: str, policy: Policy, answers: Sequ
     if not enough:
         raise failure(operation, key, store, answers)
     for answer in failed:
-        log.warning(
-            "%s of %r: %s has not followed: %s", operation, key, answer.child.name, redact.text(str(answer.error))
-        )
+        log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
 
 
 def taken_back(key: str, answers: Sequence[Answer]) -> bool:
@@ -47,7 +44,7 @@ def taken_back(key: str, answers: Sequence[Answer]) -> bool:
         try:
             remove_from(answer.child, key, RemoveOptions(if_match=etag))
         except Exception as error:  # noqa: BLE001 - a child's own; the write has failed already, and tells why
-            log.warning("%r could not be taken back from %s: %s", key, answer.child.name, redact.error(error))
+            log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
             gone = False
     return gone
 

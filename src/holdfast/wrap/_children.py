@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import secrets
@@ -26,7 +25,7 @@ VERSION = "mirrorversion"
 
 _VERSION = re.compile(r"\d{20}-[0-9a-f]{12}")
 
-log = logging.getLogger("holdfast.mirror")
+log = redact.logger("holdfast.mirror")
 
 _clock_lock = ProcessLock()
 _last = 0

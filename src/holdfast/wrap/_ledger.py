@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from .. import redact
 from ..errors import HoldfastError
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions
@@ -19,7 +19,7 @@ NOTE_EVERY = 60.0
 #: After so much (as a part of the bound) was added here, the cache is listed again: others add to it too.
 SLACK = 8
 
-log = logging.getLogger("holdfast.cache")
+log = redact.logger("holdfast.cache")
 
 
 class Ledger:

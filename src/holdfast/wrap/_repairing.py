@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from .. import redact
 from ..store import ObjectStore
 from ..types import ATTRIBUTES, ListOptions, ObjectInfo, ReadOptions, WriteOptions
 from ._children import ask, failure, log, look, marked, new_version, repeatable, unmarked, version_of
@@ -81,7 +80,7 @@ def clean_up(children: Sequence[ObjectStore], locks: KeyLocks) -> None:
             for row in child._scan(ListOptions(TOMBSTONES)):
                 keys |= _buried_key(child, row.key)
         except Exception as error:  # noqa: BLE001 - a child's own; the repair is done, and tombstones harm nothing
-            log.warning("the tombstones of %s cannot be listed: %s", child.name, redact.error(error))
+            log.warning("the tombstones of %s cannot be listed: %s", child.name, error)
     for key in keys:
         with locks.of(key):
             if all(answer.error is None and answer.info is None for answer in look(children, key)):
@@ -95,6 +94,6 @@ def _buried_key(child: ObjectStore, path: str) -> set[str]:
         if not isinstance(key, str):
             raise TypeError("its key is no text")
     except Exception as error:  # noqa: BLE001 - a child's own, or what is no tombstone
-        log.warning("the tombstone %r of %s cannot be read: %s", path, child.name, redact.error(error))
+        log.warning("the tombstone %r of %s cannot be read: %s", path, child.name, error)
         return set()
     return {key}

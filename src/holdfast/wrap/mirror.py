@@ -41,7 +41,7 @@ from functools import reduce
 from itertools import chain, groupby
 from operator import and_
 
-from .. import engine, redact
+from .. import engine
 from ..blob import Blob, Staged
 from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailure
 from ..keys import sort_key
@@ -235,7 +235,7 @@ class MirroringStore(SeveralStores):
             needed = majority(self.children) if self.policy == "quorum" else len(self.children)
             if len(self.children) - len(failed) < needed:
                 raise failure("a listing", options.prefix, self.name, failed) from None
-            log.warning("%s has not been listed: %s", child.name, redact.text(str(error)))
+            log.warning("%s has not been listed: %s", child.name, error)
 
     def _counts(self, key: str) -> bool:
         """Whether an object that some child misses is listed: unless the policy calls it deleted."""
