@@ -7,9 +7,10 @@ agree. ``primary``: the first child decides; everything is read from it, and the
 **Versions.** Each write puts the same version into the metadata of the object in every child (``mirrorversion``, not
 shown to users), because ETags of different services cannot be compared. Reads ask every child for the object's head
 and compare: versions that differ (or ETags, for objects that did not come through a mirror) are a Conflict, never one
-of them by chance. Of a child that keeps no metadata only sizes can be compared. Writers in one process take turns for
-each key; writers in several processes that write one key at the same moment can leave the children different: that
-is the Conflict that reads raise then. ``primary`` reads do not compare.
+of them by chance. Of a child that keeps no metadata only sizes can be compared: bodies come from the others as long as
+one of these can be read. Writers in one process take turns for each key; writers in several processes that write one
+key at the same moment can leave the children different: that is the Conflict that reads raise then. ``primary`` reads
+do not compare. A mirror cannot be a child of a mirror, whose versions would take the place of its own.
 
 **Listings** show what any child has that reads do not call deleted. "quorum" lists while more than half of the children
 can be listed, and logs the others; "all" needs every child, because one that was emptied would otherwise speak for all.
