@@ -31,6 +31,8 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from . import redact
+
 
 class HoldfastError(Exception):
     """What every Holdfast error is; catch this to catch them all.
@@ -68,7 +70,7 @@ class HoldfastError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Causes may hold sockets, locks or engine objects that cannot cross a process: their text can.
-        cause = None if self.cause is None else CauseText(f"{type(self.cause).__name__}: {self.cause}")
+        cause = None if self.cause is None else CauseText(redact.error(self.cause))
         state = {**self.__dict__, "cause": cause}
         del state["message"]
         return (_rebuild, (type(self), self.message, state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 HIDDEN = "***"
@@ -43,3 +44,31 @@ def text(message: str) -> str:
 
 
 url = text
+
+
+def error(problem: BaseException) -> str:
+    """An error's type and what it says, without secrets: for logs, and for errors that tell of others.
+
+    >>> error(ConnectionError("no answer from redis://user:pw@cache"))
+    'ConnectionError: no answer from redis://***@cache'
+    """
+    return f"{type(problem).__name__}: {text(str(problem))}"
+
+
+class _Filter(logging.Filter):
+    """Errors among a record's arguments become their text without secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(text(str(arg)) if isinstance(arg, BaseException) else arg for arg in record.args)
+        return True
+
+
+_FILTER = _Filter()
+
+
+def logger(name: str) -> logging.Logger:
+    """The logger of this name, which tells what errors say without their secrets."""
+    found = logging.getLogger(name)
+    found.addFilter(_FILTER)  # once, however often it is said
+    return found

@@ -7,15 +7,30 @@ import time
 
 import pytest
 
-from holdfast.errors import Conflict, InvalidKey, NotFound, PartialFailure, StoreError, Throttled, Unsupported
+from holdfast import copy_store
+from holdfast.errors import (
+    Conflict,
+    IntegrityError,
+    InvalidKey,
+    NotFound,
+    PartialFailure,
+    StoreError,
+    Throttled,
+    Unsupported,
+)
 from holdfast.store import SimpleWrapper
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing import CountingStore, FaultStore
 from holdfast.testing.suite import together
 from holdfast.types import ReadOptions, WriteOptions
-from holdfast.wrap._children import TOMBSTONES
-from holdfast.wrap.guard import ReadonlyStore
+from holdfast.wrap._tombstones import TOMBSTONES
+from holdfast.wrap.cache import CachingStore
+from holdfast.wrap.guard import KeyValidatingStore, ReadonlyStore, RegexValidatingStore, validate_http_url_key
+from holdfast.wrap.key_transformers import ValidatingKeyTransformer
 from holdfast.wrap.mirror import MirroringStore
+from holdfast.wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore
+from holdfast.wrap.route import RegexRoutingStore
+from holdfast.wrap.transform import GzipStore
 
 
 class Child(FaultStore):
@@ -420,3 +435,145 @@ def test_a_copy_out_of_a_mirror_shows_nothing_of_it(children):
     assert target.head("b").metadata == {"x": "y"}
     store.copy("a", "c")
     assert store.head("c").metadata == {"x": "y"}
+
+
+class Unreadable(Child):
+    """A child whose tombstones cannot be read for so many times."""
+
+    times = 0
+
+    def seen(self, verb, key):
+        super().seen(verb, key)
+        if verb == "read" and key.startswith(TOMBSTONES) and self.times:
+            self.times -= 1
+            raise StoreError("one slow answer", key=key)
+
+
+def test_a_tombstone_that_cannot_be_read_is_not_taken_for_none():
+    children = [Unreadable(1), Child(2)]
+    store = mirror(children)
+    store.put("a", b"1")
+    children[1].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    children[0].times = 1
+    with pytest.raises(StoreError, match="one slow answer"):
+        store.exists("a")
+    children[0].times = 1
+    [result] = store.repair(source=1)
+    assert (result.written, str(result.error)) == ((), "one slow answer")
+    assert not store.exists("a")
+    assert not children[0].keys_inside()
+
+
+def test_one_tombstone_that_can_be_read_is_enough():
+    children = [Unreadable(1), Child(2), Child(3)]
+    store = mirror(children)
+    store.put("a", b"1")
+    children[2].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    children[0].times = 1
+    assert not store.exists("a")
+    assert not children[0].times
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b"{}", b'{"version": 5}', b"\xff"])
+def test_a_damaged_tombstone_is_told_until_the_delete_is_repeated(children, damaged):
+    store = mirror(children)
+    store.put("a", b"1")
+    children[0].fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure):
+        store.delete("a")
+    for child in children[1:]:
+        [tombstone] = child.store.keys(TOMBSTONES)
+        child.store.put(tombstone, damaged)
+    with pytest.raises(IntegrityError, match="delete 'a' again"):
+        store.get("a")
+    store.delete("a")
+    assert [list(child.store.keys()) for child in children] == [[]] * 3
+    assert not store.exists("a")
+
+
+def test_a_mirror_in_a_mirror_is_refused_wherever_it_lies(children):
+    inner = mirror(children[:2])
+    for stack in (
+        inner,
+        PrefixStore(GzipStore(inner), "a/"),
+        CachingStore(MemoryStore(), inner),
+        SimpleWrapper(inner),
+        RegexRoutingStore(MemoryStore(), {"a": inner}),
+    ):
+        for policy in ("all", "quorum", "primary"):
+            with pytest.raises(ValueError, match="all children to one mirror"):
+                MirroringStore([stack, children[2]], policy)
+    assert MirroringStore([*inner.children, children[2]]).put("a", b"1").key == "a"
+
+
+def test_the_mirrors_name_for_versions_is_not_for_users(children):
+    store = mirror(children)
+    with pytest.raises(Unsupported, match="mirrorversion"):
+        store.write("a", b"1", WriteOptions(metadata={"mirrorversion": "mine", "x": "y"}))
+    assert not children[0].keys_inside()
+    # What was a mirror's child may be copied into another mirror.
+    store.write("a", b"1", WriteOptions(metadata={"x": "y"}))
+    other = mirror([MemoryStore(), MemoryStore()])
+    old = children[0].store.head("a").metadata["mirrorversion"]
+    other.copy("a", "b", source=children[0])
+    copy_store(children[0], other)
+    for key in "ab":
+        assert (other.get(key), other.head(key).metadata) == (b"1", {"x": "y"})
+        versions = {child.head(key).metadata["mirrorversion"] for child in other.children}
+        assert len(versions) == 1
+        assert old not in versions
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    [
+        lambda store: RegexValidatingStore(store, "[a-z]+"),
+        lambda store: PrefixStore(RegexValidatingStore(store, "x/[a-z]+"), "x/"),
+        lambda store: HashPrefixStore(KeyValidatingStore(store, lambda key: "tomb" not in key)),
+        lambda store: KeyTransformingStore(store, ValidatingKeyTransformer(validate_http_url_key)),
+    ],
+)
+def test_a_child_that_refuses_tombstones_is_no_child(refusing):
+    with pytest.raises(ValueError, match=r"holdfast-tombstones.*around the mirror"):
+        MirroringStore([MemoryStore(), refusing(MemoryStore())])
+    MirroringStore([MemoryStore(), PrefixStore(RegexValidatingStore(MemoryStore(), "x/.*"), "x/")])
+    around = refusing(MirroringStore([MemoryStore(), MemoryStore()]))
+    assert around.capabilities.write
+
+
+class Narrow(SimpleWrapper):
+    """A user's store without metadata whose keys are letters."""
+
+    @staticmethod
+    def check(key):
+        if not key.isalpha():
+            raise InvalidKey(f"no letters: {key}", key=key)
+
+    def get(self, key):
+        self.check(key)
+        return super().get(key)
+
+    def put(self, key, data):
+        self.check(key)
+        super().put(key, data)
+
+    def delete(self, key):
+        self.check(key)
+        super().delete(key)
+
+
+def test_a_child_that_cannot_hold_tombstones_is_written_and_tells_of_its_half_deletes():
+    broken = FaultStore(MemoryStore())
+    store = MirroringStore([Narrow(MemoryStore()), SimpleWrapper(broken)])
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+    broken.fail(StoreError("unplugged"), "remove")
+    with pytest.raises(PartialFailure, match="no letters: holdfast-tombstones/"):
+        store.delete("a")
+    store.delete("a")
+    assert not store.exists("a")
+    assert store.repair() == []

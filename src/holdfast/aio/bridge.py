@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Protocol, Self
 
 from ..errors import StoreError
 from ..store import ObjectStore
 from ..types import Capabilities
+from ..wrap._several import stores_in
 
 #: So many keys of an asynchronous listing are fetched at a time.
 _GROUP = 1000
@@ -47,19 +50,27 @@ def ask(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *args: An
     except RuntimeError as error:
         answer.close()
         raise StoreError(f"its event loop is closed: use it from one that runs ({error})", store=of) from error
-    while True:
-        try:
-            return future.result(_HEARTBEAT)
-        except TimeoutError:
-            if future.done():
-                raise
-            if not loop.is_running():
-                future.cancel()
-                raise StoreError("its event loop stopped before it answered", store=of) from None
-        except BaseException as error:
-            if future.cancelled():
-                raise StoreError("its event loop cancelled the call", store=of) from error
-            raise
+    while not _answered(future):
+        if not loop.is_running():
+            future.cancel()
+            raise StoreError("its event loop stopped before it answered", store=of)
+    try:
+        return future.result()
+    except BaseException as error:
+        if future.cancelled():
+            raise StoreError("its event loop cancelled the call", store=of) from error
+        raise
+
+
+def _answered(future: Any) -> bool:
+    """Whether there is an answer, an error or a cancellation; waits for it, but not for ever."""
+    try:
+        future.exception(_HEARTBEAT)
+    except TimeoutError:
+        return bool(future.done())  # it may have come since
+    except Exception:  # noqa: BLE001 - of another kind than an asynchronous cancellation
+        return bool(future.cancelled())
+    return True
 
 
 async def _awaited(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -130,7 +141,8 @@ class BridgedStore(ObjectStore):
     def _keys(self, keys: Callable[[], Any]) -> Iterator[str]:
         listed: AsyncIterable[str] | Iterable[str] = self._ask(keys)
         if isinstance(listed, AsyncIterable):
-            yield from items(self._running(), listed, _GROUP, of=self.name)
+            with closing(Items(self._running(), listed, _GROUP, of=self.name)) as keys_listed:
+                yield from keys_listed
         else:
             yield from listed
 
@@ -163,31 +175,33 @@ class BridgedStore(ObjectStore):
 
 def bridges_in(store: ObjectStore) -> Iterator[BridgedStore]:
     """The bridged stores among a store and those that it wraps (as ``.store`` or ``.stores``)."""
-    seen: set[int] = set()
-    todo: list[Any] = [store]
-    while todo:
-        one = todo.pop()
-        if id(one) in seen or not isinstance(one, ObjectStore):
-            continue
-        seen.add(id(one))
-        if isinstance(one, BridgedStore):
-            yield one
-        todo.append(getattr(one, "store", None))
-        todo.extend(getattr(one, "stores", ()))
+    return (one for one in stores_in(store) if isinstance(one, BridgedStore))
 
 
-def items(
-    loop: asyncio.AbstractEventLoop, source: AsyncIterable[Any], count: int, *, of: str = ""
-) -> Generator[Any, None, None]:
-    """The items of an asynchronous iterable, for a worker, ``count`` at a time."""
-    iterator = aiter(source)
-    try:
-        while group := ask(loop, _take, iterator, count, of=of):
-            yield from group
-    finally:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            ask(loop, close, of=of)
+class Items(Iterator[Any]):
+    """The items of an asynchronous iterable, for a worker, ``count`` at a time; whoever makes one closes it."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, source: AsyncIterable[Any], count: int, *, of: str = ""
+    ) -> None:
+        self._ask = partial(ask, loop, of=of)
+        self._iterator = aiter(source)
+        self._count = count
+        self._group: Iterator[Any] = iter(())
+        self._closed = False
+
+    def __next__(self) -> Any:
+        for item in self._group:
+            return item
+        self._group = iter(self._ask(_take, self._iterator, self._count))
+        return next(self._group)
+
+    def close(self) -> None:
+        """Close the iterable, if it can be closed; harmless when repeated."""
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None and not self._closed:
+            self._closed = True
+            self._ask(close)
 
 
 async def _take(iterator: AsyncIterator[Any], count: int) -> list[Any]:

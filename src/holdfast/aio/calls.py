@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from time import monotonic
@@ -13,12 +14,17 @@ from typing import Any, TypeVar
 
 from ..engine import Lane
 from ..store import ObjectStore
-from .bridge import bridges_in
+from .bridge import Items, bridges_in
 
 Value = TypeVar("Value")
 
+#: How many bodies that are being written await what is called here.
+_depth: contextvars.ContextVar[int] = contextvars.ContextVar("holdfast_depth", default=0)
+
 #: So many threads at most make calls of a store that hardly waits: more only wait for Python's lock.
 LOCAL_CALLS = 8
+#: So many writes at once have bodies that come from the event loop.
+STREAMS = 64
 #: A listing comes from its worker in groups of so many rows, or of what came in so many seconds.
 ROWS = 1000
 PATIENCE = 0.05
@@ -29,10 +35,15 @@ class Calls:
 
     def __init__(self, *stores: ObjectStore) -> None:
         self._lane = Lane(LOCAL_CALLS if all(store.local for store in stores) else None)
+        self._streams: list[Lane] = []
         self._bridges = tuple(bridge for store in stores for bridge in bridges_in(store))
 
     async def call(
-        self, function: Callable[..., Value], *args: Any, unwanted: Callable[[Value], Any] | None = None
+        self,
+        function: Callable[..., Value],
+        *args: Any,
+        unwanted: Callable[[Value], Any] | None = None,
+        lane: Lane | None = None,
     ) -> Value:
         """What ``function(*args)`` returns or raises in a worker, which sees the context variables of the caller.
 
@@ -51,7 +62,7 @@ class Calls:
                 if error is None and unwanted is not None:
                     unwanted(value)
 
-        call = self._lane.call(partial(contextvars.copy_context().run, function, *args), told)
+        call = (lane or self._lane).call(partial(contextvars.copy_context().run, function, *args), told)
         try:
             return await future
         except asyncio.CancelledError:
@@ -60,6 +71,20 @@ class Calls:
                 self.start(unwanted, future.result())  # it came just before the cancellation
             raise
 
+    async def write(self, write: Callable[[Any], Value], body: Any) -> Value:
+        """What ``write(body)`` returns; the chunks of an asynchronous body are asked for in the loop, and it is closed.
+
+        Such a write keeps its thread while its body awaits, perhaps other calls of this facade. So it has a lane
+        beside those; and where a body awaits writes of further bodies, there is a lane for each depth.
+        """
+        if not isinstance(body, AsyncIterable):
+            return await self.call(write, body)
+        depth = _depth.get()
+        while len(self._streams) <= depth:
+            self._streams.append(Lane(STREAMS))
+        chunks = Items(asyncio.get_running_loop(), body, 1, of="a body")
+        return await self.call(_written, write, chunks, depth + 1, lane=self._streams[depth])
+
     def start(self, function: Callable[..., Any], *args: Any) -> None:
         """Have ``function(*args)`` called by a worker; nobody is told what comes of it, but ``drain`` waits for it."""
         self._lane.call(partial(function, *args), _untold)
@@ -67,9 +92,10 @@ class Calls:
     async def drain(self) -> None:
         """Return when every call that has been handed over is over, also those that nobody awaits any more."""
         for _ in range(2):  # the second time for what was opened, unwanted, and is now being closed
-            await self._drain()
+            for lane in (*self._streams, self._lane):
+                await self._drain(lane)
 
-    async def _drain(self) -> None:
+    async def _drain(self, lane: Lane) -> None:
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
 
@@ -79,7 +105,7 @@ class Calls:
             except RuntimeError:  # this wait was cancelled, and its loop is closed
                 return
 
-        self._lane.when_done(told)
+        lane.when_done(told)
         await over.wait()
 
     async def rows(self, listing: Callable[[], Iterable[Value]]) -> AsyncIterator[Value]:
@@ -108,6 +134,19 @@ class Calls:
             future.set_exception(RuntimeError(f"a store raised {error!r}"))
         else:
             future.set_exception(error)
+
+
+def _written(write: Callable[[Any], Value], chunks: Items, depth: int) -> Value:
+    """What ``write(chunks)`` returns, in a worker; the body's own awaits see how deep they are."""
+    _depth.set(depth)
+    try:
+        value = write(chunks)
+    except BaseException:
+        with suppress(Exception):  # the write's own error tells more
+            chunks.close()
+        raise
+    chunks.close()
+    return value
 
 
 def _untold(value: Any, error: BaseException | None) -> None:

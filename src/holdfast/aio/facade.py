@@ -14,7 +14,7 @@ from typing import Any, Self
 from ..blob import Blob, Buffer, join
 from ..store import FIVE, READ, WRITE, Facade, ObjectStore, Removed, Store
 from ..types import Body, Capabilities, ObjectInfo, ReadOptions, WriteOptions
-from .bridge import AsyncObjects, BridgedStore, bridges_in, items
+from .bridge import AsyncObjects, BridgedStore, Items, bridges_in
 from .calls import Calls
 
 #: What may be written: a body as everywhere, or the chunks of an asynchronous iterator.
@@ -49,8 +49,10 @@ class AsyncStore:
     """Any store to await: each method is that of ``.store``, made in one of Holdfast's threads.
 
     The event loop is never blocked, and awaits run side by side (at most 64 calls at a time, 8 of a local store; the
-    others wait their turn). Cancelling an await abandons its result: a call that has begun goes on, so a write may
-    still land. ``aclose()``, or the end of ``async with``, waits for all calls and closes the store.
+    others wait their turn). Writes whose bodies come from the loop are counted by themselves, 64 at a time, so that a
+    body may await the store that it is written to; it is closed when the write is over. Cancelling an await abandons
+    its result: a call that has begun goes on, so a write may still land. ``aclose()``, or the end of ``async with``,
+    waits for all calls and closes the store.
 
     Wrappers take synchronous and asynchronous stores alike. One that is asynchronous itself is called in the event
     loop that awaits the wrapper.
@@ -109,7 +111,7 @@ class AsyncStore:
 
     async def put(self, key: str, data: AsyncBody) -> Any:
         """Store the bytes under the key, whole, replacing what was there."""
-        return await self._calls.call(_put, self.store, key, _body(data))
+        return await self._calls.write(partial(_put, self.store, key), data)
 
     async def delete(self, key: str) -> Any:
         """Remove the object; NotFound (a KeyError) if there is none."""
@@ -132,7 +134,7 @@ class AsyncStore:
 
     async def write(self, key: str, body: AsyncBody, options: WriteOptions = WRITE) -> ObjectInfo:
         """The info of what was written, whole or not at all, with attributes and under conditions."""
-        return await self._calls.call(self.store.write, key, _body(body), options)
+        return await self._calls.write(lambda chunks: self.store.write(key, chunks, options), body)
 
     async def head(self, key: str) -> ObjectInfo:
         """The object's info without its body, or NotFound."""
@@ -150,11 +152,11 @@ class AsyncStore:
 
     async def create(self, key: str, body: AsyncBody) -> ObjectInfo:
         """The info of a new object; AlreadyExists, atomically, if there is one."""
-        return await self._calls.call(self.store.create, key, _body(body))
+        return await self._calls.write(partial(self.store.create, key), body)
 
     async def replace_if(self, key: str, body: AsyncBody, etag: str) -> ObjectInfo:
         """The info of the new version that replaced exactly the version ``etag``; else Conflict."""
-        return await self._calls.call(self.store.replace_if, key, _body(body), etag)
+        return await self._calls.write(lambda chunks: self.store.replace_if(key, chunks, etag), body)
 
     async def delete_if(self, key: str, etag: str) -> None:
         """Remove exactly the version ``etag``; Conflict if another is there, NotFound if none."""
@@ -176,7 +178,7 @@ class AsyncStore:
         await self._calls.call(self.store.close)
 
     async def __aenter__(self) -> Self:
-        await self._calls.call(self.store.__enter__)
+        await self._calls.call(self.store.__enter__, unwanted=lambda _: self.store.close())
         return self
 
     async def __aexit__(
@@ -194,7 +196,7 @@ class AsyncBytesStore(AsyncStore):
 
     async def put(self, key: str, data: AsyncBody) -> ObjectInfo:
         """The info of what was stored, whole, in place of what was there."""
-        info: ObjectInfo = await self._calls.call(_put, self.store, key, _body(data))
+        info: ObjectInfo = await self._calls.write(partial(_put, self.store, key), data)
         return info
 
     async def delete(self, key: str) -> None:
@@ -266,16 +268,9 @@ def _keys(store: ObjectStore, prefix: str) -> Iterable[str]:
 
 def _put(store: ObjectStore, key: str, body: Any) -> Any:
     # A put of five methods takes bytes; what arrives in pieces from the loop is put together for it.
-    if isinstance(body, Generator) and not isinstance(store, Store | Facade):
+    if isinstance(body, Generator | Items) and not isinstance(store, Store | Facade):
         body = join(body)
     return store.put(key, body)
-
-
-def _body(body: AsyncBody) -> Any:
-    """The body for a worker; the chunks of an asynchronous one are asked for in the loop that is running now."""
-    if isinstance(body, AsyncIterable):
-        return items(asyncio.get_running_loop(), body, 1, of="a body")
-    return body
 
 
 def _bound(store: AnyStore) -> ObjectStore:

@@ -13,9 +13,10 @@
 a mapping from parameter to store (or to lists or mappings of stores). ``config`` are the other parameters of the
 class. Relative paths count from the directory of the process.
 
-``${VAR}`` and ``${VAR:-default}`` (for a variable that is missing or empty) may stand inside any string, ``$${`` for a
-literal ``${``. They are filled in after the file was parsed, for the stores that are built, and are text, or numbers
-and true and false for parameters that take no text.
+``${VAR}`` and ``${VAR:-default}`` (for a variable that is missing or empty) may stand inside any string and any name in
+a parameter's mappings, but not inside defaults and names of stores; ``$${`` is a literal ``${``. They are filled in
+after the file was parsed, for the stores that are built, and are text, or numbers and true and false for parameters
+that take no text.
 
 Errors name the file, the store and the parameter. They never show what a parameter was set to.
 """

@@ -6,7 +6,8 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -17,7 +18,7 @@ from ..retry import Policy
 from ..store import ObjectStore
 from ..url import URL
 from .parsing import parse
-from .values import as_written, fitting, leaves, parameters, scrubbed
+from .values import as_written, declares, fitting, leaves, parameters, scrubbed, takes_policy, texts, unfit_base
 
 #: The type whose config is a location, as on the command line.
 LOCATION = "location"
@@ -29,6 +30,9 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})
 _OBJECTS = frozenset(("client", "clock", "credential", "logger", "retry_on", "sleep", "transformer", "validator"))
 #: Parameters of the wrappers that are stores.
 _WRAPPED = frozenset(("store", "main_store", "cache_store", "children", "routes"))
+
+#: The files and stores that are being built here, each from a location in the one before.
+_under_way: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("holdfast_under_way", default=())
 
 StoreClass = TypeVar("StoreClass", bound=type[ObjectStore])
 
@@ -134,12 +138,18 @@ class StoreFactory:
         written, name = (name, name) if name else (self._main, self.main)
         if name is None:
             raise self._error("there is no 'main': write one, or name the store")
+        place = (os.path.realpath(self.path), name)
+        if place in _under_way.get():
+            raise _CircleError
+        entered = _under_way.set((*_under_way.get(), place))
         building = _Building(self)
-        with ExitStack() as undoing:
-            undoing.callback(building.close)
-            store = building.store(name, None, (), written)
-            undoing.pop_all()  # all is well: nothing is closed
-        return store
+        try:
+            return building.store(name, None, (), written)
+        except BaseException:
+            building.close()
+            raise
+        finally:
+            _under_way.reset(entered)
 
     def store_class(self, name: str) -> type[Any]:
         """The class that a ``type`` without dots names; ConfigError for an unknown one. A subclass may know others."""
@@ -150,9 +160,15 @@ class StoreFactory:
         found: dict[str, ConfigError] = {}
         for name in self.definitions:
             try:
-                _close(self.build(name))
+                store = self.build(name)
             except ConfigError as error:
                 found.setdefault(str(error), error)
+                continue
+            try:
+                _close(store)
+            except Exception as failed:  # noqa: BLE001 - of a class of others
+                problem = self._error(f"it cannot be closed: {type(failed).__name__}", name)
+                found.setdefault(str(problem), problem)
         try:
             if self.main is not None and self.main not in self.definitions:
                 raise self._unknown(self._main or "", None)
@@ -166,8 +182,8 @@ class StoreFactory:
 
     # ------------------------------------------------------------------ reading the description
     def _define(self, name: str, described: Any) -> Definition:
-        if not name or "/" in name or "#" in name:
-            self._fail("the name of a store is text without '/' and '#'", name)
+        if not name or any(mark in name for mark in ("/", "#", "${")):
+            self._fail("the name of a store is text without '/', '#' and '${'", name)
         fields = self._mapping(described, "it", name)
         self._only(fields, ("type", "base", "config"), "it", name)
         kind = fields.get("type")
@@ -198,8 +214,20 @@ class StoreFactory:
         if isinstance(value, list):
             return [self._expand(item, store, f"{parameter}[{at}]") for at, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self._expand(item, store, f"{parameter}.{key}") for key, item in value.items()}
+            return self._named(value, lambda item: self._expand(item, store, parameter), store, parameter)
         return value
+
+    def _named(
+        self, values: dict[str, Any], change: Callable[[Any], Any], store: str | None, parameter: str
+    ) -> dict[str, Any]:
+        """The mapping with variables in its names filled in and its values changed; places do not show the names."""
+        named: dict[str, Any] = {}
+        for name, item in values.items():
+            expanded = self._expand(name, store, parameter)
+            if expanded in named:
+                self._fail("a name in it stands there twice, variables filled in", store, parameter)
+            named[expanded] = change(item)
+        return named
 
     def _variable(self, match: re.Match[str], store: str | None, parameter: str) -> str:
         if match[0] == "$${":
@@ -208,6 +236,8 @@ class StoreFactory:
         if name is None:
             message = "'${' begins no variable: write ${NAME} or ${NAME:-default}, or $${ for itself"
             self._fail(message, store, parameter)
+        if default is not None and "${" in default:
+            self._fail("the default of a variable holds no '${': give it a variable of its own", store, parameter)
         found = os.environ.get(name)
         if default is not None:
             return found or default
@@ -256,6 +286,10 @@ class StoreFactory:
         raise self._error(message, store, parameter)
 
 
+class _CircleError(ConfigError):
+    """A location leads to a store that is being built."""
+
+
 class _Building:
     """One ``build``: each store that it comes by is made once."""
 
@@ -264,10 +298,10 @@ class _Building:
         self._made: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Close what was made."""
-        with ExitStack() as closing:
-            for store in self._made.values():
-                closing.callback(_close, store)
+        """Close what was made, for nothing; the error that is being raised tells why."""
+        for store in self._made.values():
+            with suppress(Exception):
+                _close(store)
 
     def store(self, name: str, user: str | None, above: tuple[str, ...], written: str | None = None) -> Any:
         """The store of this name, which ``user`` calls for; ``above`` are all that wait for it."""
@@ -287,7 +321,10 @@ class _Building:
 
     def _make(self, definition: Definition, above: tuple[str, ...]) -> Any:
         factory, name = self._factory, definition.name
-        options = factory._expand(dict(definition.config), name, "config")
+        options = {
+            parameter: factory._expand(value, name, f"config.{parameter}")
+            for parameter, value in definition.config.items()
+        }
         located = definition.type == LOCATION
         make: Callable[..., Any] = registry.open_store if located else factory._class(definition)
         if located:
@@ -300,11 +337,18 @@ class _Building:
             if needed.default is needed.empty and needed.kind is needed.POSITIONAL_OR_KEYWORD:
                 missing = "base" if needed.name in _WRAPPED else needed.name
                 factory._require(needed.name in options, "it is missing: the type needs it", name, missing)
+        problem = None
         try:
             return make(**options)
+        except _CircleError:
+            pass
         except Exception as error:  # noqa: BLE001 - whatever a class says about its parameters is an error of the file
-            problem = scrubbed(error, list(leaves(options)))
+            problem = scrubbed(error, [text for value in options.values() for text in texts(value)])
         # Raised here and not above: a traceback shows what an error came from, values and all.
+        if problem is None:
+            if len(_under_way.get()) > 1:
+                raise _CircleError  # told of the file that was asked for: this one may be named by a value of that
+            factory._fail("Recursive store definition found -- its location leads back to it", name, "url")
         named = [parameter for parameter in definition.config if re.search(rf"\b{re.escape(parameter)}\b", problem)]
         culprit = named[0] if len(named) == 1 else ", ".join(definition.config) or None
         raise factory._error(f"{as_written(definition.type)} cannot be made so: {problem}", name, culprit)
@@ -327,12 +371,13 @@ class _Building:
                 known = ", ".join(p for p in taken if p not in _OBJECTS) or "none"
                 message = f"{as_written(definition.type)} has no such parameter: it takes {known}"
                 self._factory._fail(message, definition.name, name)
-            if name in _OBJECTS and value is not None:
+            ours = (declares(make, name) or make).__module__.startswith("holdfast.")
+            if ours and name in _OBJECTS and value is not None:
                 message = "it is an object of Python, which a file cannot describe: build this store in Python"
                 self._factory._fail(message, definition.name, name)
             if name in _WRAPPED and value is not None:
                 self._factory._fail("it is made of stores: name them in 'base'", definition.name, name)
-            if name in {"retry", "policy"} and isinstance(value, dict):
+            if isinstance(value, dict) and takes_policy(make, name):
                 checked[name] = self._policy(definition, name, value)
                 continue
             checked[name], wanted = fitting(make, name, value, filled_in=value != definition.config[name])
@@ -367,6 +412,9 @@ class _Building:
             if parameter in definition.config:
                 self._factory._fail("it is given twice, in base and in config", definition.name, parameter)
         stores = {parameter: self._resolved(named, definition, above) for parameter, named in base.items()}
+        for parameter, given in stores.items():
+            if (taken_so := unfit_base(make, parameter, given)) is not None:
+                self._factory._fail(f"its type takes {taken_so} as {parameter!r}", definition.name, "base")
         if isinstance(make, type) and issubclass(make, ObjectStore):
             self._only_synchronous(stores, definition)
         return stores
@@ -380,7 +428,9 @@ class _Building:
         if isinstance(named, list):
             return [self._resolved(item, definition, above) for item in named]
         if isinstance(named, dict):
-            return {key: self._resolved(item, definition, above) for key, item in named.items()}
+            return self._factory._named(
+                named, lambda item: self._resolved(item, definition, above), definition.name, "base"
+            )
         name = self._factory._expand(named, definition.name, "base")
         return self.store(name, definition.name, above, named)
 

@@ -111,7 +111,7 @@ class _Tree:
         where = self._path
         if len(names) > 1 and names[0] == "stores":
             where += f": store {names[1]!r}"
-            names = names[2:]
+            names = names[2:4]  # further ones are parts of a parameter's value
         if names:
             where += f": parameter {'.'.join(names)!r}"
         raise ConfigError(f"{where}: {message}{_place(node.start_mark)}")

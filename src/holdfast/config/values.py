@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -28,11 +28,7 @@ def fitting(make: Any, parameter: str, value: Any, *, filled_in: bool) -> tuple[
     Text into which a variable was ``filled_in`` becomes a number, or true or false, where the parameter takes no text.
     Only parameters that are annotated with plain types are judged.
     """
-    try:
-        declared = inspect.signature(make, eval_str=True).parameters.get(parameter)
-    except (NameError, TypeError):
-        return value, None  # annotations of a foreign class that cannot be evaluated
-    kinds = _kinds(declared.annotation) if declared is not None else None
+    kinds = _kinds(_annotation(make, parameter))
     if kinds is None:
         return value, None
     if filled_in and isinstance(value, str) and str not in kinds:
@@ -41,6 +37,69 @@ def fitting(make: Any, parameter: str, value: Any, *, filled_in: bool) -> tuple[
     words = [word for kind, word in _PLAIN.items() if kind in kinds]
     taken = taken or any(value == kind for kind in kinds if not isinstance(kind, type))
     return value, None if taken else " or ".join([*words, *_choices(kinds)])
+
+
+def _annotation(make: Any, parameter: str) -> Any:
+    """What the parameter is declared to be; ``inspect.Parameter.empty`` where that is unknown."""
+    try:
+        declared = inspect.signature(declares(make, parameter) or make, eval_str=True).parameters.get(parameter)
+    except (NameError, TypeError):
+        declared = None  # annotations of a foreign class that cannot be evaluated
+    return inspect.Parameter.empty if declared is None else declared.annotation
+
+
+def declares(make: Any, parameter: str) -> type | None:
+    """The class, ``make`` or one above it to which it passes what it does not know, that has such a parameter."""
+    for kind in inspect.getmro(make) if isinstance(make, type) else ():
+        if "__init__" not in vars(kind):
+            continue
+        declared = inspect.signature(vars(kind)["__init__"]).parameters
+        if parameter in declared:
+            return kind
+        if all(p.kind is not p.VAR_KEYWORD for p in declared.values()):
+            return None
+    return None
+
+
+def takes_policy(make: Any, parameter: str) -> bool:
+    """Whether the parameter is declared to be a retry policy, or may be one."""
+    annotation = _annotation(make, parameter)
+    return annotation is Policy or Policy in get_args(annotation)
+
+
+def unfit_base(make: Any, parameter: str, stores: Any) -> str | None:
+    """What the parameter takes, if it takes stores in another form than this; else (or if that is unknown) None."""
+    annotation = _annotation(make, parameter)
+    if _holds(annotation, stores):
+        return None
+    return " or ".join(dict.fromkeys(_forms(annotation)))
+
+
+def _holds(annotation: Any, stores: Any) -> bool:
+    """Whether stores, in lists or mappings or alone, are what is declared."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType}:
+        return any(_holds(part, stores) for part in inside)
+    if annotation is type(None):
+        return stores is None
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(stores, dict) and all(_holds(inside[-1], store) for store in stores.values())
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        return isinstance(stores, list) and all(_holds(inside[0], store) for store in stores)
+    plain = isinstance(annotation, type) and annotation not in {object, list, dict, inspect.Parameter.empty}
+    return not (plain and isinstance(stores, list | dict))
+
+
+def _forms(annotation: Any) -> Iterator[str]:
+    origin = get_origin(annotation)
+    if origin in {Union, UnionType}:
+        for part in get_args(annotation):
+            yield from _forms(part)
+    elif origin is None:
+        if annotation is not type(None):
+            yield "one store"
+    else:
+        yield "a mapping of stores" if issubclass(origin, Mapping) else "a list of stores"
 
 
 def _choices(kinds: frozenset[Any]) -> list[str]:
@@ -82,6 +141,19 @@ def leaves(value: Any) -> Iterator[Any]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from leaves(item)
+    else:
+        yield value
+
+
+def texts(value: Any) -> Iterator[Any]:
+    """What lists and mappings hold in the end, and the mappings' names as well."""
+    if isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from texts(item)
     else:
         yield value
 

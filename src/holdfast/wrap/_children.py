@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -14,20 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import engine
+from .. import engine, redact
 from ..blob import body_chunks
-from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure
+from ..errors import HoldfastError, InvalidKey, NotFound, PartialFailure, StoreError
 from ..store import HEAD, ObjectStore
-from ..types import NO_METADATA, Body, ObjectInfo
+from ..types import NO_METADATA, Body, ObjectInfo, WriteOptions
 from ._bodies import gathered
 from ._locks import ProcessLock
 
 #: The metadata name that holds the version which a mirror gave an object, the same in every child.
 VERSION = "mirrorversion"
-#: Where deletes that not every child has done are written down.
-TOMBSTONES = "holdfast-tombstones/"
 
-log = logging.getLogger("holdfast.mirror")
+_VERSION = re.compile(r"\d{20}-[0-9a-f]{12}")
+
+log = redact.logger("holdfast.mirror")
 
 _clock_lock = ProcessLock()
 _last = 0
@@ -39,6 +37,11 @@ def new_version() -> str:
     with _clock_lock:
         _last = max(_last + 1, time.time_ns())
         return f"{_last:020d}-{secrets.token_hex(6)}"
+
+
+def is_version(value: str | None) -> bool:
+    """Whether the value of that metadata name is nothing, or some mirror's, and so may be replaced."""
+    return value is None or _VERSION.fullmatch(value) is not None
 
 
 def version_of(info: ObjectInfo) -> str | None:
@@ -54,13 +57,20 @@ def unmarked(info: ObjectInfo) -> ObjectInfo:
     return replace(info, metadata=rest or NO_METADATA)
 
 
+def marked(child: ObjectStore, options: WriteOptions, version: str) -> WriteOptions:
+    """The options with the version, for a child that keeps metadata."""
+    if not child.capabilities.metadata:
+        return options
+    return replace(options, metadata={**options.metadata, VERSION: version})
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one child answered: a value, or an error; of a look at an object None is "not there"."""
 
     child: ObjectStore
     value: Any = None
-    error: Exception | None = None
+    error: HoldfastError | None = None
 
     @property
     def info(self) -> ObjectInfo | None:
@@ -68,26 +78,21 @@ class Answer:
         found: ObjectInfo | None = self.value
         return found
 
-    def agrees(self, other: Answer) -> bool:
-        """Whether both looks saw the same object, or both none.
-
-        Versions of mirrors are compared, and ETags where no mirror gave a version; of a child that keeps no metadata
-        only the size is known.
-        """
-        mine, theirs = self.info, other.info
-        if mine is None or theirs is None:
-            return mine is theirs
-        if self.child.capabilities.metadata and other.child.capabilities.metadata:
-            return (version_of(mine) or mine.etag) == (version_of(theirs) or theirs.etag)
-        return None in {mine.size, theirs.size} or mine.size == theirs.size
+    @property
+    def identity(self) -> str | None:
+        """Of a look: the version that a mirror gave the object, or its ETag; None of a child that keeps no metadata."""
+        info = self.info
+        if info is None or not self.child.capabilities.metadata:
+            return None
+        return version_of(info) or info.etag
 
 
-def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any]) -> list[Answer]:
-    """The answer of each child, in their order; asked at the same time where that saves any."""
+def ask(children: Sequence[ObjectStore], key: str, question: Callable[[ObjectStore], Any]) -> list[Answer]:
+    """The answer of each child about the key, in their order; asked at the same time where that saves any."""
     if len(children) == 1 or all(child.local for child in children):
-        return [_answer(child, question) for child in children]
+        return [_answer(child, key, question) for child in children]
     outcomes = engine.default().run(
-        lambda child: _answer(child, question), children, threads=len(children), ordered=True, on_error="collect"
+        lambda child: _answer(child, key, question), children, threads=len(children), ordered=True, on_error="collect"
     )
     answers: list[Answer] = []
     for outcome in outcomes:
@@ -97,11 +102,19 @@ def ask(children: Sequence[ObjectStore], question: Callable[[ObjectStore], Any])
     return answers
 
 
-def _answer(child: ObjectStore, question: Callable[[ObjectStore], Any]) -> Answer:
+def _answer(child: ObjectStore, key: str, question: Callable[[ObjectStore], Any]) -> Answer:
     try:
         return Answer(child, question(child))
     except Exception as error:  # noqa: BLE001 - it is this child's answer
-        return Answer(child, error=error)
+        return Answer(child, error=own_error(error, key, child.name))
+
+
+def own_error(error: Exception, key: str | None, store: str) -> HoldfastError:
+    """The error itself if it is one of Holdfast's, else one that tells what it says, without secrets."""
+    if isinstance(error, HoldfastError):
+        return error
+    again = isinstance(error, ConnectionError | TimeoutError)
+    return StoreError(redact.error(error), key=key, store=store, cause=error, retryable=again)
 
 
 def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
@@ -114,27 +127,24 @@ def look(children: Sequence[ObjectStore], key: str) -> list[Answer]:
         except (NotFound, InvalidKey):
             return None
 
-    return ask(children, head)
+    return ask(children, key, head)
 
 
-def failure(operation: str, key: str, store: str, answers: Sequence[Answer]) -> Exception:
+def failure(operation: str, key: str, store: str, answers: Sequence[Answer]) -> HoldfastError:
     """The error for an operation that too few children did, with what each of them did."""
-    errors = [answer.error for answer in answers]
-    first = errors[0]
-    if first is not None and all(type(error) is type(first) for error in errors):
-        return first  # they all say the same: nothing is half done
+    failed = [answer.error for answer in answers if answer.error is not None]
+    if len(failed) == len(answers) and len({type(error) for error in failed}) == 1:
+        return failed[0]  # they all say the same: nothing is half done
     told = "; ".join(
-        f"{answer.child.name}: "
-        + ("done" if answer.error is None else f"{type(answer.error).__name__}: {answer.error}")
+        f"{answer.child.name}: " + ("done" if answer.error is None else redact.error(answer.error))
         for answer in answers
     )
-    failed = [error for error in errors if error is not None]
     error = PartialFailure(
         f"{operation} of {key!r} was not done by all that it needs ({told}); do it again, or repair()",
         key=key,
         store=store,
         cause=failed[0],
-        retryable=all(isinstance(error, HoldfastError) and error.retryable for error in failed),
+        retryable=all(error.retryable for error in failed),
     )
     error.outcomes = tuple((answer.child.name, answer.error) for answer in answers)
     return error
@@ -163,44 +173,3 @@ class _Path(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return self._path
-
-
-# ---------------------------------------------------------------------- tombstones
-def tombstone_of(key: str) -> str:
-    """Where the tombstone of a key lies."""
-    return TOMBSTONES + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def bury(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """Leave a tombstone for the key in each of these children."""
-    body = json.dumps({"key": key, "version": new_version()}).encode()
-    return ask(children, lambda child: child._write(tombstone_of(key), body))
-
-
-def dig_up(children: Sequence[ObjectStore], key: str) -> list[Answer]:
-    """Take the key's tombstones away."""
-
-    def remove(child: ObjectStore) -> None:
-        error = child._remove([tombstone_of(key)])[0]
-        if error is not None:
-            raise error
-
-    return ask(children, remove)
-
-
-def buried(children: Sequence[ObjectStore], key: str) -> str | None:
-    """The version of the newest tombstone of the key in any child that answers, or None."""
-
-    def read(child: ObjectStore) -> str | None:
-        try:
-            with child._read(tombstone_of(key)) as blob:
-                return str(json.loads(blob.bytes())["version"])
-        except NotFound:
-            return None
-
-    return max((answer.value for answer in ask(children, read) if answer.value), default=None)
-
-
-def outlived(tombstone: str | None, infos: Sequence[ObjectInfo]) -> bool:
-    """Whether an object is newer than the tombstone; one that no mirror has written is not known to be."""
-    return tombstone is None or any((version_of(info) or "") > tombstone for info in infos)

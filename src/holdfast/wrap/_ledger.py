@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .. import redact
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions
 from ._locks import ProcessLock
@@ -20,7 +20,7 @@ NOTE_EVERY = 60.0
 #: After so much (as a part of the bound) was added here, the cache is listed again: others add to it too.
 SLACK = 8
 
-log = logging.getLogger("holdfast.cache")
+log = redact.logger("holdfast.cache")
 
 
 class Ledger:

@@ -1,12 +1,26 @@
-"""What wrappers of several stores have in common that is no verb: they open and close all of them."""
+"""What wrappers of several stores have in common that is no verb; and which stores are inside another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Self
 
 from ..store import ObjectStore, Store
+
+
+def stores_in(store: ObjectStore) -> Iterator[ObjectStore]:
+    """The store and all those that it wraps (as ``.store`` or ``.stores``), each once."""
+    seen: set[int] = set()
+    todo: list[Any] = [store]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or not isinstance(one, ObjectStore):
+            continue
+        seen.add(id(one))
+        yield one
+        todo.append(getattr(one, "store", None))
+        todo.extend(getattr(one, "stores", ()))
 
 
 class SeveralStores(Store):

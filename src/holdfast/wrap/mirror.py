@@ -7,14 +7,20 @@ agree. ``primary``: the first child decides; everything is read from it, and the
 **Versions.** Each write puts the same version into the metadata of the object in every child (``mirrorversion``, not
 shown to users), because ETags of different services cannot be compared. Reads ask every child for the object's head
 and compare: versions that differ (or ETags, for objects that did not come through a mirror) are a Conflict, never one
-of them by chance. Of a child that keeps no metadata only sizes can be compared. Writers in one process take turns for
-each key; writers in several processes that write one key at the same moment can leave the children different: that
-is the Conflict that reads raise then. ``primary`` reads do not compare.
+of them by chance. Of a child that keeps no metadata only sizes can be compared: bodies come from the others as long as
+one of these can be read. Writers in one process take turns for each key; writers in several processes that write one
+key at the same moment can leave the children different: that is the Conflict that reads raise then. ``primary`` reads
+do not compare. A mirror cannot be a child of a mirror, whose versions would take the place of its own.
+
+**Listings** show what any child has that reads do not call deleted. "quorum" lists while more than half of the children
+can be listed, and logs the others; "all" needs every child, because one that was emptied would otherwise speak for all.
 
 **Deletes** that some child could not do leave tombstones in those that could, under ``holdfast-tombstones/``: a key
 that is there in some children and missing in others is deleted if a tombstone is newer than it, and otherwise is
 there ("all"), or a Conflict where no majority says either ("quorum"). The tombstones go when a repeated delete, or
-``repair``, finds that all children agree. "Newer" is by the clocks of the writers.
+``repair``, finds that all children agree. "Newer" is by the clocks of the writers. A child that is known to refuse
+such keys is refused; one that turns out to do so makes the delete a PartialFailure that says so, and until it is
+repeated the object is there as before. While a tombstone that would decide cannot be read, reads raise that error.
 
 **Failures.** An operation that too few children did raises PartialFailure, whose ``outcomes`` tell what each did (or
 the children's own error when all of them raise the same); what was done is not undone. What the policy tolerates is
@@ -30,13 +36,11 @@ The other policies refuse them.
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import chain, groupby
 from operator import and_
-from typing import Literal, NamedTuple, NoReturn
 
 from .. import engine
 from ..blob import Blob, Staged
@@ -44,7 +48,6 @@ from ..errors import Conflict, HoldfastError, InvalidKey, NotFound, PartialFailu
 from ..keys import sort_key
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select, stream_copy
 from ..types import (
-    ATTRIBUTES,
     Body,
     Capabilities,
     ListOptions,
@@ -55,38 +58,30 @@ from ..types import (
     WriteOptions,
 )
 from ._blobs import ToldBlob
+from ._changing import conclude, joined, remove_from, taken_back
 from ._children import (
-    TOMBSTONES,
     VERSION,
     Answer,
     ask,
-    buried,
-    bury,
-    dig_up,
     failure,
+    is_version,
     log,
-    look,
+    marked,
     new_version,
-    outlived,
+    own_error,
     repeatable,
     unmarked,
-    version_of,
 )
+from ._deciding import Policy, decide, etag_of, majority
 from ._locks import KeyLocks
-from ._several import SeveralStores
+from ._repairing import Repaired, clean_up, repair_key
+from ._several import SeveralStores, stores_in
+from ._tombstones import TOMBSTONES, bury, dig_up, refusal
 
-Policy = Literal["all", "quorum", "primary"]
+__all__ = ["MirroringStore", "Policy", "Repaired"]
+
 #: How often a read looks again when an object changes between the look and the read.
 _TRIES = 5
-
-
-class Repaired(NamedTuple):
-    """What ``repair`` did for one key: the children it wrote to, whether a delete was left alone, what went wrong."""
-
-    key: str
-    written: tuple[str, ...]
-    deleted: bool = False
-    error: BaseException | None = None
 
 
 class MirroringStore(SeveralStores):
@@ -112,6 +107,13 @@ class MirroringStore(SeveralStores):
             raise ValueError("a mirror has at least one child, and each of them once")
         if policy not in {"all", "quorum", "primary"}:
             raise ValueError(f"a mirror's policy is 'all', 'quorum' or 'primary', not {policy!r}")
+        if any(isinstance(store, MirroringStore) for child in self.children for store in stores_in(child)):
+            # The versions and tombstones of the two would take each other's place.
+            raise ValueError("a mirror in a mirror cannot tell its versions: give all children to one mirror")
+        for child in self.children:
+            if (why := refusal(child)) is not None:
+                where = f"in its children, under {TOMBSTONES!r}"
+                raise ValueError(f"a mirror writes down deletes {where} ({why}): put that store around the mirror")
         self.policy = policy
         self._locks = KeyLocks()
 
@@ -156,77 +158,45 @@ class MirroringStore(SeveralStores):
         changed: HoldfastError | None = None
         for _ in range(_TRIES):
             winners = self._agreed(key)
-            etag = self._etag(winners)
+            etag = etag_of(winners)
             if options.if_match is not None and options.if_match != etag:
                 message = f"object {key!r} is not the version {options.if_match!r}: it is {etag!r}; read it again"
                 raise Conflict(message, key=key, store=self.name)
             try:
-                return self._shown(self._open(key, winners, options), etag)
+                return self._open(key, winners, options, etag)
             except (Conflict, NotFound) as error:
                 changed = error  # between the look and the read: look again
         raise Conflict(f"object {key!r} changes too often to be read", key=key, store=self.name, cause=changed)
 
-    def _open(self, key: str, winners: Sequence[Answer], options: ReadOptions) -> Blob:
-        """The object from the first child that gives it, in just the version that was seen."""
+    def _open(self, key: str, winners: Sequence[Answer], options: ReadOptions, etag: str | None) -> Blob:
+        """The object from the first child that gives it, in just the version that was seen.
+
+        Children that know their versions come first. Of the others only sizes can be compared, so where there are
+        both, what one of them gives is told without an ETag.
+        """
         failed: list[Answer] = []
-        for winner in winners:
-            child, info = winner.child, winner.info
-            assert info is not None
-            exact = info.etag if child.capabilities.ranges else None
+        versioned = any(winner.identity is not None for winner in winners)
+        for winner in sorted(winners, key=lambda winner: winner.identity is None):
+            known = winner.identity is not None or not versioned
+            if options.if_match is not None and not known:
+                continue
             try:
-                return child._read(key, replace(options, if_match=exact))
+                return self._shown(_opened(winner, key, options), etag if known else None)
             except (Conflict, NotFound):
                 raise
-            except HoldfastError as error:
-                failed.append(Answer(child, error=error))
+            except Exception as error:  # noqa: BLE001 - a child's own: the next one may give it
+                failed.append(Answer(winner.child, error=own_error(error, key, winner.child.name)))
         raise failure("a read", key, self.name, failed)
 
     def _agreed(self, key: str) -> list[Answer]:
         """The children that have the object as it is by the policy; NotFound, or Conflict if they do not agree."""
-        found = self._decide(key)
+        found = decide(self.children, key, self.policy, self.name)
         if isinstance(found, Conflict):
             with self._locks.of(key):  # a writer of this process may be half way through
-                found = self._decide(key)
+                found = decide(self.children, key, self.policy, self.name)
         if isinstance(found, HoldfastError):
             raise found
         return found
-
-    def _decide(self, key: str) -> list[Answer] | HoldfastError:
-        answers = look(self.children, key)
-        answered = [answer for answer in answers if answer.error is None]
-        if len(answered) < (self._majority if self.policy == "quorum" else 1):
-            raise failure("a read", key, self.name, answers)
-        groups: list[list[Answer]] = []
-        for answer in answered:
-            alike = next((group for group in groups if group[0].agrees(answer)), None)
-            groups.append([answer]) if alike is None else alike.append(answer)
-        winner = next((group for group in groups if len(group) >= self._majority), None)
-        if self.policy == "quorum" and winner is not None:
-            groups = [winner]
-        present = [group for group in groups if group[0].info is not None]
-        if not present or (
-            len(present) < len(groups)
-            and not outlived(
-                buried([answer.child for answer in answered], key),
-                [answer.info for group in present for answer in group if answer.info is not None],
-            )
-        ):
-            return NotFound(f"no object {key!r}", key=key, store=self.name)
-        if len(present) > 1 or (self.policy == "quorum" and len(groups) > 1):
-            return self._disagreement(key, answers)
-        return present[0]
-
-    def _disagreement(self, key: str, answers: Sequence[Answer]) -> Conflict:
-        told = "; ".join(f"{answer.child.name}: {_seen(answer)}" for answer in answers)
-        message = f"the children hold different versions of {key!r} ({told}): repair(source=the child you trust)"
-        return Conflict(message, key=key, store=self.name)
-
-    def _etag(self, winners: Sequence[Answer]) -> str | None:
-        infos = [winner.info for winner in winners if winner.info is not None]
-        if (version := version_of(infos[0])) is not None:
-            return f'"{version}"'
-        etags = {info.etag for info in infos}
-        return infos[0].etag if len(etags) == 1 else None
 
     def _shown(self, blob: Blob, etag: str | None) -> Blob:
         if self.policy == "primary":
@@ -242,7 +212,8 @@ class MirroringStore(SeveralStores):
         return select(self._rows(replace(options, delimiter=None)), options)
 
     def _rows(self, options: ListOptions) -> Iterator[ObjectInfo]:
-        listings = [child._scan(options) for child in self.children]
+        failed: list[Answer] = []
+        listings = [self._listed(child, options, failed) for child in self.children]
         if self.capabilities.sorted:
             rows: Iterator[ObjectInfo] = heapq.merge(*listings, key=lambda row: sort_key(row.key))
         else:
@@ -251,10 +222,21 @@ class MirroringStore(SeveralStores):
             if key.startswith(TOMBSTONES):
                 continue
             found = list(group)
-            if len(found) < len(self.children) and not self._counts(key):
+            if len(found) < len(self.children) - len(failed) and not self._counts(key):
                 continue
             sizes = {row.size for row in found if row.size is not None}
             yield ObjectInfo(key, sizes.pop() if len(sizes) == 1 else None, last_modified=found[0].last_modified)
+
+    def _listed(self, child: ObjectStore, options: ListOptions, failed: list[Answer]) -> Iterator[ObjectInfo]:
+        """A child's rows. With "quorum" it may fail: what was written is in one of any other majority as well."""
+        try:
+            yield from child._scan(options)
+        except Exception as error:  # noqa: BLE001 - a child's own
+            failed.append(Answer(child, error=own_error(error, None, child.name)))
+            needed = majority(self.children) if self.policy == "quorum" else len(self.children)
+            if len(self.children) - len(failed) < needed:
+                raise failure("a listing", options.prefix, self.name, failed) from None
+            log.warning("%s has not been listed: %s", child.name, error)
 
     def _counts(self, key: str) -> bool:
         """Whether an object that some child misses is listed: unless the policy calls it deleted."""
@@ -278,61 +260,24 @@ class MirroringStore(SeveralStores):
         answers: list[Answer] = []
         children = self.children
         if self.policy == "primary":
-            answers.append(Answer(children[0], children[0]._write(key, body, _marked(children[0], options, version))))
+            answers.append(Answer(children[0], children[0]._write(key, body, marked(children[0], options, version))))
             children = children[1:]
-        answers += ask(children, lambda child: child._write(key, body, _marked(child, unconditional, version)))
+        answers += ask(children, key, lambda child: child._write(key, body, marked(child, unconditional, version)))
         if not all(child.capabilities.metadata for child in self.children):
             # Without versions a tombstone could not be told to be older than this object.
-            answers = _joined(answers, dig_up(self.children, key))
+            answers = joined(answers, dig_up(self.children, key))
         try:
-            self._conclude("a write", key, answers)
+            conclude("a write", key, self.name, self.policy, answers)
         except PartialFailure:
             refused = next((answer.error for answer in answers if isinstance(answer.error, InvalidKey)), None)
-            if refused is not None and self._undone(key, answers):
+            if refused is not None and taken_back(key, answers):
                 raise refused from None
             raise
         info = unmarked(next(answer.info for answer in answers if answer.info is not None))
         if self.policy == "primary":
             return info
-        marked = any(child.capabilities.metadata for child in self.children)
-        return replace(info, etag=f'"{version}"' if marked else None)
-
-    def _conclude(self, operation: str, key: str, answers: Sequence[Answer]) -> None:
-        """Return if enough children have done it, with a warning about the others; else raise."""
-        failed = [answer for answer in answers if answer.error is not None]
-        if not failed:
-            return
-        done = len(answers) - len(failed)
-        enough = {
-            "all": False,
-            "quorum": done >= self._majority,
-            "primary": answers[0].error is None,
-        }[self.policy]
-        if not enough:
-            raise failure(operation, key, self.name, answers)
-        for answer in failed:
-            log.warning("%s of %r: %s has not followed: %s", operation, key, answer.child.name, answer.error)
-
-    def _undone(self, key: str, answers: Sequence[Answer]) -> bool:
-        """Whether a key that some children cannot hold is out of the others again: just the version written now.
-
-        Nothing older is lost by that: a key that one child refuses was never written to all.
-        """
-        undone = True
-        for answer in answers:
-            if answer.error is not None:
-                undone &= isinstance(answer.error, InvalidKey)
-                continue
-            etag = None if answer.info is None else answer.info.etag
-            if etag is None or not answer.child.capabilities.delete_if:
-                undone = False
-                continue
-            try:
-                _removed_from(answer.child, key, RemoveOptions(if_match=etag))
-            except HoldfastError as error:
-                log.warning("%r could not be taken back from %s: %s", key, answer.child.name, error)
-                undone = False
-        return undone
+        versioned = any(child.capabilities.metadata for child in self.children)
+        return replace(info, etag=f'"{version}"' if versioned else None)
 
     def _refuse(self, options: WriteOptions) -> None:
         capabilities = self.capabilities
@@ -342,6 +287,8 @@ class MirroringStore(SeveralStores):
             raise self._unsupported("a write", "if_absent", "several children cannot decide as one")
         if options.if_match is not None and not capabilities.replace_if:
             raise self._unsupported("a write", "if_match", "several children cannot decide as one")
+        if not is_version(options.metadata.get(VERSION)):
+            raise self._unsupported("a write", f"the metadata name {VERSION!r}", "a mirror keeps its versions there")
         if not capabilities.metadata:
             for attribute in options.attributes():
                 raise self._unsupported("a write", attribute, "one of the children keeps none")
@@ -370,8 +317,8 @@ class MirroringStore(SeveralStores):
                 self._check(key)
                 with self._locks.of(key):
                     self._remove_key(key, options)
-            except HoldfastError as error:
-                removed.append(error)
+            except Exception as error:  # noqa: BLE001 - a child's own, among the answers for each key
+                removed.append(own_error(error, key, self.name))
             else:
                 removed.append(None)
         return removed
@@ -380,26 +327,26 @@ class MirroringStore(SeveralStores):
         children = self.children
         answers: list[Answer] = []
         if self.policy == "primary":  # whose answer is the answer
-            _removed_from(children[0], key, options)
+            remove_from(children[0], key, options)
             answers.append(Answer(children[0], True))
             children = children[1:]
 
         def remove(child: ObjectStore) -> bool:
             try:
-                _removed_from(child, key, RemoveOptions(must_exist=True))
+                remove_from(child, key, RemoveOptions(must_exist=True))
             except (NotFound, InvalidKey):
                 return False
             return True
 
-        answers += ask(children, remove)
+        answers += ask(children, key, remove)
         failed = any(answer.error is not None for answer in answers)
         if failed:
             # It must not come back with the child that kept it.
             gone = [answer.child for answer in answers if answer.error is None]
-            answers = _joined(answers, bury(gone, key))
+            answers = joined(answers, bury(gone, key))
         elif len({answer.value for answer in answers}) > 1:
             dig_up(self.children, key)  # now all agree; a tombstone that stays harms nothing that is newer
-        self._conclude("a delete", key, answers)
+        conclude("a delete", key, self.name, self.policy, answers)
         if options.must_exist and not any(answer.value for answer in answers):
             raise NotFound(f"no object {key!r}", key=key, store=self.name)
 
@@ -434,94 +381,28 @@ class MirroringStore(SeveralStores):
             outcome.value if outcome.error is None else Repaired(outcome.item, (), error=outcome.error)
             for outcome in outcomes
         ]
-        self._clean_up()
+        clean_up(self.children, self._locks)
         return sorted(results)
 
     def _repair_key(self, key: str, trusted: ObjectStore) -> Repaired:
         with self._locks.of(key):
-            answers = look(self.children, key)
-            for answer in answers:
-                if answer.error is not None:
-                    raise answer.error
-            right = next(answer for answer in answers if answer.child is trusted)
-            if right.info is None:
-                return Repaired(key, ())  # gone since it was listed
-            if not outlived(buried(self.children, key), [right.info]):
-                return Repaired(key, (), deleted=True)
-            wrong = [answer.child for answer in answers if not answer.agrees(right)]
-            if not wrong:
-                return Repaired(key, ())
-            return self._rewrite(key, trusted, right.info, wrong)
-
-    def _rewrite(self, key: str, trusted: ObjectStore, info: ObjectInfo, wrong: list[ObjectStore]) -> Repaired:
-        """Write the trusted object to the children that differ; without a version of a mirror, to all of them."""
-        exact = info.etag if trusted.capabilities.ranges else None
-        version = version_of(info)
-        with trusted._read(key, ReadOptions(if_match=exact)) as blob:
-            options = _attributes(unmarked(blob.info))
-            with repeatable(blob.chunks()) as body:
-                if version is None and trusted.capabilities.metadata:
-                    version = new_version()
-                    condition = info.etag if trusted.capabilities.replace_if else None
-                    trusted._write(key, body, _marked(trusted, replace(options, if_match=condition), version))
-                    wrong = [child for child in self.children if child is not trusted]
-                chosen = version or new_version()
-                answers = ask(wrong, lambda child: child._write(key, body, _marked(child, options, chosen)))
-        failed = [answer for answer in answers if answer.error is not None]
-        written = tuple(answer.child.name for answer in answers if answer.error is None)
-        return Repaired(key, written, error=failure("a repair", key, self.name, failed) if failed else None)
-
-    def _clean_up(self) -> None:
-        """Take away the tombstones of keys that no child holds any more."""
-        keys: set[str] = set()
-        for child in self.children:
-            for row in child._scan(ListOptions(TOMBSTONES)):
-                with child._read(row.key) as blob:
-                    keys.add(json.loads(blob.bytes())["key"])
-        for key in keys:
-            with self._locks.of(key):
-                if all(answer.error is None and answer.info is None for answer in look(self.children, key)):
-                    dig_up(self.children, key)
-
-    # ------------------------------------------------------------------ small things
-    @property
-    def _majority(self) -> int:
-        return len(self.children) // 2 + 1
+            return repair_key(self.children, trusted, key, self.name)
 
     def _check(self, key: str) -> None:
         if key.startswith(TOMBSTONES):
-            self._reserved(key)
-
-    def _reserved(self, key: str) -> NoReturn:
-        message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
-        raise InvalidKey(message, key=key, store=self.name)
+            message = f"keys below {TOMBSTONES!r} are the mirror's own: choose another"
+            raise InvalidKey(message, key=key, store=self.name)
 
 
-def _seen(answer: Answer) -> str:
-    """What a child has, for people."""
-    if answer.error is not None:
-        return f"{type(answer.error).__name__}"
-    return "missing" if answer.info is None else str(version_of(answer.info) or answer.info.etag or answer.info.size)
-
-
-def _marked(child: ObjectStore, options: WriteOptions, version: str) -> WriteOptions:
-    """The options with the version, for a child that keeps metadata."""
-    if not child.capabilities.metadata:
-        return options
-    return replace(options, metadata={**options.metadata, VERSION: version})
-
-
-def _attributes(info: ObjectInfo) -> WriteOptions:
-    return WriteOptions(**{name: value for name in ATTRIBUTES if (value := getattr(info, name))})
-
-
-def _removed_from(child: ObjectStore, key: str, options: RemoveOptions) -> None:
-    error = child._remove([key], options)[0]
-    if error is not None:
-        raise error
-
-
-def _joined(answers: Sequence[Answer], more: Sequence[Answer]) -> list[Answer]:
-    """The answers, with the errors of a second question to some of the children."""
-    failed = {id(answer.child): answer for answer in more if answer.error is not None}
-    return [answer if answer.error is not None else failed.get(id(answer.child), answer) for answer in answers]
+def _opened(seen: Answer, key: str, options: ReadOptions) -> Blob:
+    """The object from a child, as it was when it was looked at; Conflict if it is another one now."""
+    child, info = seen.child, seen.info
+    assert info is not None
+    if child.capabilities.ranges:
+        return child._read(key, replace(options, if_match=info.etag))
+    blob = child._read(key, replace(options, if_match=None))
+    resized = None not in {blob.info.size, info.size} and blob.info.size != info.size
+    if Answer(child, blob.info).identity != seen.identity or resized:
+        blob.close()
+        raise Conflict(f"object {key!r} was replaced", key=key, store=child.name)
+    return blob

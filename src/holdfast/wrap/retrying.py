@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from .. import redact
 from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, rewindable
 from ..errors import HoldfastError, IntegrityError, StoreError
 from ..retry import Policy
@@ -165,8 +166,7 @@ class RetryingStore(SingleStore):
             return error
         if not isinstance(error, self.retry_on):
             return None
-        message = f"{type(error).__name__}: {error}"
-        return StoreError(message, key=key, store=self.name, cause=error, retryable=True)
+        return StoreError(redact.error(error), key=key, store=self.name, cause=error, retryable=True)
 
 
 class _RetriedBlob(ForwardingBlob):
