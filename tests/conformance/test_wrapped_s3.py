@@ -20,9 +20,10 @@ from holdfast.wrap.key_transformers import PrefixKeyTransformer
 from holdfast.wrap.mirror import MirroringStore
 from holdfast.wrap.observe import ExceptionLoggingStore, LoggingStore, NotifyingStore
 from holdfast.wrap.rekey import HashPrefixStore, KeyTransformingStore, PrefixStore, UrlEncodingStore
-from holdfast.wrap.retrying import RetryingStore, ThrottledStore
+from holdfast.wrap.retrying import RetryingStore
 from holdfast.wrap.route import RegexRoutingStore
 from holdfast.wrap.suffix import SuffixStore
+from holdfast.wrap.throttle import ThrottledStore
 from holdfast.wrap.transform import (
     Base64Store,
     BufferStore,
