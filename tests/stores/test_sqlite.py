@@ -228,7 +228,7 @@ def test_writers_that_come_together_share_a_commit(store):
     def put(number):
         if number == 7:
             deadline = time.monotonic() + 10
-            while len(store._writers._waiting) < 6 and time.monotonic() < deadline:
+            while len(store._writers.queue.waiting) < 6 and time.monotonic() < deadline:
                 time.sleep(0.001)
             hold.set()
             return
@@ -240,7 +240,7 @@ def test_writers_that_come_together_share_a_commit(store):
 
 
 def test_one_change_that_cannot_be_made_fails_alone(store, monkeypatch):
-    """A transaction that fails as a whole is made again, by each of its writers for itself."""
+    """A transaction that fails because of one change is made again without it."""
     make = changes.Put.make
 
     def poisoned(self, connection):
@@ -261,7 +261,7 @@ def test_one_change_that_cannot_be_made_fails_alone(store, monkeypatch):
     def put(number):
         if number == 8:
             deadline = time.monotonic() + 10
-            while len(store._writers._waiting) < 7 and time.monotonic() < deadline:
+            while len(store._writers.queue.waiting) < 7 and time.monotonic() < deadline:
                 time.sleep(0.001)
             hold.set()
             return None

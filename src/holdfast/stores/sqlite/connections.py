@@ -84,13 +84,16 @@ class Connections:
         if self._pid == os.getpid():
             _close_all(self._idle, self._pid)
 
-    def begin(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> None:
+    def begin(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE", asked: float | None = None) -> None:
         """Begin a transaction as soon as other writers let us."""
-        self.patiently(lambda: connection.execute(f"BEGIN {mode}"))
+        self.patiently(lambda: connection.execute(f"BEGIN {mode}"), asked)
 
-    def patiently(self, call: Callable[[], Value]) -> Value:
-        """What the call returns once the database is not locked any more; after ``timeout`` seconds its error."""
-        deadline = time.monotonic() + self.timeout
+    def patiently(self, call: Callable[[], Value], asked: float | None = None) -> Value:
+        """What the call returns once the database is not locked any more, or its error after ``timeout`` seconds.
+
+        They count from ``asked`` (of the monotonic clock), or from now.
+        """
+        deadline = (time.monotonic() if asked is None else asked) + self.timeout
         while True:
             try:
                 return call()
@@ -150,7 +153,7 @@ class Connections:
         """The typed error for what SQLite said."""
         message, code = str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF
         if _is_busy(error):
-            cure = f"another process held the database for {self.timeout:g} s; try again, or give timeout="
+            cure = f"somebody else held the database longer than timeout={self.timeout:g} s; try again, or give more"
             return Timeout(f"{doing}: {message}: {cure}", key=key, store=self.store, cause=error)
         if code == sqlite3.SQLITE_FULL:
             text = f"{doing}: {message}; the old value is untouched, free some space"

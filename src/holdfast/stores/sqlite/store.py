@@ -276,11 +276,13 @@ class SqliteStore(Store):
         assert connection is not None
         made = False
         try:
-            self._connections.begin(connection)
+            asked = max(change.asked for change in batch)  # others may have held us up before it was their turn
+            self._connections.begin(connection, asked=asked)
             for change in batch:
                 change.attempt(connection)
             made = True
-            connection.execute("COMMIT")
+            # Where the journal is none of WAL, readers hold up the commit too.
+            self._connections.patiently(lambda: connection.execute("COMMIT"))
         except sqlite3.Error:
             raise
         except BaseException:
