@@ -15,7 +15,7 @@ from holdfast import CloudFiles
 from holdfast.errors import AuthError, ConfigError, Conflict, IntegrityError, InvalidKey, NotFound, StoreError, Timeout
 from holdfast.stores import _gather
 from holdfast.stores.sqlite import SqliteStore, changes
-from holdfast.stores.sqlite.connections import Connections
+from holdfast.stores.sqlite.connections import Connection, Connections
 from holdfast.testing.suite import pattern, together
 from holdfast.types import ReadOptions, WriteOptions
 from tests.stores.killing import killed_round, number_of
@@ -122,7 +122,9 @@ def test_a_database_that_may_only_be_read_is_read_as_it_is(original, path, monke
 
     def read_only(self, *, create):
         uri = f"{path.as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
+        connection.pool = self._current()
+        return connection
 
     monkeypatch.setattr(Connections, "_open", read_only)
     with SqliteStore(path) as store:
