@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...errors import AuthError, ConfigError, HoldfastError, IntegrityError, StoreError, Timeout
+from ...errors import AuthError, ConfigError, Conflict, HoldfastError, IntegrityError, StoreError, Timeout
 from ..file.failures import ABSENT
 from . import sql
 
@@ -38,7 +38,6 @@ class Pool:
         self.idle: deque[Connection] = deque()
         #: Whether the file is known to have our table of details and its triggers.
         self.detailed = False
-        weakref.finalize(self, _close_all, self.idle, self.pid)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -68,7 +67,15 @@ class Connections:
         self.store = store
         self.durable = durable
         self.timeout = timeout
-        self._pool = Pool(None)
+        self._renew(None)
+
+    def _renew(self, file: File | None) -> Pool:
+        """Begin a new pool, which is closed at the latest when nobody uses this object any more."""
+        pool = self._pool = Pool(file)
+        finalizer, self._finalizer = getattr(self, "_finalizer", None), weakref.finalize(self, pool.close)
+        if finalizer is not None:
+            finalizer.detach()
+        return pool
 
     def take(self, *, create: bool = False) -> Connection | None:
         """A connection of one's own until it is given back; None if there is no database and none to be created."""
@@ -90,11 +97,11 @@ class Connections:
         pool, file = self._pool, _file_at(self.path)
         if pool.pid != os.getpid():
             _inherited.append(pool)
-            pool = self._pool = Pool(file)
+            pool = self._renew(file)
         elif pool.file != file:
             # SQLite itself does not touch the new file when connections to the old one are closed.
             pool.close()
-            pool = self._pool = Pool(file)
+            pool = self._renew(file)
         return pool
 
     def is_there(self, connection: Connection) -> bool:
@@ -130,7 +137,8 @@ class Connections:
 
     def close(self) -> None:
         """Close what is idle; whoever comes next opens anew."""
-        pool, self._pool = self._pool, Pool(None)
+        pool = self._pool
+        self._renew(None)
         pool.close()
 
     def begin(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE", asked: float | None = None) -> None:
@@ -156,12 +164,15 @@ class Connections:
             return None
         if create:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        before = self._current()
         uri = f"{Path(self.path).as_uri()}?mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(
             uri, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True, factory=Connection
         )
         try:
-            connection.pool = self._current()  # creating the file has made it another one
+            connection.pool = self._current()
+            if before.file is not None and connection.pool is not before:
+                raise Conflict("the database was replaced just now; try again", store=self.store)
             self.patiently(lambda: connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}"))
         except BaseException:
             connection.close()
