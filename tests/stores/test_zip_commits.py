@@ -70,8 +70,10 @@ class Interrupted:
         return answer
 
 
-def test_ctrl_c_behind_the_commit_leaves_the_others_told_the_truth(store, monkeypatch):
+@pytest.mark.parametrize(("name", "number"), [("ftruncate", 2), ("fsync", 3)])
+def test_ctrl_c_behind_the_commit_leaves_the_others_told_the_truth(path, monkeypatch, name, number):
     """Creates that the interrupted thread made for others have won, and were told AlreadyExists."""
+    store = ZipStore(path, durable=name == "fsync")
     store.put("first", b"1")
     told = {}
 
@@ -91,8 +93,8 @@ def test_ctrl_c_behind_the_commit_leaves_the_others_told_the_truth(store, monkey
         commit(batch)
 
     store._writers._commit = with_others
-    # The second cut is the commit.
-    monkeypatch.setattr(appending.os, "ftruncate", Interrupted(appending.os.ftruncate, 2, KeyboardInterrupt(), me))
+    # The second cut is the commit, and the third time it is made to survive a power failure.
+    monkeypatch.setattr(appending.os, name, Interrupted(getattr(appending.os, name), number, KeyboardInterrupt(), me))
     with pytest.raises(KeyboardInterrupt):
         store.put("main", b"1")
     for thread in threads:
@@ -125,7 +127,7 @@ def test_a_member_that_comes_while_a_listing_sorts_is_in_the_next_one(path, stor
         return sort_key(key)
 
     monkeypatch.setattr(directory, "sort_key", slow)
-    store._opened.directory._order = None
+    store._opened.directory._order = (0, [])
     lister = threading.Thread(target=lambda: list(store.keys()))
     lister.start()
     assert sorting.wait(10)

@@ -171,7 +171,7 @@ class Connections:
         )
         try:
             connection.pool = self._current()
-            if before.file is not None and connection.pool is not before:
+            if before.file not in (None, connection.pool.file):
                 raise Conflict("the database was replaced just now; try again", store=self.store)
             self.patiently(lambda: connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}"))
         except BaseException:
