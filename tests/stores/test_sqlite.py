@@ -15,7 +15,7 @@ from holdfast import CloudFiles
 from holdfast.errors import AuthError, ConfigError, Conflict, IntegrityError, InvalidKey, NotFound, StoreError, Timeout
 from holdfast.stores import _gather
 from holdfast.stores.sqlite import SqliteStore, changes
-from holdfast.stores.sqlite.connections import Connections
+from holdfast.stores.sqlite.connections import Connection, Connections
 from holdfast.testing.suite import pattern, together
 from holdfast.types import ReadOptions, WriteOptions
 from tests.stores.killing import killed_round, number_of
@@ -122,7 +122,9 @@ def test_a_database_that_may_only_be_read_is_read_as_it_is(original, path, monke
 
     def read_only(self, *, create):
         uri = f"{path.as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
+        connection.pool = self._current()
+        return connection
 
     monkeypatch.setattr(Connections, "_open", read_only)
     with SqliteStore(path) as store:
@@ -228,7 +230,7 @@ def test_writers_that_come_together_share_a_commit(store):
     def put(number):
         if number == 7:
             deadline = time.monotonic() + 10
-            while len(store._writers._waiting) < 6 and time.monotonic() < deadline:
+            while len(store._writers.queue.waiting) < 6 and time.monotonic() < deadline:
                 time.sleep(0.001)
             hold.set()
             return
@@ -240,7 +242,7 @@ def test_writers_that_come_together_share_a_commit(store):
 
 
 def test_one_change_that_cannot_be_made_fails_alone(store, monkeypatch):
-    """A transaction that fails as a whole is made again, by each of its writers for itself."""
+    """A transaction that fails because of one change is made again without it."""
     make = changes.Put.make
 
     def poisoned(self, connection):
@@ -261,7 +263,7 @@ def test_one_change_that_cannot_be_made_fails_alone(store, monkeypatch):
     def put(number):
         if number == 8:
             deadline = time.monotonic() + 10
-            while len(store._writers._waiting) < 7 and time.monotonic() < deadline:
+            while len(store._writers.queue.waiting) < 7 and time.monotonic() < deadline:
                 time.sleep(0.001)
             hold.set()
             return None

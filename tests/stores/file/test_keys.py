@@ -245,3 +245,15 @@ def test_where_the_system_lacks_openat_the_store_says_so() -> None:
     script = "import os; del os.O_NOFOLLOW; from holdfast.stores.file import FileStore; FileStore('x')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert "Unsupported: file://x: local files need openat" in done.stderr
+
+
+def test_a_slash_in_front_is_refused_whatever_was_read_before(store: FileStore) -> None:
+    store.put("a", b"value of a")
+    store.put("b/c", b"")
+    for _ in range(2):
+        with pytest.raises(InvalidKey):
+            store.get("/a")
+        with pytest.raises(InvalidKey):
+            store.get("/b/c")
+        assert store.get("a") == b"value of a"
+        assert store.get("b/c") == b""

@@ -171,7 +171,8 @@ class FileStore(Store):
         # The short way for whole objects whose directory is open. Whatever is out of the ordinary, down to a name
         # that is no name, fails or falls through here, and is sorted out by the long way.
         folder, _, name = key.rpartition("/")
-        directory = self._folders.get(folder)
+        # Of "/a" the folder is "" too, and it is no key.
+        directory = self._folders.get(folder) if folder or name == key else None
         if directory is None or options is not READ or _RESERVED in name:
             return self._read_any(key, options)
         try:

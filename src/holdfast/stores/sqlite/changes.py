@@ -17,6 +17,18 @@ from . import sql
 UNKNOWN_VERSION = "0"
 
 
+# What has nothing to do with one change: other changes of the same transaction would meet it too.
+_GENERAL = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM,
+}  # fmt: skip
+
+
+def is_general(error: Exception) -> bool:
+    """Whether SQLite failed for a reason that concerns the whole database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _GENERAL
+
+
 def when(modified: float | None) -> datetime | None:
     """The time of the last write, if it is known."""
     return None if modified is None else datetime.fromtimestamp(modified, UTC)
@@ -30,6 +42,9 @@ class _Conditional(Change[sqlite3.Connection]):
     def __init__(self, key: str, store: str) -> None:
         self.key = key
         self.store = store
+
+    def is_own(self, error: Exception) -> bool:
+        return not is_general(error) and super().is_own(error)
 
     def find(self, connection: sqlite3.Connection) -> str | None:
         """The ETag of the object, or None if there is none."""

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...errors import AuthError, ConfigError, HoldfastError, IntegrityError, StoreError, Timeout
+from ...errors import AuthError, ConfigError, Conflict, HoldfastError, IntegrityError, StoreError, Timeout
+from ..file.failures import ABSENT
 from . import sql
 
 Value = TypeVar("Value")
+#: A file, whatever its name: device and inode.
+File = tuple[int, int]
 
 #: Seconds that SQLite itself waits for a lock, out of Ctrl-C's reach; then we decide whether to go on.
 PATIENCE = 0.5
@@ -26,10 +29,37 @@ KEPT = 64
 _inherited: list[Any] = []
 
 
+class Pool:
+    """The idle connections that one process has to one file."""
+
+    def __init__(self, file: File | None) -> None:
+        self.file = file
+        self.pid = os.getpid()
+        self.idle: deque[Connection] = deque()
+        #: Whether the file is known to have our table of details and its triggers.
+        self.detailed = False
+
+    def close(self) -> None:
+        """Close what is idle."""
+        _close_all(self.idle, self.pid)
+
+
+class Connection(sqlite3.Connection):
+    """A connection that knows where it belongs."""
+
+    pool: Pool
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the database has our table of details."""
+        return self.pool.detailed
+
+
 class Connections:
     """Connections to the database at ``path``: taken for one operation, given back, closed together.
 
-    A thread that ends leaves nothing open, because connections belong to the pool and not to threads.
+    A thread that ends leaves nothing open, because connections belong to the pool and not to threads. A pool belongs
+    to one file: once another one is at the path, or none, its connections are given up.
     """
 
     def __init__(self, path: str, store: str, *, durable: bool, timeout: float) -> None:
@@ -37,40 +67,62 @@ class Connections:
         self.store = store
         self.durable = durable
         self.timeout = timeout
-        self.prepared = False
-        self._pid = os.getpid()
-        self._idle: deque[sqlite3.Connection] = deque()
-        weakref.finalize(self, _close_all, self._idle, self._pid)
+        self._renew(None)
 
-    def take(self, *, create: bool = False) -> sqlite3.Connection | None:
+    def _renew(self, file: File | None) -> Pool:
+        """Begin a new pool, which is closed at the latest when nobody uses this object any more."""
+        pool = self._pool = Pool(file)
+        finalizer, self._finalizer = getattr(self, "_finalizer", None), weakref.finalize(self, pool.close)
+        if finalizer is not None:
+            finalizer.detach()
+        return pool
+
+    def take(self, *, create: bool = False) -> Connection | None:
         """A connection of one's own until it is given back; None if there is no database and none to be created."""
-        if self._pid != os.getpid():
-            _inherited.append(self._idle)
-            self._idle, self._pid, self.prepared = deque(), os.getpid(), False
-            weakref.finalize(self, _close_all, self._idle, self._pid)
+        pool = self._current()
         try:
-            connection = self._idle.pop()
+            connection = pool.idle.pop()
         except IndexError:
             opened = self._open(create=create)
             if opened is None:
                 return None
             connection = opened
-        if not self.prepared and not self._prepare(connection, create=create):
+        if not connection.detailed and not self._prepare(connection, create=create):
             self.give(connection)
             return None
         return connection
 
-    def give(self, connection: sqlite3.Connection) -> None:
+    def _current(self) -> Pool:
+        """The pool of this process for the file that is there now; what belongs to another file is closed."""
+        pool, file = self._pool, _file_at(self.path)
+        if pool.pid != os.getpid():
+            _inherited.append(pool)
+            pool = self._renew(file)
+        elif pool.file != file:
+            # SQLite itself does not touch the new file when connections to the old one are closed.
+            pool.close()
+            pool = self._renew(file)
+        return pool
+
+    def is_there(self, connection: Connection) -> bool:
+        """Whether the path still leads to the file that this is a connection to."""
+        return connection.pool.file == _file_at(self.path)
+
+    def give(self, connection: Connection) -> None:
         """Give a connection back, outside of any transaction."""
+        pool = connection.pool
+        if pool.pid != os.getpid():
+            _inherited.append(connection)
+            return
         if connection.in_transaction:
             connection.rollback()
-        if len(self._idle) < KEPT and self._pid == os.getpid():
-            self._idle.append(connection)
+        if pool is self._pool and len(pool.idle) < KEPT:
+            pool.idle.append(connection)
         else:
             connection.close()
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection | None]:
+    def reading(self) -> Iterator[Connection | None]:
         """A connection for one read, or None where there is nothing to read."""
         connection = self.take()
         try:
@@ -79,18 +131,26 @@ class Connections:
             if connection is not None:
                 self.give(connection)
 
+    def exists(self) -> bool:
+        """Whether there is a database; an OSError if that cannot be seen."""
+        return _file_at(self.path) is not None
+
     def close(self) -> None:
         """Close what is idle; whoever comes next opens anew."""
-        if self._pid == os.getpid():
-            _close_all(self._idle, self._pid)
+        pool = self._pool
+        self._renew(None)
+        pool.close()
 
-    def begin(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> None:
+    def begin(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE", asked: float | None = None) -> None:
         """Begin a transaction as soon as other writers let us."""
-        self.patiently(lambda: connection.execute(f"BEGIN {mode}"))
+        self.patiently(lambda: connection.execute(f"BEGIN {mode}"), asked)
 
-    def patiently(self, call: Callable[[], Value]) -> Value:
-        """What the call returns once the database is not locked any more; after ``timeout`` seconds its error."""
-        deadline = time.monotonic() + self.timeout
+    def patiently(self, call: Callable[[], Value], asked: float | None = None) -> Value:
+        """What the call returns once the database is not locked any more, or its error after ``timeout`` seconds.
+
+        They count from ``asked`` (of the monotonic clock), or from now.
+        """
+        deadline = (time.monotonic() if asked is None else asked) + self.timeout
         while True:
             try:
                 return call()
@@ -99,21 +159,27 @@ class Connections:
                     raise
                 time.sleep(0.001)  # some locks are refused at once
 
-    def _open(self, *, create: bool) -> sqlite3.Connection | None:
-        if not create and not os.path.exists(self.path):
+    def _open(self, *, create: bool) -> Connection | None:
+        if not create and _file_at(self.path) is None:
             return None
         if create:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        before = self._current()
         uri = f"{Path(self.path).as_uri()}?mode={'rwc' if create else 'rw'}"
-        connection = sqlite3.connect(uri, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+        connection = sqlite3.connect(
+            uri, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True, factory=Connection
+        )
         try:
+            connection.pool = self._current()
+            if before.file not in (None, connection.pool.file):
+                raise Conflict("the database was replaced just now; try again", store=self.store)
             self.patiently(lambda: connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}"))
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection, *, create: bool) -> bool:
+    def _prepare(self, connection: Connection, *, create: bool) -> bool:
         """Whether there is a table of objects; if it is the original's alone, ours are added where that is allowed."""
         tables = self.patiently(lambda: _tables(connection))
         if not create and sql.TABLE not in tables:
@@ -125,7 +191,7 @@ class Connections:
                 if create or not _is_read_only(error):
                     raise
                 return True  # to be read as it is
-        self.prepared = True
+        connection.pool.detailed = True
         return True
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
@@ -150,7 +216,7 @@ class Connections:
         """The typed error for what SQLite said."""
         message, code = str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF
         if _is_busy(error):
-            cure = f"another process held the database for {self.timeout:g} s; try again, or give timeout="
+            cure = f"somebody else held the database longer than timeout={self.timeout:g} s; try again, or give more"
             return Timeout(f"{doing}: {message}: {cure}", key=key, store=self.store, cause=error)
         if code == sqlite3.SQLITE_FULL:
             text = f"{doing}: {message}; the old value is untouched, free some space"
@@ -177,7 +243,17 @@ def _is_read_only(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
 
 
-def _close_all(idle: deque[sqlite3.Connection], pid: int) -> None:
+def _file_at(path: str) -> File | None:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise
+    return status.st_dev, status.st_ino
+
+
+def _close_all(idle: deque[Connection], pid: int) -> None:
     if pid != os.getpid():
         _inherited.append(idle)
         return

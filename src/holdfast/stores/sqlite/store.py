@@ -12,7 +12,10 @@ come at the same time, from any threads, share a transaction.
 Values lie in memory once while they are written from bytes; streams go through a temporary file beyond 4 MiB. Values
 of more than 1 MiB are read piece by piece, and reading one holds its version of the database open until it is closed.
 A full disk keeps every old value and refuses deletes too, because they are noted before they free anything.
-SQLite itself refuses values above its own limit (1 GB, where it was not built otherwise). Not for network drives.
+A file that is replaced or removed is noticed: what comes next goes to the one at the path, and a write that met the
+moment is Indeterminate. But SQLite takes the old file's ``-wal`` for the new one's, so remove ``-wal`` and ``-shm``
+with the file, or restore a backup by SQLite's own means (``.restore``). SQLite itself refuses values above its own
+limit (1 GB, where it was not built otherwise). Not for network drives.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...blob import CHUNK, Blob, Buffer, BytesBlob
-from ...errors import ConfigError, Conflict, InvalidKey, NotFound
+from ...errors import ConfigError, Conflict, HoldfastError, Indeterminate, InvalidKey, NotFound
 from ...keys import check as check_key
 from ...keys import printable, sort_key
 from ...redact import url as redacted
@@ -41,9 +44,10 @@ from ...types import (
 )
 from .. import _attributes
 from .._group import Change, GroupCommit
+from ..file.failures import translate
 from . import sql
 from .changes import UNKNOWN_VERSION, Copy, Put, Remove, when
-from .connections import Connections
+from .connections import Connection, Connections
 
 VENDOR = "sqlite"
 
@@ -170,7 +174,7 @@ class SqliteStore(Store):
             for key in keys
             if _storable(key)
         ]
-        if wanted and not os.path.exists(self.path):
+        if wanted and not self._connections.exists():
             # Nothing is created in order to delete from it.
             return [self._missing(key) if options.must_exist else None for key in keys]
         with self._translating(keys[0] if len(keys) == 1 else None, "delete"):
@@ -186,7 +190,7 @@ class SqliteStore(Store):
         there = source._locate(src)
         if there is None or (there.vendor, there.bucket) != (VENDOR, self._identity()):
             return stream_copy(source, src, self, dst, options)
-        if not _storable(there.key) or not os.path.exists(self.path):
+        if not _storable(there.key) or not self._connections.exists():
             raise self._missing(src)
         copy = Copy(there.key, self._checked(dst), self.name, options)
         try:
@@ -201,7 +205,7 @@ class SqliteStore(Store):
         return Location(VENDOR, "", self._identity(), key)
 
     # ------------------------------------------------------------------ reading
-    def _opened(self, connection: sqlite3.Connection, key: str, options: ReadOptions) -> Blob:
+    def _opened(self, connection: Connection, key: str, options: ReadOptions) -> Blob:
         info, _, data = self._look(connection, key, options, value=not options.head)
         if options.head:
             return BytesBlob(info)
@@ -215,10 +219,10 @@ class SqliteStore(Store):
         return _RowBlob(self, connection, row, info, start, end) if end > start else BytesBlob(info)
 
     def _look(
-        self, connection: sqlite3.Connection, key: str, options: ReadOptions, *, value: bool
+        self, connection: Connection, key: str, options: ReadOptions, *, value: bool
     ) -> tuple[ObjectInfo, int, bytes | None]:
         """The object's info, its row, and its value if that is wanted and not large."""
-        query = sql.one(detailed=self._connections.prepared, value=value)
+        query = sql.one(detailed=connection.detailed, value=value)
         row = self._connections.patiently(lambda: connection.execute(query, (key,)).fetchone())
         if row is None:
             raise self._missing(key)
@@ -248,8 +252,8 @@ class SqliteStore(Store):
                 return
             at, inclusive = page[-1][0], False
 
-    def _page(self, connection: sqlite3.Connection, at: str, *, inclusive: bool) -> list[Any]:
-        query = sql.page(detailed=self._connections.prepared, inclusive=inclusive)
+    def _page(self, connection: Connection, at: str, *, inclusive: bool) -> list[Any]:
+        query = sql.page(detailed=connection.detailed, inclusive=inclusive)
         return self._connections.patiently(lambda: connection.execute(query, (at,)).fetchall())
 
     # ------------------------------------------------------------------ writing
@@ -276,12 +280,17 @@ class SqliteStore(Store):
         assert connection is not None
         made = False
         try:
-            self._connections.begin(connection)
+            asked = max(change.asked for change in batch)  # others may have held us up before it was their turn
+            self._connections.begin(connection, asked=asked)
             for change in batch:
                 change.attempt(connection)
             made = True
-            connection.execute("COMMIT")
-        except sqlite3.Error:
+            # Where the journal is none of WAL, readers hold up the commit too.
+            self._connections.patiently(lambda: connection.execute("COMMIT"))
+            if not self._connections.is_there(connection):
+                message = "the database was removed or replaced during this write, which may be lost with it: read it"
+                raise Indeterminate(message, store=self.name)
+        except (sqlite3.Error, HoldfastError):
             raise
         except BaseException:
             # Ctrl-C can arrive when the commit has just succeeded.
@@ -315,6 +324,8 @@ class SqliteStore(Store):
             yield
         except sqlite3.Error as error:
             raise self._connections.failure(error, key, doing) from error
+        except OSError as error:
+            raise translate(error, None, self.name, f"{doing} in {self.path!r}") from error
 
 
 class _RowBlob(Blob):
@@ -323,12 +334,12 @@ class _RowBlob(Blob):
     __slots__ = ("_connection", "_end", "_handle", "_start", "_store", "info")
 
     def __init__(
-        self, store: SqliteStore, connection: sqlite3.Connection, row: int, info: ObjectInfo, start: int, end: int
+        self, store: SqliteStore, connection: Connection, row: int, info: ObjectInfo, start: int, end: int
     ) -> None:
         self.info = info
         self._handle = connection.blobopen(sql.TABLE, "data", row, readonly=True)
         self._store = store
-        self._connection: sqlite3.Connection | None = connection
+        self._connection: Connection | None = connection
         self._start = start
         self._end = end
 

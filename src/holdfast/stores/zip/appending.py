@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...blob import Buffer
+from ...errors import Indeterminate
 from . import records
 from .directory import Directory, End
 from .records import Entry, Packed
@@ -38,12 +39,15 @@ class Pending(NamedTuple):
 class Append:
     """Members gathered for one commit to one archive, which the caller has locked."""
 
-    def __init__(self, descriptor: int, directory: Directory, start: int, *, durable: bool) -> None:
+    def __init__(self, descriptor: int, directory: Directory, start: int, store: str, *, durable: bool) -> None:
         self.descriptor = descriptor
         self.directory = directory
+        self.store = store
         self.durable = durable
         self.pending: list[tuple[Pending, int]] = []
         self.start = start
+        #: Whether the archive has the members now, whatever happens next.
+        self.landed = False
         self._at = start
         self._keys: set[str] = set()
 
@@ -60,8 +64,12 @@ class Append:
         return entry
 
     def commit(self) -> None:
-        """Write what was added; an error leaves the archive and its directory as they were."""
+        """Write what was added; an error leaves the archive and its directory as they were.
+
+        Only Indeterminate does not, and Ctrl-C may not: ``landed`` tells.
+        """
         if not self.pending:
+            self.landed = True
             return
         end, descriptor = self.directory.end, self.descriptor
         added = b"".join(member.packed.central(offset, end.base) for member, offset in self.pending)
@@ -86,7 +94,12 @@ class Append:
             _write(descriptor, at, last)
             self._sync()
             os.ftruncate(descriptor, new_stop)
+            self.landed = True
         except BaseException:
+            # The copy reaches beyond that. Ctrl-C can arrive when it has just been cut off.
+            if copied and os.fstat(descriptor).st_size == new_stop:
+                self.landed = True
+                raise
             if copied:
                 # Into blocks that the file has already, so there is room for it.
                 _write(
@@ -97,7 +110,11 @@ class Append:
                 self._sync()
             os.ftruncate(descriptor, end.stop)
             raise
-        self._sync()
+        try:
+            self._sync()
+        except OSError as error:
+            why = f"it was written, and whether it would survive a power failure is not known: {error}"
+            raise Indeterminate(f"append: {why}; read it", store=self.store, cause=error) from error
         self.directory.central += added
         self.directory.end = End(self._at, size, count, new_stop, end.base, end.comment)
         self.directory.append_at = self._at

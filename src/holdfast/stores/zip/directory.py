@@ -14,6 +14,8 @@ from .records import Entry, Malformed
 #: How far from the end (bytes) the end record may be in a sound archive: its comment has at most 65,535.
 _TAIL = records.MOST_16 + records.END.size + records.LOCATOR_64.size + records.END_64.size
 _STEP = 1 << 20
+#: What a killed writer's leavings begin with: an old directory, the members it was about to add, or a hole.
+_LEFT_BEHIND = {records.CENTRAL_SIGNATURE, records.LOCAL_SIGNATURE, records.END_SIGNATURE, b"\0\0\0\0"}
 
 
 class End(NamedTuple):
@@ -53,22 +55,25 @@ class Directory:
         #: Where the next member begins behind each, once somebody asked; and where the last one does.
         self._next: dict[int, int] | None = None
         self._last = 0
-        self._order: list[str] | None = None
+        # The keys in order, of when there were so many members: some may be added while they are sorted.
+        self._order: tuple[int, list[str]] = (0, [])
         self._all = [entry for _, entry in members] if self.ambiguous else None
 
     def add(self, key: str, entry: Entry) -> None:
         """Take up a member that was appended behind all others."""
         self.members[key] = entry
-        self._order = None
         if self._next is not None:
             self._next[self._last] = entry.offset
             self._last = entry.offset
 
     def order(self, prefix: str, start_after: str | None) -> list[str]:
         """The keys that start with the prefix, in the order of their UTF-8; those after ``start_after`` at least."""
-        if self._order is None:
-            self._order = sorted(self.members, key=sort_key)
-        order, first = self._order, sort_key(prefix)
+        count, order = self._order
+        if count != len(self.members):
+            count = len(self.members)
+            order = sorted(self.members, key=sort_key)
+            self._order = count, order
+        first = sort_key(prefix)
         start = bisect_left(order, first, key=sort_key)
         if start_after is not None:
             start = max(start, bisect_right(order, sort_key(start_after), key=sort_key) - 1)
@@ -93,14 +98,18 @@ def append_at(descriptor: int, directory: Directory) -> int:
     Between the two lies what a writer left that was killed.
     """
     last = max(directory.members.values(), key=lambda entry: entry.offset, default=None)
-    if last is None:
-        return min(directory.end.start, directory.end.base)
-    header = os.pread(descriptor, records.LOCAL.size, last.offset)
-    if len(header) < records.LOCAL.size or directory.ambiguous or last.flags & records.DESCRIPTOR:
-        return directory.end.start
-    *_, name_size, extra_size = records.LOCAL.unpack(header)
+    start = directory.end.start
+    if last is None or directory.ambiguous or last.flags & records.DESCRIPTOR:
+        return start
+    header = os.pread(descriptor, records.LOCAL.size + len(last.name), last.offset)
+    if len(header) < records.LOCAL.size + len(last.name) or header[records.LOCAL.size :] != last.name:
+        return start
+    signature, *_, name_size, extra_size = records.LOCAL.unpack_from(header)
     stop: int = last.offset + records.LOCAL.size + name_size + extra_size + last.stored
-    return min(directory.end.start, stop)
+    if signature != records.LOCAL_SIGNATURE or stop > start:
+        return start
+    # What another program put there, a signature for instance, is not ours to overwrite.
+    return stop if os.pread(descriptor, 4, stop) in _LEFT_BEHIND else start
 
 
 def read(descriptor: int) -> Directory:

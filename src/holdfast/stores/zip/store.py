@@ -258,13 +258,15 @@ class ZipStore(Store):
                 parsed = archive.directory
                 if parsed.append_at is None:
                     parsed.append_at = directory.append_at(descriptor, parsed)
-                append = Append(descriptor, parsed, parsed.append_at, durable=self.durable)
+                append = Append(descriptor, parsed, parsed.append_at, self.name, durable=self.durable)
                 for change in batch:
                     change.attempt(append)
                 self._appending = True
-                append.commit()
-                for change in batch:
-                    change.done = True
+                try:
+                    append.commit()
+                finally:
+                    for change in batch:
+                        change.done = append.landed
                 self._opened = Archive(archive.handle, parsed, _version(os.fstat(descriptor)), self.name)
         finally:
             self._appending = False
