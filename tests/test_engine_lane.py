@@ -28,6 +28,17 @@ def test_an_error_is_told():
     assert isinstance(told.get(timeout=LONG), ZeroDivisionError)
 
 
+def test_an_error_that_leads_back_to_itself_is_told():
+    first, second, told = KeyError("a"), KeyError("b"), SimpleQueue()
+    first.__cause__, second.__cause__ = second, first
+
+    def fail():
+        raise first
+
+    Lane().call(fail, lambda value, error: told.put(error))
+    assert told.get(timeout=LONG) is first
+
+
 def test_what_was_abandoned_before_it_began_is_not_made_and_not_waited_for():
     lane, gate, told, over = Lane(1), threading.Event(), SimpleQueue(), threading.Event()
     lane.call(lambda: gate.wait(LONG), lambda value, error: told.put("first"))

@@ -66,7 +66,9 @@ def release_frames(error: BaseException | None) -> None:
 
     An error that is kept in its outcome would keep them, too: of ten thousand failures, ten thousand descriptors.
     """
-    while error is not None:
+    seen = set()  # a chain may lead back to where it was
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 

@@ -108,6 +108,7 @@ class ReadingConformance(Suite):
             assert error.key == "missing"
             assert isinstance(error, KeyError)
             assert isinstance(error, FileNotFoundError)
+            assert error.__cause__ is not error, "it was taken for an OSError of the system's"
             copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
             assert (type(copy), str(copy), copy.key) == (type(error), str(error), error.key)
 

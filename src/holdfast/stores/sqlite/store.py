@@ -322,6 +322,8 @@ class SqliteStore(Store):
     def _translating(self, key: str | None, doing: str) -> Iterator[None]:
         try:
             yield
+        except HoldfastError:  # some of ours are OSErrors too
+            raise
         except sqlite3.Error as error:
             raise self._connections.failure(error, key, doing) from error
         except OSError as error:

@@ -197,6 +197,8 @@ class ZipStore(Store):
             return archive
         except FileNotFoundError:
             return None
+        except HoldfastError:  # some of ours are OSErrors too
+            raise
         except OSError as error:
             raise translate(error, key, self.name, "open the archive") from error
 
