@@ -2,7 +2,9 @@
 
 The table is that of amplify-storage-utils, ``objects (key TEXT PRIMARY KEY, data BLOB)``, and stays readable and
 writable for it and for everything else that speaks SQL. ETags, times and attributes lie in a second table, which
-triggers keep true: a row that another program writes is a new version too, without attributes.
+triggers keep true: a row that another program writes is a new version too, without attributes. The first write adds
+that table. Until then a database is read as it is, and the ETags of its objects are not known (None). If another
+program drops a trigger, as by making its table anew, the next write makes it again and calls every row a new version.
 
 The database is in WAL mode, so readers and the one writer do not wait for each other. Every acknowledged write has
 been committed: it survives the end of the process, however it ends. A power failure may take the last of them
@@ -226,7 +228,10 @@ class SqliteStore(Store):
         row = self._connections.patiently(lambda: connection.execute(query, (key,)).fetchone())
         if row is None:
             raise self._missing(key)
-        info = _info(row[2:])
+        info = _info(row[2:], detailed=connection.detailed)
+        if options.if_match is not None and not connection.detailed:
+            cure = "only its original program has written this database, which keeps no versions: put something first"
+            raise self._unsupported("a read", "if_match", cure)
         if options.if_match is not None and options.if_match != info.etag:
             there = f"{options.if_match!r}: it is {info.etag!r}"
             raise Conflict(f"object {printable(key)!r} is not the version {there}", key=key, store=self.name)
@@ -244,10 +249,11 @@ class SqliteStore(Store):
         while True:
             with self._translating(None, "list"), self._connections.reading() as connection:
                 page = [] if connection is None else self._page(connection, at, inclusive=inclusive)
+                detailed = connection is not None and connection.detailed
             for row in page:
                 if not row[0].startswith(prefix):
                     return
-                yield _info(row)
+                yield _info(row, detailed=detailed)
             if len(page) < sql.PAGE:
                 return
             at, inclusive = page[-1][0], False
@@ -282,6 +288,9 @@ class SqliteStore(Store):
         try:
             asked = max(change.asked for change in batch)  # others may have held us up before it was their turn
             self._connections.begin(connection, asked=asked)
+            if not self._connections.still_keeps_versions(connection):
+                message = "another program changed the tables just now; try again"
+                raise Conflict(message, store=self.name)
             for change in batch:
                 change.attempt(connection)
             made = True
@@ -366,12 +375,13 @@ class _RowBlob(Blob):
             self._store._connections.give(connection)
 
 
-def _info(row: Sequence[Any]) -> ObjectInfo:
+def _info(row: Sequence[Any], *, detailed: bool) -> ObjectInfo:
+    """What a row says; the version of one that is not in a table of details is not known."""
     key, size, etag, modified, attributes = row
     return ObjectInfo(
         key,
         size=size,
-        etag=etag or UNKNOWN_VERSION,
+        etag=etag or (UNKNOWN_VERSION if detailed else None),
         last_modified=when(modified),
         **(_attributes.load(attributes) if attributes else {}),
     )
