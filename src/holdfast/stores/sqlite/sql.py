@@ -31,7 +31,8 @@ OURS = {TABLE, DETAILS, "holdfast_insert", "holdfast_update", "holdfast_delete"}
 RENEW = (
     "DELETE FROM holdfast_details",
     """INSERT INTO holdfast_details (key, etag, modified)
-    SELECT key, lower(hex(randomblob(12))), (julianday('now') - 2440587.5) * 86400.0 FROM objects WHERE key IS NOT NULL""",
+    SELECT key, lower(hex(randomblob(12))), (julianday('now') - 2440587.5) * 86400.0
+    FROM objects WHERE key IS NOT NULL""",
 )
 
 _JOIN = "FROM objects o LEFT JOIN holdfast_details d ON d.key = o.key"

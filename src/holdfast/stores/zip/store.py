@@ -10,6 +10,7 @@ Reading goes by a directory that is parsed once and again when the archive has c
 threads do not wait for each other. Stored and deflated members are read, of any size (zip64), each checked against its
 length and checksum. What an archive says of itself is not believed: members that overlap, names that several have,
 sizes that cannot be are IntegrityErrors. Any name is a key here, also "../x"; a store of files refuses to hold that.
+Bytes under a key that ends in "/" are kept, but ``unzip`` makes an empty directory of it.
 """
 
 from __future__ import annotations
