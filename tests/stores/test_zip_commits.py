@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 import zipfile
 
@@ -135,3 +136,34 @@ def test_a_member_that_comes_while_a_listing_sorts_is_in_the_next_one(path, stor
     go_on.set()
     lister.join(10)
     assert "acknowledged" in set(store.keys())
+
+
+# ---------------------------------------------------------------- after a kill
+@pytest.mark.parametrize("stub", [b"", b"#!/usr/bin/env python3\n"])
+def test_a_torn_tail_is_cut_off_by_whoever_reads_next(path, stub):
+    """Others do not find the directory there, and must not have to wait for somebody to write."""
+    path.write_bytes(stub)
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(2000):
+            archive.writestr(f"member-{number:05}", b"x")
+    sound = path.read_bytes()
+    # What a writer leaves that is killed while it copies the directory.
+    torn = sound + bytes(200_000) + sound[-100_000:][:70_000].replace(b"PK\5\6", b"....")
+    path.write_bytes(torn)
+    with pytest.raises(zipfile.BadZipFile):
+        members(path)
+    with ZipStore(path) as store:
+        assert store.get("member-00007") == b"x"
+    assert path.read_bytes() == sound
+    assert len(members(path)) == 2000
+
+
+def test_a_torn_tail_is_left_alone_where_it_may_be_somebodys_work(path, store):
+    list(store.put_many((f"member-{number:05}", b"x") for number in range(2000)))
+    torn = path.read_bytes() + bytes(200_000)
+    path.write_bytes(torn)
+    with open(path, "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        with ZipStore(path) as reader:
+            assert len(list(reader.keys())) == 2000
+        assert path.read_bytes() == torn
