@@ -286,3 +286,19 @@ def test_a_close_leaves_the_calls_of_other_threads_alone(redis, other):
     made = together(4, use)
     assert len(list(store.keys())) == sum(made)
     store.close()
+
+
+def test_a_stream_that_is_too_large_is_refused_before_its_end(store, monkeypatch):
+    monkeypatch.setattr(redis_store, "LARGEST", 1000)
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield b"x" * 100
+
+    for body in (b"x" * 1001, bytearray(1001), endless()):
+        with pytest.raises(StoreError, match="cut it up"):
+            store.write("a", body)
+    assert len(taken) == 11
+    assert not store.exists("a")

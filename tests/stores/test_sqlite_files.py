@@ -7,12 +7,13 @@ import os
 import shutil
 import signal
 import sqlite3
+import tempfile
 
 import pytest
 
-from holdfast.errors import Conflict, Indeterminate, Unsupported
+from holdfast.errors import Conflict, HoldfastError, Indeterminate, StoreError, Unsupported
 from holdfast.stores.memory import MemoryStore
-from holdfast.stores.sqlite import SqliteStore
+from holdfast.stores.sqlite import SqliteStore, changes
 from holdfast.types import ReadOptions
 from holdfast.wrap.cache import CachingStore
 
@@ -186,3 +187,73 @@ def test_lengths_are_told_without_reading_the_values(store):
     before = read_by_this_process()
     assert store.get_range("big", 0, 10) == b"x" * 10
     assert read_by_this_process() - before < 1 << 20
+
+
+def as_nobody(call):
+    """The type and message of what the call raises for a user without rights, in a process of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            said = repr(call())
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode()[:4000])
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_directory_that_may_not_be_read_is_no_empty_store(path, store):
+    store.put("a", b"1")
+    store.close()
+    path.parent.chmod(0o700)
+    for call in (
+        lambda: store.get("a"),
+        lambda: list(store.keys()),
+        lambda: store.exists("a"),
+        lambda: store.remove("a"),
+    ):
+        assert as_nobody(call).startswith("AuthError"), as_nobody(call)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_database_without_write_permission_says_what_reading_needs():
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        with SqliteStore(os.path.join(directory, "a.db")) as store:
+            store.put("a", b"1")
+        assert "-shm" in as_nobody(lambda: store.get("a"))
+
+
+@pytest.mark.parametrize("place", ["file/objects.db", "directory"])
+def test_paths_that_cannot_be_are_errors_of_ours(tmp_path, place):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "directory").mkdir()
+    with SqliteStore(tmp_path / place) as store, pytest.raises(HoldfastError) as raised:
+        store.put("a", b"1")
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_values_beyond_sqlites_limit_are_refused_as_soon_as_that_is_seen(store, monkeypatch):
+    monkeypatch.setattr(changes, "largest", lambda: 1000)
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield b"x" * 100
+
+    for body in (b"x" * 1000, endless()):
+        with pytest.raises(StoreError, match="cut it up"):
+            store.write("a", body)
+    assert len(taken) <= 10
+    store.put("b", b"x" * 900)
+    assert list(store.keys()) == ["b"]

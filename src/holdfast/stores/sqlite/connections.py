@@ -23,6 +23,7 @@ File = tuple[int, int]
 #: Seconds that SQLite itself waits for a lock, out of Ctrl-C's reach; then we decide whether to go on.
 PATIENCE = 0.5
 KEPT = 64
+_SHARED = "even reading needs a -shm file beside it, unless another program has the database open"
 
 # Connections that a child inherited. SQLite forbids using them there, and closing one would drop the parent's locks:
 # so they are kept, untouched, for as long as the child lives.
@@ -237,8 +238,11 @@ class Connections:
             text = f"{doing}: {message}; the old value is untouched, free some space"
             return StoreError(text, key=key, store=self.store, cause=error)
         if _is_read_only(error) or code in {sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
-            text = f"{doing}: {message}; check the owner and mode of the file and of its directory"
+            text = f"{doing}: {message}; check the owner and mode of the file and of its directory: {_SHARED}"
             return AuthError(text, key=key, store=self.store, cause=error)
+        if code == sqlite3.SQLITE_CANTOPEN:
+            text = f"{doing}: {message}; the path must be that of a file, in a directory where you may write: {_SHARED}"
+            return StoreError(text, key=key, store=self.store, cause=error)
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             text = f"{doing}: {message}; this is no sound SQLite database"
             return IntegrityError(text, key=key, store=self.store, cause=error, retryable=False)

@@ -11,13 +11,13 @@ been committed: it survives the end of the process, however it ends. A power fai
 (``synchronous=NORMAL``) but leaves a sound database; with ``durable=True`` (``FULL``) it takes none. Writers that
 come at the same time, from any threads, share a transaction.
 
-Values lie in memory once while they are written from bytes; streams go through a temporary file beyond 4 MiB. Values
-of more than 1 MiB are read piece by piece, and reading one holds its version of the database open until it is closed.
+SQLite makes up to two copies in memory of values that are written from bytes; streams go through a temporary file
+beyond 4 MiB. Values of more than 1 MiB are read piece by piece, and reading one holds its version of the database open until it is closed.
 A full disk keeps every old value and refuses deletes too, because they are noted before they free anything.
 A file that is replaced or removed is noticed: what comes next goes to the one at the path, and a write that met the
 moment is Indeterminate. But SQLite takes the old file's ``-wal`` for the new one's, so remove ``-wal`` and ``-shm``
-with the file, or restore a backup by SQLite's own means (``.restore``). SQLite itself refuses values above its own
-limit (1 GB, where it was not built otherwise). Not for network drives.
+with the file, or restore a backup by SQLite's own means (``.restore``). Values above SQLite's own limit (1 GB, where
+it was not built otherwise) are refused as soon as that is seen. Not for network drives.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class SqliteStore(Store):
             for key in keys
             if _storable(key)
         ]
-        if wanted and not self._connections.exists():
+        if wanted and not self._exists():
             # Nothing is created in order to delete from it.
             return [self._missing(key) if options.must_exist else None for key in keys]
         with self._translating(keys[0] if len(keys) == 1 else None, "delete"):
@@ -192,7 +192,7 @@ class SqliteStore(Store):
         there = source._locate(src)
         if there is None or (there.vendor, there.bucket) != (VENDOR, self._identity()):
             return stream_copy(source, src, self, dst, options)
-        if not _storable(there.key) or not self._connections.exists():
+        if not _storable(there.key) or not self._exists():
             raise self._missing(src)
         copy = Copy(there.key, self._checked(dst), self.name, options)
         try:
@@ -312,6 +312,10 @@ class SqliteStore(Store):
             self._connections.give(connection)
 
     # ------------------------------------------------------------------ helpers
+    def _exists(self) -> bool:
+        with self._translating(None, "open"):
+            return self._connections.exists()
+
     def _identity(self) -> str:
         return os.path.realpath(self.path)
 
