@@ -12,7 +12,8 @@ been committed: it survives the end of the process, however it ends. A power fai
 come at the same time, from any threads, share a transaction.
 
 SQLite makes up to two copies in memory of values that are written from bytes; streams go through a temporary file
-beyond 4 MiB. Values of more than 1 MiB are read piece by piece, and reading one holds its version of the database open until it is closed.
+beyond 4 MiB. Values of more than 1 MiB are read piece by piece, and reading one holds its version of the database open
+until it is closed.
 A full disk keeps every old value and refuses deletes too, because they are noted before they free anything.
 A file that is replaced or removed is noticed: what comes next goes to the one at the path, and a write that met the
 moment is Indeterminate. But SQLite takes the old file's ``-wal`` for the new one's, so remove ``-wal`` and ``-shm``
