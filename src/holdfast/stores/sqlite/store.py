@@ -93,6 +93,8 @@ class SqliteStore(Store):
         given = os.fspath(path)
         if not given or "\0" in given or given == ":memory:":
             raise ConfigError(f"{given!r} is not the path of a database; for memory there is mem://")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise ConfigError(f"timeout={timeout!r}: it is a number of seconds")
         self.path = os.path.abspath(given)
         self.durable = durable
         self.timeout = timeout

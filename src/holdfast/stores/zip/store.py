@@ -104,6 +104,8 @@ class ZipStore(Store):
             raise ConfigError(f"{given!r} is not the path of an archive")
         if compression not in {"stored", "deflated"}:
             raise ConfigError(f"compression={compression!r}: it is 'stored' or 'deflated'")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise ConfigError(f"timeout={timeout!r}: it is a number of seconds")
         self.path = os.path.abspath(given)
         self._path = os.fsencode(self.path)  # spares every read the encoding
         self.compression = compression
