@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import pytest
 
-from holdfast.errors import AlreadyExists, ConfigError, StoreError
+from holdfast.errors import AlreadyExists, ConfigError, InvalidKey, StoreError
 from holdfast.files.whole import clear_store, copy_store, sync_stores
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
+from holdfast.stores.zip import ZipStore
 from holdfast.testing import CountingStore, FaultStore
 from holdfast.types import ListOptions, WriteOptions
 from holdfast.wrap.encrypt import EncryptingStore
@@ -229,3 +231,38 @@ def test_large_objects_and_attributes_are_copied(tmp_path):
     assert target.get("big") == big
     assert target.head("big").metadata == {"unit": "3"}
     assert actions(sync_stores(source, target)) == {"big": "same"}
+
+
+# ---------------------------------------------------------------- directory markers
+def with_markers(path):
+    """What ``zip -r`` makes of a directory."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in (("dir/", b""), ("dir/a", b"1"), ("z", b"2")):
+            archive.writestr(name, data)
+    return ZipStore(path)
+
+
+@pytest.mark.parametrize("copy", [copy_store, sync_stores, lambda one, two: copy_store(one, two, overwrite=False)])
+def test_directory_markers_are_skipped_where_directories_are_real(tmp_path, copy):
+    source, target = with_markers(tmp_path / "a.zip"), FileStore(tmp_path / "files")
+    assert actions(copy(source, target)) == {"dir/": "skipped", "dir/a": "copied", "z": "copied"}
+    assert contents(target) == {"dir/a": b"1", "z": b"2"}
+
+
+def test_markers_do_not_keep_a_sync_from_deleting_and_are_copied_where_they_can_be(tmp_path):
+    source, target = with_markers(tmp_path / "a.zip"), FileStore(tmp_path / "files")
+    target.put("old", b"")
+    assert actions(sync_stores(source, target, delete=True))["old"] == "deleted"
+    assert actions(copy_store(source, MemoryStore())) == {"dir/": "copied", "dir/a": "copied", "z": "copied"}
+
+
+def test_an_object_of_some_bytes_is_no_marker(tmp_path):
+    source = MemoryStore()
+    source.put("dir/", b"bytes")
+    with pytest.raises(InvalidKey):
+        copy_store(source, FileStore(tmp_path))
+
+
+def test_a_confirmation_is_true_or_a_function():
+    with pytest.raises(ConfigError, match="confirm=True"):
+        clear_store(MemoryStore(), confirm=1)

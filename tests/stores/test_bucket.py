@@ -10,7 +10,14 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from holdfast.errors import AuthError, BucketNotFound, ConfigError, NotFound, StoreError, Throttled
+from holdfast.errors import (
+    AuthError,
+    BucketNotFound,
+    ConfigError,
+    NotFound,
+    StoreError,
+    Throttled,
+)
 from holdfast.stores.bucket import BucketStore
 from holdfast.stores.s3 import S3Store
 
@@ -155,3 +162,62 @@ def test_keys_are_neither_shown_nor_pickled(moto):
     assert pickle.loads(pickled).name == store.name
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(BucketStore("bucket", Mock()))
+
+
+# ---------------------------------------------------------------- what a client's errors mean
+@pytest.fixture
+def stubbed():
+    boto3 = pytest.importorskip("boto3")
+    from botocore.stub import Stubber
+
+    client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client) as stub:
+        yield BucketStore("photos", client=client), stub
+
+
+def test_a_missing_bucket_is_no_missing_key(stubbed):
+    store, stub = stubbed
+    for call in (store.exists, store.delete):
+        stub.add_client_error("head_object", "404", "Not Found", 404)
+        stub.add_client_error("head_bucket", "404", "Not Found", 404)
+        with pytest.raises(BucketNotFound):
+            call("key")
+    stub.add_client_error("head_object", "404", "Not Found", 404)
+    stub.add_response("head_bucket", {})
+    assert not store.exists("key")
+    stub.add_client_error("head_object", "404", "Not Found", 404)
+    assert not store.exists("key")  # the bucket was seen
+    stub.assert_no_pending_responses()
+
+
+def test_only_what_may_pass_by_itself_is_worth_another_try(stubbed):
+    store, stub = stubbed
+    for code, status, retryable in (("500", 500, True), ("InternalError", 500, True), ("InvalidRequest", 400, False)):
+        stub.add_client_error("head_object", code, "x", status)
+        with pytest.raises(StoreError) as raised:
+            store.exists("key")
+        assert raised.value.retryable is retryable
+
+
+def test_a_client_takes_any_body(stubbed, tmp_path):
+    store, stub = stubbed
+    (tmp_path / "body").write_bytes(b"abc")
+    for body in (b"abc", bytearray(b"abc"), memoryview(b"abc"), iter([b"a", b"bc"]), tmp_path / "body"):
+        stub.add_response("put_object", {}, {"Bucket": "photos", "Key": "key", "Body": b"abc"})
+        assert store.put("key", body) is True
+    stub.assert_no_pending_responses()
+
+
+def test_no_answer_may_be_tried_again_and_wrong_arguments_not():
+    boto3 = pytest.importorskip("boto3")
+    from botocore.config import Config
+
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    settings = Config(retries={"max_attempts": 0})
+    client = boto3.client("s3", endpoint_url="http://127.0.0.1:9", config=settings, **keys)
+    with pytest.raises(StoreError) as raised:
+        BucketStore("photos", client=client).get("key")
+    assert raised.value.retryable
+    with pytest.raises(StoreError) as raised:
+        BucketStore("not a bucket", client=client).get("key")
+    assert not raised.value.retryable

@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
-from holdfast.errors import StoreError, Timeout
+from holdfast.errors import ConfigError, StoreError, Timeout
 from holdfast.stores.sqlite import SqliteStore, changes
+from holdfast.stores.zip import ZipStore
 from holdfast.testing.suite import together
 
 
@@ -94,3 +95,10 @@ def test_every_thread_of_a_forked_child_gets_its_turn(store):
             os._exit(0 if len(queues) == 1 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert len(list(store.keys("child"))) == 4
+
+
+@pytest.mark.parametrize("kind", [SqliteStore, ZipStore])
+def test_a_timeout_is_a_number_and_refused_at_once_if_not(kind, tmp_path):
+    with pytest.raises(ConfigError, match="number of seconds"):
+        kind(tmp_path / "objects", timeout="2")
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import subprocess
+import threading
+import time
 import traceback
 
 import pytest
@@ -25,7 +27,7 @@ from holdfast.errors import (  # noqa: E402
 from holdfast.stores.redis import RedisStore  # noqa: E402
 from holdfast.stores.redis import client as commands  # noqa: E402
 from holdfast.stores.redis import store as redis_store  # noqa: E402
-from holdfast.testing.suite import pattern  # noqa: E402
+from holdfast.testing.suite import pattern, together  # noqa: E402
 from holdfast.types import WriteOptions  # noqa: E402
 from tests.servers.fault_proxy import Break, FaultProxy  # noqa: E402
 
@@ -261,3 +263,42 @@ def test_missing_keys_in_bulk(store):
     assert store.client.exists("list")
     with pytest.raises(NotFound):
         store.delete("a")
+
+
+def test_a_close_leaves_the_calls_of_other_threads_alone(redis, other):
+    """Users of one configured store share its client, and each closes it when it is done."""
+    store = registry.open_store(redis.endpoint)
+    stop = threading.Event()
+
+    def use(number):
+        if number == 0:
+            for _ in range(30):
+                store.close()
+                time.sleep(0.005)  # so that the closes meet calls in all their stages
+            stop.set()
+            return 0
+        made = 0
+        while not stop.is_set():
+            store.create(f"{number}-{made}", b"x" * 1000)
+            made += 1
+        return made
+
+    made = together(4, use)
+    assert len(list(store.keys())) == sum(made)
+    store.close()
+
+
+def test_a_stream_that_is_too_large_is_refused_before_its_end(store, monkeypatch):
+    monkeypatch.setattr(redis_store, "LARGEST", 1000)
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield b"x" * 100
+
+    for body in (b"x" * 1001, bytearray(1001), endless()):
+        with pytest.raises(StoreError, match="cut it up"):
+            store.write("a", body)
+    assert len(taken) == 11
+    assert not store.exists("a")

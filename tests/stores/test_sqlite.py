@@ -96,6 +96,8 @@ def test_another_programs_write_is_a_new_version_without_attributes(original, st
 
 def test_rows_from_before_holdfast_can_be_replaced_under_a_condition(original, store):
     original.put("a", b"1")
+    assert store.head("a").etag is None
+    store.put("first", b"")
     etag = store.head("a").etag
     assert etag is not None
     store.replace_if("a", b"2", etag)
@@ -103,7 +105,7 @@ def test_rows_from_before_holdfast_can_be_replaced_under_a_condition(original, s
         store.replace_if("a", b"3", etag)
     original.put("b", b"1")
     store.delete_if("b", store.head("b").etag)
-    assert list(store.keys()) == ["a"]
+    assert list(store.keys()) == ["a", "first"]
 
 
 def test_values_that_are_no_blobs_are_read_as_their_bytes(original, store):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
 import threading
 import zipfile
 
 import pytest
 
-from holdfast.errors import Indeterminate
-from holdfast.stores.zip import ZipStore, appending, directory
+from holdfast.errors import Indeterminate, Timeout
+from holdfast.stores.zip import ZipStore, appending, directory, locking
+from holdfast.stores.zip import store as zip_store
 
 
 @pytest.fixture
@@ -135,3 +139,108 @@ def test_a_member_that_comes_while_a_listing_sorts_is_in_the_next_one(path, stor
     go_on.set()
     lister.join(10)
     assert "acknowledged" in set(store.keys())
+
+
+# ---------------------------------------------------------------- after a kill
+@pytest.mark.parametrize("stub", [b"", b"#!/usr/bin/env python3\n"])
+def test_a_torn_tail_is_cut_off_by_whoever_reads_next(path, stub):
+    """Others do not find the directory there, and must not have to wait for somebody to write."""
+    path.write_bytes(stub)
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(2000):
+            archive.writestr(f"member-{number:05}", b"x")
+    sound = path.read_bytes()
+    # What a writer leaves that is killed while it copies the directory.
+    torn = sound + bytes(200_000) + sound[-100_000:][:70_000].replace(b"PK\5\6", b"....")
+    path.write_bytes(torn)
+    with pytest.raises(zipfile.BadZipFile):
+        members(path)
+    with ZipStore(path) as store:
+        assert store.get("member-00007") == b"x"
+    assert path.read_bytes() == sound
+    assert len(members(path)) == 2000
+
+
+def test_a_torn_tail_is_left_alone_where_it_may_be_somebodys_work(path, store):
+    list(store.put_many((f"member-{number:05}", b"x") for number in range(2000)))
+    torn = path.read_bytes() + bytes(200_000)
+    path.write_bytes(torn)
+    with open(path, "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        with ZipStore(path) as reader:
+            assert len(list(reader.keys())) == 2000
+        assert path.read_bytes() == torn
+
+
+# ---------------------------------------------------------------- locks and files
+def test_who_holds_the_lock_makes_others_time_out(path):
+    with ZipStore(path, timeout=0.05) as store:
+        store.put("a", b"1")
+        with open(path, "rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(Timeout) as raised:
+                store.put("b", b"2")
+            assert raised.value.retryable
+            with pytest.raises(Timeout):
+                ZipStore(path, timeout=0.05).get("a")
+        store.put("b", b"2")
+        assert list(store.keys()) == ["a", "b"]
+
+
+def test_a_child_that_was_forked_off_while_its_parent_wrote_holds_no_lock(path):
+    """Else the archive would be locked as long as the child lives, if the parent were killed now."""
+    ZipStore(path).put("a", b"1")
+    with locking.exclusive(str(path), "zip://", 1) as descriptor:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            signal.pause()
+        os.close(descriptor)  # and no unlocking, as when it is killed
+        with ZipStore(path, timeout=5) as other:
+            other.put("b", b"2")
+        # The block closes that number once more.
+        assert os.open(os.devnull, os.O_RDONLY) == descriptor
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_a_link_to_where_nothing_is_yet_is_followed(tmp_path):
+    (tmp_path / "link.zip").symlink_to(tmp_path / "far" / "objects.zip")
+    with ZipStore(tmp_path / "link.zip") as store:
+        store.put("a", b"1")
+    assert members(tmp_path / "far" / "objects.zip") == {"a": b"1"}
+
+
+def test_a_file_system_without_hard_links_will_do(path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(zip_store.os, "link", refuse)
+    with ZipStore(path) as store:
+        store.put("a", b"1")
+    assert members(path) == {"a": b"1"}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_durable_archive_has_its_name_on_disk_too(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def noted(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with ZipStore(tmp_path / "new" / "er" / "a.zip", durable=True) as store:
+        store.put("a", b"1")
+    assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "er")} <= set(synced)
+
+
+def test_one_name_that_is_no_utf_8_does_not_hide_the_others(path, store):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("good", b"1")
+        archive.writestr("béd", b"2")
+    path.write_bytes(path.read_bytes().replace("béd".encode(), b"b\xff\xfed"))
+    assert store.get("good") == b"1"
+    assert store.get("b\udcff\udcfed") == b"2"
+    store.put("more", b"3")
+    assert len(list(store.keys())) == 3

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import engine
 from ..blob import Blob, Buffer
-from ..errors import AlreadyExists, ConfigError, HoldfastError, NotFound, Unsupported
+from ..errors import AlreadyExists, ConfigError, HoldfastError, InvalidKey, NotFound, Unsupported
 from ..keys import sort_key
 from ..progress import Bar, bar
 from ..store import HEAD, ObjectStore, stream_copy
@@ -22,14 +22,17 @@ from ..types import ObjectInfo, RemoveOptions, WriteOptions
 from .copying import Copier
 
 OnError = Literal["raise", "collect"]
-Action = Literal["copied", "same", "kept", "deleted", "failed"]
+Action = Literal["copied", "same", "kept", "skipped", "deleted", "failed"]
 
 #: ETags that are a digest of the object's bytes, alone or of the parts that it was uploaded in.
 _DIGEST = re.compile(r'"?[0-9a-f]{32}(-[0-9]+)?"?', re.ASCII)
 
 
 class KeyResult(NamedTuple):
-    """What became of one key: copied (``nbytes`` bytes), same, kept, deleted, or failed with an ``error``."""
+    """What became of one key: copied (``nbytes`` bytes), same, kept, deleted, or failed with an ``error``.
+
+    ``skipped`` is a directory marker, an empty ``dir/``, for which a target that has real directories has no use.
+    """
 
     key: str
     action: Action
@@ -61,9 +64,10 @@ def copy_store(
     with bar(progress, f"copying {source.name}", total=len(keys)) as shown:
         copier = Copier(source, target, moved=shown.moved)
         if overwrite:
-            return _run(lambda key: copier((key, key)), keys, threads, on_error, shown, local=_local(source, target))
+            copy = _but_markers(source, target, lambda key: copier((key, key)))
+            return _run(copy, keys, threads, on_error, shown, local=_local(source, target))
         return _run(
-            lambda key: _create(source, target, key, shown),
+            _but_markers(source, target, lambda key: _create(source, target, key, shown)),
             keys,
             threads,
             on_error,
@@ -115,7 +119,9 @@ def sync_stores(
                 return "same"
             return copier((key, key))
 
-        results = _run(make_equal, list(mine), threads, on_error, shown, local=_local(source, target))
+        results = _run(
+            _but_markers(source, target, make_equal), list(mine), threads, on_error, shown, local=_local(source, target)
+        )
         if delete and not any(result.error for result in results):
             results += _delete(target, extra, threads, on_error, shown)
         else:
@@ -142,8 +148,10 @@ def clear_store(
     >>> clear_store(store, confirm=lambda count: count < 10)
     [KeyResult(key='a', action='deleted', nbytes=0, error=None)]
     """
-    if confirm is False:
-        raise ConfigError(f"clear_store deletes every object of {store.name}: say confirm=True if that is meant")
+    if confirm is False or not (confirm is True or callable(confirm)):
+        raise ConfigError(
+            f"clear_store deletes every object of {store.name}: say confirm=True, or a function, if that is meant"
+        )
     keys = [row.key for row in store._scan()]
     if confirm is not True and confirm(len(keys)) is not True:
         raise ConfigError(f"the {len(keys)} objects of {store.name} were not confirmed to be deleted; none was")
@@ -211,6 +219,25 @@ def _create(source: ObjectStore, target: ObjectStore, key: str, shown: Bar) -> i
         return "kept"
     shown.moved(info.size or 0)
     return info.size or 0
+
+
+def _but_markers(source: ObjectStore, target: ObjectStore, copy: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The function, which skips directory markers where the target cannot hold them."""
+
+    def copied(key: str) -> Any:
+        if key.endswith("/") and _is_empty(source, key):
+            try:
+                _there(target, key)
+            except InvalidKey:
+                return "skipped"
+        return copy(key)
+
+    return copied
+
+
+def _is_empty(store: ObjectStore, key: str) -> bool:
+    with store._read(key, HEAD) as blob:
+        return blob.info.size == 0
 
 
 def _there(store: ObjectStore, key: str) -> bool:

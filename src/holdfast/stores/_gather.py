@@ -41,17 +41,35 @@ class Gathered:
             self._file.close()
 
 
-def gather(body: Body, store: str) -> Gathered:
+def check_size(size: int, store: str, most: int | None, key: str | None = None) -> None:
+    """StoreError for more bytes than the store takes."""
+    if most is not None and size > most:
+        message = f"a body of more than {most} bytes is more than this store takes: cut it up, or keep it elsewhere"
+        raise StoreError(message, key=key, store=store)
+
+
+def limited(chunks: Iterator[Buffer], store: str, most: int | None, key: str | None = None) -> Iterator[Buffer]:
+    """The chunks, until they are too many."""
+    size = 0
+    for chunk in chunks:
+        size += memoryview(chunk).nbytes
+        check_size(size, store, most, key)
+        yield chunk
+
+
+def gather(body: Body, store: str, *, most: int | None = None, key: str | None = None) -> Gathered:
     """The body, made ready.
 
-    Bytes are taken as they are, without a copy. Raises what the body raises, and StoreError if there is no room.
+    Bytes are taken as they are, without a copy. Raises what the body raises, and StoreError if there is no room, or
+    once there are more than ``most`` bytes: a stream is not taken any further then.
     """
     if isinstance(body, bytes | bytearray | memoryview):
         data = body_bytes(body)
+        check_size(len(data), store, most, key)
         return Gathered(data, None, len(data))
     file = tempfile.SpooledTemporaryFile(max_size=GATHERED)  # noqa: SIM115 - closed by whoever writes
     try:
-        for chunk in body_chunks(body, CHUNK):
+        for chunk in limited(body_chunks(body, CHUNK), store, most, key):
             try:
                 file.write(chunk)
             except OSError as error:

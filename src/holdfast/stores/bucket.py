@@ -8,10 +8,11 @@ conditions, no attributes. Either way a missing key is NotFound (a KeyError), an
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .. import recipes, redact
+from ..blob import body_bytes
 from ..errors import (
     AuthError,
     BucketNotFound,
@@ -33,6 +34,10 @@ _DENIED = frozenset((
     "401", "403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
 ))  # fmt: skip
 _SLOW = frozenset(("429", "503", "RequestLimitExceeded", "ServiceUnavailable", "SlowDown", "Throttling"))
+_FAILED = frozenset(("500", "502", "504", "InternalError", "RequestTimeout"))
+_NO_BUCKET = frozenset(("404", "NoSuchBucket"))
+#: Classes of botocore's errors in which no answer came; by name, as botocore need not be there.
+_CONNECTION = frozenset(("ConnectionError", "HTTPClientError"))
 _HOUR = 3600
 
 
@@ -94,7 +99,7 @@ class BucketStore(Facade):
 
     def put(self, key: str, data: Body) -> bool:
         """True once the bytes are stored."""
-        self.store.put(key, data)  # type: ignore[arg-type]  # an S3Store takes any body, a client what boto3 takes
+        self.store.put(key, data)  # type: ignore[arg-type]  # either takes any body
         return True
 
     def delete(self, key: str) -> bool:
@@ -158,6 +163,7 @@ class ClientStore(ObjectStore):
     def __init__(self, bucket_name: str, client: Any) -> None:
         self.bucket_name = bucket_name
         self.client = client
+        self._bucket_seen = False
 
     @property
     def name(self) -> str:
@@ -176,21 +182,28 @@ class ClientStore(ObjectStore):
             data: bytes = body.read()
             return data
 
-    def put(self, key: str, data: bytes) -> None:
-        """Store the bytes."""
+    def put(self, key: str, data: Body) -> None:
+        """Store the body, which is gathered in memory."""
+        whole = bytes(body_bytes(data))
         with Translating(self.name, key, "put"):
-            self.client.put_object(Bucket=self.bucket_name, Key=key, Body=data)
+            self.client.put_object(Bucket=self.bucket_name, Key=key, Body=whole)
 
     def delete(self, key: str) -> None:
         """Remove the object; NotFound (a KeyError) if there is none. S3 itself does not tell, so a HEAD asks before."""
-        with Translating(self.name, key, "delete"):
+        with Translating(self.name, key, "delete", self._look_for_bucket):
             self.client.head_object(Bucket=self.bucket_name, Key=key)
             self.client.delete_object(Bucket=self.bucket_name, Key=key)
+
+    def _look_for_bucket(self) -> None:
+        """Raise the client's error if there is no bucket: a HEAD of an object does not tell that from no object."""
+        if not self._bucket_seen:
+            self.client.head_bucket(Bucket=self.bucket_name)
+            self._bucket_seen = True
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            with Translating(self.name, key, "head"):
+            with Translating(self.name, key, "head", self._look_for_bucket):
                 self.client.head_object(Bucket=self.bucket_name, Key=key)
         except NotFound:
             return False
@@ -216,7 +229,10 @@ class ClientStore(ObjectStore):
 class Translating:
     """A ``with`` block whose boto3 errors come out typed; botocore need not be there."""
 
-    def __init__(self, store: str, key: str | None, doing: str) -> None:
+    def __init__(
+        self, store: str, key: str | None, doing: str, look_for_bucket: Callable[[], None] | None = None
+    ) -> None:
+        self._look_for_bucket = look_for_bucket
         self._context: dict[str, Any] = {"store": store, "key": key}
         self._doing = doing if key is None else f"{doing} {printable(key)!r}"
 
@@ -240,13 +256,24 @@ class Translating:
         context = {**self._context, "cause": error}
         if code == "NoSuchBucket":
             return BucketNotFound(message, **context)
+        if code == "404" and self._look_for_bucket is not None:
+            try:
+                self._look_for_bucket()
+            except Exception as missing:  # noqa: BLE001 - whatever says so, and nobody may be allowed to ask
+                if str((getattr(missing, "response", None) or {}).get("Error", {}).get("Code")) in _NO_BUCKET:
+                    return BucketNotFound(f"{self._doing}: there is no such bucket", **context)
         if code in _MISSING:
             return NotFound(f"no object {printable(str(self._context['key']))!r}", **context)
         if code in _DENIED:
             return AuthError(f"{message}; check the keys and what they may do", **context)
         if code in _SLOW:
             return Throttled(message, **context)
-        return StoreError(message, retryable=not code, **context)
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if "NoCredentialsError" in names or "PartialCredentialsError" in names:
+            return AuthError(f"{message}; give the client keys", **context)
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        again = bool(names & _CONNECTION) or status >= 500 or code in _FAILED
+        return StoreError(message, retryable=again, **context)
 
 
 def _by_name(arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sqlite3
 from datetime import UTC, datetime
 
@@ -27,6 +29,17 @@ _GENERAL = {
 def is_general(error: Exception) -> bool:
     """Whether SQLite failed for a reason that concerns the whole database."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _GENERAL
+
+
+#: What a row holds besides its key and value, at most (bytes).
+ROW = 64
+
+
+@functools.cache
+def largest() -> int:
+    """The size (bytes) of the largest row that SQLite takes; 1 GB where it was not built otherwise."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        return connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
 
 
 def when(modified: float | None) -> datetime | None:
@@ -86,7 +99,7 @@ class Put(_Conditional):
         super().__init__(key, store)
         self.options = options
         self.attributes = _attributes.dump(options, store)
-        self.body = gather(body, store)
+        self.body = gather(body, store, most=largest() - len(key.encode()) - ROW, key=key)
         self.weight = self.body.size
 
     def make(self, connection: sqlite3.Connection) -> None:

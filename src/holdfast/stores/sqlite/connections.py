@@ -23,6 +23,7 @@ File = tuple[int, int]
 #: Seconds that SQLite itself waits for a lock, out of Ctrl-C's reach; then we decide whether to go on.
 PATIENCE = 0.5
 KEPT = 64
+_SHARED = "even reading needs a -shm file beside it, unless another program has the database open"
 
 # Connections that a child inherited. SQLite forbids using them there, and closing one would drop the parent's locks:
 # so they are kept, untouched, for as long as the child lives.
@@ -36,8 +37,8 @@ class Pool:
         self.file = file
         self.pid = os.getpid()
         self.idle: deque[Connection] = deque()
-        #: Whether the file is known to have our table of details and its triggers.
-        self.detailed = False
+        #: The version of the schema with which the file was found to have our table of details and its triggers.
+        self.schema: int | None = None
 
     def close(self) -> None:
         """Close what is idle."""
@@ -49,10 +50,8 @@ class Connection(sqlite3.Connection):
 
     pool: Pool
 
-    @property
-    def detailed(self) -> bool:
-        """Whether the database has our table of details."""
-        return self.pool.detailed
+    #: Whether the database keeps versions: it has our table of details, and the triggers that keep it true.
+    detailed = False
 
 
 class Connections:
@@ -87,7 +86,12 @@ class Connections:
             if opened is None:
                 return None
             connection = opened
-        if not connection.detailed and not self._prepare(connection, create=create):
+        try:
+            there = self._prepare(connection, create=create)
+        except BaseException:
+            self.give(connection)
+            raise
+        if not there:
             self.give(connection)
             return None
         return connection
@@ -180,21 +184,31 @@ class Connections:
         return connection
 
     def _prepare(self, connection: Connection, *, create: bool) -> bool:
-        """Whether there is a table of objects; if it is the original's alone, ours are added where that is allowed."""
-        tables = self.patiently(lambda: _tables(connection))
-        if not create and sql.TABLE not in tables:
-            return False
-        if not {sql.TABLE, sql.DETAILS} <= tables:
-            try:
-                self._set_up(connection)
-            except sqlite3.OperationalError as error:
-                if create or not _is_read_only(error):
-                    raise
-                return True  # to be read as it is
-        connection.pool.detailed = True
-        return True
+        """Whether there is a table of objects; whoever writes adds what else we need, if it is not there."""
+        schema = self._schema(connection)
+        connection.detailed = connection.pool.schema == schema
+        if connection.detailed:
+            return True
+        names = self._names(connection)
+        if create and not names >= sql.OURS:
+            self._set_up(connection)
+            schema, names = self._schema(connection), sql.OURS
+        if names >= sql.OURS:
+            connection.pool.schema, connection.detailed = schema, True
+        return sql.TABLE in names
 
-    def _set_up(self, connection: sqlite3.Connection) -> None:
+    def still_keeps_versions(self, connection: Connection) -> bool:
+        """Whether no other program has changed the tables since the connection was taken."""
+        return self._schema(connection) == connection.pool.schema
+
+    def _schema(self, connection: Connection) -> int:
+        version: int = self.patiently(lambda: connection.execute(sql.SCHEMA_VERSION).fetchone())[0]
+        return version
+
+    def _names(self, connection: Connection) -> set[str]:
+        return {name for (name,) in self.patiently(lambda: connection.execute(sql.NAMES).fetchall())}
+
+    def _set_up(self, connection: Connection) -> None:
         encoding = connection.execute("PRAGMA encoding").fetchone()[0]
         if encoding != "UTF-8":
             raise ConfigError(
@@ -204,7 +218,9 @@ class Connections:
         self.patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").fetchone())
         self.begin(connection)
         try:
-            for statement in sql.SCHEMA:
+            names = self._names(connection)
+            incomplete = sql.DETAILS in names and not names >= sql.OURS
+            for statement in sql.SCHEMA + (sql.RENEW if incomplete else ()):
                 connection.execute(statement)
             connection.execute("COMMIT")
         except BaseException:
@@ -222,17 +238,15 @@ class Connections:
             text = f"{doing}: {message}; the old value is untouched, free some space"
             return StoreError(text, key=key, store=self.store, cause=error)
         if _is_read_only(error) or code in {sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
-            text = f"{doing}: {message}; check the owner and mode of the file and of its directory"
+            text = f"{doing}: {message}; check the owner and mode of the file and of its directory: {_SHARED}"
             return AuthError(text, key=key, store=self.store, cause=error)
+        if code == sqlite3.SQLITE_CANTOPEN:
+            text = f"{doing}: {message}; the path must be that of a file, in a directory where you may write: {_SHARED}"
+            return StoreError(text, key=key, store=self.store, cause=error)
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             text = f"{doing}: {message}; this is no sound SQLite database"
             return IntegrityError(text, key=key, store=self.store, cause=error, retryable=False)
         return StoreError(f"{doing}: {message}", key=key, store=self.store, cause=error)
-
-
-def _tables(connection: sqlite3.Connection) -> set[str]:
-    rows = connection.execute(sql.TABLES).fetchall()
-    return {name for (name,) in rows}
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -25,11 +25,21 @@ _INSERTED = f"CREATE TRIGGER IF NOT EXISTS holdfast_insert AFTER INSERT ON objec
 _UPDATED = f"CREATE TRIGGER IF NOT EXISTS holdfast_update AFTER UPDATE ON objects BEGIN {_FORGET} {_NOTE} END"
 _DELETED = f"CREATE TRIGGER IF NOT EXISTS holdfast_delete AFTER DELETE ON objects BEGIN {_FORGET} END"
 SCHEMA = (_OBJECTS, _BESIDE, _INSERTED, _UPDATED, _DELETED)
+#: What there is in a database in which versions are kept.
+OURS = {TABLE, DETAILS, "holdfast_insert", "holdfast_update", "holdfast_delete"}
+# While a trigger was missing anybody may have written anything: every row is a new version, without attributes.
+RENEW = (
+    "DELETE FROM holdfast_details",
+    """INSERT INTO holdfast_details (key, etag, modified)
+    SELECT key, lower(hex(randomblob(12))), (julianday('now') - 2440587.5) * 86400.0
+    FROM objects WHERE key IS NOT NULL""",
+)
 
 _JOIN = "FROM objects o LEFT JOIN holdfast_details d ON d.key = o.key"
-# What another program stored as text or NULL is read as its bytes. SQLite tells a blob's length without reading it.
+# What another program stored as text or NULL is read as its bytes.
 _BYTES = "CASE typeof(o.data) WHEN 'blob' THEN o.data ELSE CAST(o.data AS BLOB) END"
-_SIZE = f"coalesce(length({_BYTES}), 0)"
+# But only ``length`` of the very column knows it without reading: of any expression it reads the whole value.
+_SIZE = "CASE typeof(o.data) WHEN 'blob' THEN length(o.data) ELSE coalesce(length(CAST(o.data AS BLOB)), 0) END"
 _INFO = f"o.key, {_SIZE}, d.etag, d.modified, d.attributes"
 _BARE = f"o.key, {_SIZE}, NULL, NULL, NULL"
 
@@ -42,7 +52,8 @@ COPY = f"INSERT INTO objects (key, data) SELECT ?, data FROM objects WHERE key =
 DESCRIBE = "UPDATE holdfast_details SET attributes = ? WHERE key = ? RETURNING etag, modified"
 DESCRIBED = "SELECT etag, modified FROM holdfast_details WHERE key = ?"
 DELETE = "DELETE FROM objects WHERE key = ?"
-TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+NAMES = "SELECT name FROM sqlite_master"
+SCHEMA_VERSION = "PRAGMA schema_version"
 
 
 def one(*, detailed: bool, value: bool) -> str:
@@ -53,7 +64,9 @@ def one(*, detailed: bool, value: bool) -> str:
 
 def page(*, detailed: bool, inclusive: bool) -> str:
     """A query for the infos of one page of a listing, after a key or from it on."""
-    return f"SELECT {_columns(detailed)} WHERE o.key {'>=' if inclusive else '>'} ? ORDER BY o.key LIMIT {PAGE}"
+    after = ">=" if inclusive else ">"
+    # A key that is no text, which SQLite allows, is none of ours.
+    return f"SELECT {_columns(detailed)} WHERE o.key {after} ? AND typeof(o.key) = 'text' ORDER BY o.key LIMIT {PAGE}"
 
 
 def _columns(detailed: bool) -> str:

@@ -2,20 +2,23 @@
 
 The table is that of amplify-storage-utils, ``objects (key TEXT PRIMARY KEY, data BLOB)``, and stays readable and
 writable for it and for everything else that speaks SQL. ETags, times and attributes lie in a second table, which
-triggers keep true: a row that another program writes is a new version too, without attributes.
+triggers keep true: a row that another program writes is a new version too, without attributes. The first write adds
+that table. Until then a database is read as it is, and the ETags of its objects are not known (None). If another
+program drops a trigger, as by making its table anew, the next write makes it again and calls every row a new version.
 
 The database is in WAL mode, so readers and the one writer do not wait for each other. Every acknowledged write has
 been committed: it survives the end of the process, however it ends. A power failure may take the last of them
 (``synchronous=NORMAL``) but leaves a sound database; with ``durable=True`` (``FULL``) it takes none. Writers that
 come at the same time, from any threads, share a transaction.
 
-Values lie in memory once while they are written from bytes; streams go through a temporary file beyond 4 MiB. Values
-of more than 1 MiB are read piece by piece, and reading one holds its version of the database open until it is closed.
+SQLite makes up to two copies in memory of values that are written from bytes; streams go through a temporary file
+beyond 4 MiB. Values of more than 1 MiB are read piece by piece, and reading one holds its version of the database open
+until it is closed.
 A full disk keeps every old value and refuses deletes too, because they are noted before they free anything.
 A file that is replaced or removed is noticed: what comes next goes to the one at the path, and a write that met the
 moment is Indeterminate. But SQLite takes the old file's ``-wal`` for the new one's, so remove ``-wal`` and ``-shm``
-with the file, or restore a backup by SQLite's own means (``.restore``). SQLite itself refuses values above its own
-limit (1 GB, where it was not built otherwise). Not for network drives.
+with the file, or restore a backup by SQLite's own means (``.restore``). Values above SQLite's own limit (1 GB, where
+it was not built otherwise) are refused as soon as that is seen. Not for network drives.
 """
 
 from __future__ import annotations
@@ -90,6 +93,8 @@ class SqliteStore(Store):
         given = os.fspath(path)
         if not given or "\0" in given or given == ":memory:":
             raise ConfigError(f"{given!r} is not the path of a database; for memory there is mem://")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise ConfigError(f"timeout={timeout!r}: it is a number of seconds")
         self.path = os.path.abspath(given)
         self.durable = durable
         self.timeout = timeout
@@ -174,7 +179,7 @@ class SqliteStore(Store):
             for key in keys
             if _storable(key)
         ]
-        if wanted and not self._connections.exists():
+        if wanted and not self._exists():
             # Nothing is created in order to delete from it.
             return [self._missing(key) if options.must_exist else None for key in keys]
         with self._translating(keys[0] if len(keys) == 1 else None, "delete"):
@@ -190,7 +195,7 @@ class SqliteStore(Store):
         there = source._locate(src)
         if there is None or (there.vendor, there.bucket) != (VENDOR, self._identity()):
             return stream_copy(source, src, self, dst, options)
-        if not _storable(there.key) or not self._connections.exists():
+        if not _storable(there.key) or not self._exists():
             raise self._missing(src)
         copy = Copy(there.key, self._checked(dst), self.name, options)
         try:
@@ -226,7 +231,10 @@ class SqliteStore(Store):
         row = self._connections.patiently(lambda: connection.execute(query, (key,)).fetchone())
         if row is None:
             raise self._missing(key)
-        info = _info(row[2:])
+        info = _info(row[2:], detailed=connection.detailed)
+        if options.if_match is not None and not connection.detailed:
+            cure = "only its original program has written this database, which keeps no versions: put something first"
+            raise self._unsupported("a read", "if_match", cure)
         if options.if_match is not None and options.if_match != info.etag:
             there = f"{options.if_match!r}: it is {info.etag!r}"
             raise Conflict(f"object {printable(key)!r} is not the version {there}", key=key, store=self.name)
@@ -244,10 +252,11 @@ class SqliteStore(Store):
         while True:
             with self._translating(None, "list"), self._connections.reading() as connection:
                 page = [] if connection is None else self._page(connection, at, inclusive=inclusive)
+                detailed = connection is not None and connection.detailed
             for row in page:
                 if not row[0].startswith(prefix):
                     return
-                yield _info(row)
+                yield _info(row, detailed=detailed)
             if len(page) < sql.PAGE:
                 return
             at, inclusive = page[-1][0], False
@@ -282,6 +291,9 @@ class SqliteStore(Store):
         try:
             asked = max(change.asked for change in batch)  # others may have held us up before it was their turn
             self._connections.begin(connection, asked=asked)
+            if not self._connections.still_keeps_versions(connection):
+                message = "another program changed the tables just now; try again"
+                raise Conflict(message, store=self.name)
             for change in batch:
                 change.attempt(connection)
             made = True
@@ -303,6 +315,10 @@ class SqliteStore(Store):
             self._connections.give(connection)
 
     # ------------------------------------------------------------------ helpers
+    def _exists(self) -> bool:
+        with self._translating(None, "open"):
+            return self._connections.exists()
+
     def _identity(self) -> str:
         return os.path.realpath(self.path)
 
@@ -368,12 +384,13 @@ class _RowBlob(Blob):
             self._store._connections.give(connection)
 
 
-def _info(row: Sequence[Any]) -> ObjectInfo:
+def _info(row: Sequence[Any], *, detailed: bool) -> ObjectInfo:
+    """What a row says; the version of one that is not in a table of details is not known."""
     key, size, etag, modified, attributes = row
     return ObjectInfo(
         key,
         size=size,
-        etag=etag or UNKNOWN_VERSION,
+        etag=etag or (UNKNOWN_VERSION if detailed else None),
         last_modified=when(modified),
         **(_attributes.load(attributes) if attributes else {}),
     )

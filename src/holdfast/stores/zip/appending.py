@@ -1,4 +1,4 @@
-"""How members are appended, so that at no moment a kill or a full disk leaves an archive without its directory.
+"""How members are appended, so that a kill or a full disk at any moment leaves every acknowledged member readable.
 
 An archive ends with its directory, where readers look for it. So it is never overwritten while it is the only one:
 
@@ -7,10 +7,12 @@ An archive ends with its directory, where readers look for it. So it is never ov
     members | new members | new directory      | its copy        2. what was the directory is free to be overwritten
     members | new members | new directory                        3. the copy is cut off: one system call, the commit
 
-Whoever is killed leaves an archive that ends with a sound directory of everything acknowledged: the old one in its
-place or its copy. Only during the copy's own write, some microseconds, a directory of more than a page can be half
-there; if then more than 64 KiB lie between it and the old end, other programs find no end record until the next writer
-cuts the tail off, while Holdfast finds the old one further up. When the disk is full the old directory goes back to its
+Whoever is killed leaves an archive with a sound directory of everything acknowledged: the old one in its place or its
+copy. It is what the file ends with, except while the copy itself is written: then half a copy lies behind the old one,
+and if that is more than 64 KiB further up, other programs do not find it. How long that takes goes with the size of the
+directory (milliseconds for some MB; longer on a slow disk), and a kill there leaves it so until Holdfast opens the
+archive and cuts the tail off. To make a new file and rename it would have no such moment, but would copy the whole
+archive for each commit. When the disk is full the old directory goes back to its
 place.
 No dead bytes stay in the archive, and each commit writes the directory twice: many members at once share that.
 """

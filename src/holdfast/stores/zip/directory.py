@@ -37,6 +37,8 @@ class Directory:
 
     def __init__(self, end: End, central: bytes) -> None:
         self.end = end
+        #: Whether it was found further up than where other programs look for it.
+        self.hidden = False
         self.central = bytearray(central)
         self.members: dict[str, Entry] = {}
         #: Keys that several members have: which of them is meant nobody can tell.
@@ -122,8 +124,6 @@ def read(descriptor: int) -> Directory:
     if (found := _last_in(descriptor, tail, tail_start, size, exact=False)) is not None:
         return found
     # A writer that was killed while it moved the directory left more than a comment's length behind it.
-    if os.pread(descriptor, 2, 0) != b"PK":
-        raise Malformed("no end record")
     overlap = _TAIL
     while tail_start > 0:
         stop = tail_start
@@ -149,12 +149,25 @@ def _last_in(descriptor: int, tail: bytes, offset: int, size: int, *, exact: boo
             central = os.pread(descriptor, end.size, end.start)
             if len(central) != end.size:
                 raise Malformed("the directory is cut short")
-            return Directory(end, central)
+            found = Directory(end, central)
+            if exact and not _has_members(descriptor, found):
+                raise Malformed("a directory of something else")
+            found.hidden = exact
+            return found
         except (Malformed, UnicodeDecodeError) as why:
             error = error or Malformed(str(why))
     if error is not None and not exact and size <= _TAIL:
         raise error
     return None
+
+
+def _has_members(descriptor: int, directory: Directory) -> bool:
+    """Whether the first and the last member are where the directory says."""
+    offsets = sorted(entry.offset for entry in directory.members.values())
+    return bool(offsets) and all(
+        os.pread(descriptor, len(records.LOCAL_SIGNATURE), offset) == records.LOCAL_SIGNATURE
+        for offset in (offsets[0], offsets[-1])
+    )
 
 
 def _end(descriptor: int, tail: bytes, at: int, offset: int) -> End:

@@ -64,7 +64,8 @@ def key_of(name: bytes, flags: int, extra: bytes, host: int) -> str:
             # There names are bytes, and zip says nothing of what they mean. They hardly ever are UTF-8 by accident.
             with contextlib.suppress(UnicodeDecodeError):
                 return name.decode()
-    return name.decode("utf-8" if flags & UTF8 else "cp437")
+    # Other programs may say UTF-8 and write something else.
+    return name.decode("utf-8", "surrogateescape") if flags & UTF8 else name.decode("cp437")
 
 
 def parse_central(directory: bytes, base: int) -> list[tuple[str, Entry]]:

@@ -1,4 +1,10 @@
-"""``ZipStore``: objects as the members of one zip archive, which other programs can read at any time.
+"""``ZipStore``: objects as the members of one zip archive, which other programs can read while nobody writes to it.
+
+To Holdfast the archive is whole at every moment. Programs that do not take its lock can meet a commit: then they find
+no end record, or a directory that changes as they read it, and should try again (for a directory of 500 kB and one
+process that writes without a pause that were three of four tries). A kill in the middle can leave it so, if the
+directory has more than some 64 KiB or the new members have: until Holdfast reads or writes the archive the next time,
+which needs write permission.
 
 Members are added and never replaced or deleted: a put under an existing key is AlreadyExists (a KeyError), a delete
 Unsupported. Each acknowledged put is in an archive that is whole on disk; whoever is killed, or fills the disk, leaves
@@ -10,12 +16,12 @@ Reading goes by a directory that is parsed once and again when the archive has c
 threads do not wait for each other. Stored and deflated members are read, of any size (zip64), each checked against its
 length and checksum. What an archive says of itself is not believed: members that overlap, names that several have,
 sizes that cannot be are IntegrityErrors. Any name is a key here, also "../x"; a store of files refuses to hold that.
+Bytes under a key that ends in "/" are kept, but ``unzip`` makes an empty directory of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import zlib
@@ -31,6 +37,7 @@ from ...errors import (
     IntegrityError,
     InvalidKey,
     NotFound,
+    Timeout,
     Unsupported,
 )
 from ...keys import check as check_key
@@ -49,10 +56,11 @@ from ...types import (
 )
 from .._gather import gather
 from .._group import Change, GroupCommit
-from ..file.failures import translate
+from ..file.failures import MISSING_FEATURE, translate
 from . import directory, records
 from .appending import Append, Pending
 from .directory import Directory
+from .locking import exclusive, shared
 from .reading import Archive, Handle, describe, etag, opened
 from .records import Malformed
 
@@ -66,7 +74,8 @@ class ZipStore(Store):
     """The members of the zip archive at ``path``, which the first put creates.
 
     New members are ``compression="stored"`` as they are or ``"deflated"``. Any number of threads and processes may
-    use it. ``close()``, or the end of a ``with`` block, closes the archive, and the next use opens it again. It pickles
+    use it. ``timeout`` is for how many seconds an operation waits for other processes before it raises Timeout.
+    ``close()``, or the end of a ``with`` block, closes the archive, and the next use opens it again. It pickles
     as its path.
 
     >>> import tempfile
@@ -88,16 +97,20 @@ class ZipStore(Store):
         *,
         compression: Literal["stored", "deflated"] = "stored",
         durable: bool = False,
+        timeout: float = 60.0,
     ) -> None:
         given = os.fspath(path)
         if not given or "\0" in given:
             raise ConfigError(f"{given!r} is not the path of an archive")
         if compression not in {"stored", "deflated"}:
             raise ConfigError(f"compression={compression!r}: it is 'stored' or 'deflated'")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise ConfigError(f"timeout={timeout!r}: it is a number of seconds")
         self.path = os.path.abspath(given)
         self._path = os.fsencode(self.path)  # spares every read the encoding
         self.compression = compression
         self.durable = durable
+        self.timeout = timeout
         self.name = redacted(f"zip://{self.path}")
         self._opened: Archive | None = None
         self._appending = False
@@ -108,7 +121,7 @@ class ZipStore(Store):
         return f"ZipStore({self.path!r}{options}{', durable=True' if self.durable else ''})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.path, self.compression, self.durable)
+        return _rebuild, (type(self), self.path, self.compression, self.durable, self.timeout)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -205,9 +218,18 @@ class ZipStore(Store):
     def _open(self) -> Archive:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         handle = Handle(descriptor)
-        with _locked(descriptor, fcntl.LOCK_SH):
+        with shared(descriptor, self.name, self.timeout):
             version = _version(os.fstat(descriptor))
-            return Archive(handle, self._parsed(descriptor), version, self.name)
+            parsed = self._parsed(descriptor)
+        if parsed.hidden:
+            self._uncover(version, parsed)
+        return Archive(handle, parsed, version, self.name)
+
+    def _uncover(self, version: tuple[int, ...], parsed: Directory) -> None:
+        """Cut off what a killed writer left behind the directory, if that may be done and nobody is at it."""
+        with contextlib.suppress(OSError, Timeout), exclusive(self.path, self.name, 0) as descriptor:
+            if _version(os.fstat(descriptor)) == version:
+                os.ftruncate(descriptor, parsed.end.stop)
 
     def _parsed(self, descriptor: int) -> Directory:
         try:
@@ -247,9 +269,9 @@ class ZipStore(Store):
 
     def _commit(self, batch: Sequence[Change[Append]]) -> None:
         """Append the members together; they are done when the archive's new directory is the only one."""
-        descriptor = self._open_to_write()
+        self._be_there()
         try:
-            with _locked(descriptor, fcntl.LOCK_EX):
+            with exclusive(self.path, self.name, self.timeout) as descriptor:
                 status = os.fstat(descriptor)
                 if not os.path.samestat(status, os.stat(self.path)):
                     raise Conflict("another program replaced the archive just now; try again", store=self.name)
@@ -272,29 +294,59 @@ class ZipStore(Store):
                 self._opened = Archive(archive.handle, parsed, _version(os.fstat(descriptor)), self.name)
         finally:
             self._appending = False
-            os.close(descriptor)
 
-    def _open_to_write(self) -> int:
-        """The archive, made if need be."""
-        while True:
-            try:
-                return os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                self._make()
-
-    def _make(self) -> None:
-        """An empty archive at the path, whole from the first moment on, unless somebody else was faster."""
-        parent = os.path.dirname(self.path)
-        os.makedirs(parent, exist_ok=True)
-        temporary = os.path.join(parent, f".{os.path.basename(self.path)[:100]}.{secrets.token_hex(8)}")
+    def _be_there(self) -> None:
+        """Make an empty archive at the path if there is none: whole from the first moment on."""
+        if os.path.exists(self._path):
+            return
+        path = os.path.realpath(self.path)  # a link may lead to where there is nothing yet
+        parent = os.path.dirname(path)
+        make_directories(parent, durable=self.durable)
+        temporary = os.path.join(parent, f".{os.path.basename(path)[:100]}.{secrets.token_hex(8)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             os.write(descriptor, _EMPTY)
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, self.path)
+            if self.durable:
+                os.fsync(descriptor)
+            with contextlib.suppress(FileExistsError):  # somebody else was faster
+                _link(temporary, path)
         finally:
             os.close(descriptor)
             os.unlink(temporary)
+        if self.durable:
+            sync_directory(parent)
+
+
+def _link(temporary: str, path: str) -> None:
+    """Give the file its name, if nobody else has it."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in MISSING_FEATURE:
+            raise
+        # No hard links there; and a file without any bytes is an empty archive for us too.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+
+
+def make_directories(path: str, *, durable: bool) -> None:
+    """Make the directory and those above it; ``durable`` so that a power failure takes none of them."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    make_directories(parent, durable=durable)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    if durable:
+        sync_directory(parent)
+
+
+def sync_directory(path: str) -> None:
+    """Return when what the directory has would survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Put(Change[Append]):
@@ -339,22 +391,5 @@ def _version(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-@contextlib.contextmanager
-def _locked(descriptor: int, how: int) -> Iterator[None]:
-    """Hold the archive's lock; other processes that want the other kind wait."""
-    try:
-        fcntl.flock(descriptor, how)
-    except OSError:
-        if how == fcntl.LOCK_SH:  # a drive without locks can be read
-            yield
-            return
-        raise
-    try:
-        yield
-    finally:
-        # By hand, because a child that was forked off meanwhile has the same lock open.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _rebuild(kind: type[ZipStore], path: str, compression: Any, durable: bool) -> ZipStore:
-    return kind(path, compression=compression, durable=durable)
+def _rebuild(kind: type[ZipStore], path: str, compression: Any, durable: bool, timeout: float) -> ZipStore:
+    return kind(path, compression=compression, durable=durable, timeout=timeout)
