@@ -132,8 +132,9 @@ class AsyncZipStore(AsyncBytesStore):
         *,
         compression: Literal["stored", "deflated"] = "stored",
         durable: bool = False,
+        timeout: float = 60.0,
     ) -> None:
-        super().__init__(ZipStore(path, compression=compression, durable=durable))
+        super().__init__(ZipStore(path, compression=compression, durable=durable, timeout=timeout))
 
     def put_many(self, items: Iterable[tuple[str, Body]]) -> AsyncIterator[ObjectInfo]:
         """The info of each (key, body) once it is in the archive, many under one directory, as they are asked for."""
