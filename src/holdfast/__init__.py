@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Indeterminate,
         IntegrityError,
         InvalidKey,
+        KeySyncError,
         NotFound,
         PartialFailure,
         PathConflict,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .files.cloudfiles import CloudFiles
     from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
+    from .mapping.cloudmapping import CloudMapping
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
@@ -95,13 +97,14 @@ _HOMES = {
     "engine": ("Engine", "Outcome"),
     "errors": (
         "AlreadyExists", "AuthError", "BucketNotFound", "ConfigError", "Conflict", "DecompressionError",
-        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PartialFailure",
-        "PathConflict",
+        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "KeySyncError", "NotFound",
+        "PartialFailure", "PathConflict",
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
     "files.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
+    "mapping.cloudmapping": ("CloudMapping",),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
@@ -149,6 +152,7 @@ __all__ = [
     "CachingStore",
     "Capabilities",
     "CloudFiles",
+    "CloudMapping",
     "CompressingStore",
     "CompressingTransformer",
     "ConfigError",
@@ -176,6 +180,7 @@ __all__ = [
     "JsonTransformer",
     "KeyResult",
     "KeyRing",
+    "KeySyncError",
     "KeyTransformer",
     "KeyTransformingStore",
     "KeyValidatingStore",
