@@ -112,8 +112,9 @@ class KeySyncError(Conflict, KeyError, ValueError):
     """What is stored under a key is not what this mapping knows of it: changed, created or deleted elsewhere.
 
     ``key`` and ``store`` say where, ``expected`` is the ETag that the mapping knows (None: no such object), ``found``
-    the one that is there (None: there is no object, or it could not be learned). The first three arguments are those
-    of both generations of cloud-mappings, and so are ``etag``, ``expected_etag`` and ``storage_provider_name``.
+    the one that is there (None: there is no object, or it could not be learned). The three arguments by position are
+    those of both generations of cloud-mappings: the store's name, the key and the ETag, of which the message is made;
+    with ``store=`` the first is the message. ``etag``, ``expected_etag`` and ``storage_provider_name`` are its names.
 
     >>> error = KeySyncError("mem://demo", "a", "v1", found="v2")
     >>> error.key, error.expected, error.found, isinstance(error, KeyError), isinstance(error, ValueError)
@@ -127,18 +128,20 @@ class KeySyncError(Conflict, KeyError, ValueError):
         etag: str | None = None,
         *,
         found: str | None = None,
-        storageprovider_safe_name: str | None = None,
-        message: str | None = None,
+        storageprovider_safe_name: str = "",
+        store: str | None = None,
         **context: Any,
     ) -> None:
-        if message is None:
+        message = storage_provider_name
+        if store is None:
+            store = storage_provider_name or storageprovider_safe_name or None
             known = "that there is none" if etag is None else f"the version {etag}"
             there = "" if found is None else f", and {found} is there"
             message = (
                 f"the mapping is out of sync at {key!r}: it knows {known}{there}. Call sync_with_cloud({key!r}) to "
                 "take over what is there"
             )
-        super().__init__(message, key=key, store=storageprovider_safe_name or storage_provider_name or None, **context)
+        super().__init__(message, key=key, store=store, **context)
         self.expected = etag
         self.found = found
 

@@ -143,7 +143,7 @@ def test_a_conflict_in_bulk_leaves_the_others_done_and_names_them_all(place):
     mine, theirs = place.mapping(), place.mapping()
     theirs.update(b=b"theirs", d=b"theirs")
     with pytest.raises(KeySyncError) as caught:
-        mine.update({key: b"mine" for key in "abcde"})
+        mine.update(dict.fromkeys("abcde", b"mine"))
     assert sorted({caught.value.key, *(error.key for error in caught.value.others)}) == ["b", "d"]
     assert stored(place) == {"a": b"mine", "b": b"theirs", "c": b"mine", "d": b"theirs", "e": b"mine"}
     mine.sync_with_cloud()

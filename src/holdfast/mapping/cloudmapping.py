@@ -313,8 +313,7 @@ class CloudMapping(MutableMapping[str, T]):
     def _wait(self, turn: int, key: str, error: HoldfastError) -> None:
         if turn == _CONTENTION.tries:
             message = f"{key!r} was changed by others in each of {turn} tries to modify it: try again later"
-            known = self._etags.get(key)
-            raise KeySyncError(self.store.name, key, known, message=message, cause=error) from error
+            raise KeySyncError(message, key, self._etags.get(key), store=self.store.name, cause=error) from error
         _CONTENTION.sleep(_CONTENTION.wait(turn, error))
 
     # ------------------------------------------------------------------ many keys
