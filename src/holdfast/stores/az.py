@@ -17,9 +17,9 @@ from ..retry import Policy
 from ..store import HEAD, LIST, READ, ObjectStore
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
 from . import _obstore, az_listing
-from ._answers import object_info
+from ._answers import HISTORY, object_info
 from ._bucket import BucketStore
-from ._conditions import HISTORY, Version
+from ._conditions import Version
 from ._digests import Mode
 from ._documents import Document
 from ._obstore import Client

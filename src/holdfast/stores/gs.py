@@ -16,8 +16,9 @@ from ..retry import Policy
 from ..store import HEAD, LIST, WRITE, ObjectStore, Removed
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, RemoveOptions, WriteOptions
 from . import _list_objects, _obstore, gs_login
+from ._answers import HISTORY
 from ._bucket import BucketStore
-from ._conditions import HISTORY, Version
+from ._conditions import Version
 from ._digests import Mode
 from ._list_objects import Page
 from ._obstore import Client
@@ -65,6 +66,7 @@ class GoogleStore(BucketStore):
     """
 
     service = "a Google"
+    by_generation = True
     own_headers = "x-goog-"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9._-]*")
     metadata_rule = "lower-case letters, digits, '.', '_' and '-' come back as they are"
