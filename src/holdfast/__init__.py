@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .mapping.cloudmapping import CloudMapping
+    from .mapping.clouds import (
+        AWSS3Mapping,
+        AWSS3Storage,
+        AzureBlobMapping,
+        AzureBlobStorage,
+        GoogleCloudStorage,
+        GoogleCloudStorageMapping,
+    )
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
@@ -105,6 +113,10 @@ _HOMES = {
     "files.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "mapping.cloudmapping": ("CloudMapping",),
+    "mapping.clouds": (
+        "AWSS3Mapping", "AWSS3Storage", "AzureBlobMapping", "AzureBlobStorage", "GoogleCloudStorage",
+        "GoogleCloudStorageMapping",
+    ),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
@@ -141,8 +153,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AWSS3Mapping",
+    "AWSS3Storage",
     "AlreadyExists",
     "AuthError",
+    "AzureBlobMapping",
+    "AzureBlobStorage",
     "Base64Store",
     "Base64Transformer",
     "BucketNotFound",
@@ -166,6 +182,8 @@ __all__ = [
     "ExceptionLoggingStore",
     "Facade",
     "FilesystemStore",
+    "GoogleCloudStorage",
+    "GoogleCloudStorageMapping",
     "GzipStore",
     "GzipTransformer",
     "HashPrefixKeyTransformer",

@@ -8,8 +8,9 @@ writing; the questions "which keys" and "is it there" are answered from it, with
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Final, TypeVar, overload
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Final, Self, TypeVar, overload
 
 from .. import registry
 from ..blob import Buffer
@@ -20,7 +21,6 @@ from ..errors import (
     Conflict,
     EncodingError,
     HoldfastError,
-    Indeterminate,
     KeySyncError,
     NotFound,
 )
@@ -30,7 +30,7 @@ from ..store import ObjectStore
 from ..types import ListOptions, ObjectInfo
 from ..url import URL
 from ..wrap.rekey import PrefixStore
-from . import serialisers
+from . import bulk, serialisers
 from .providers import StorageProvider, store_of
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
@@ -39,6 +39,8 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _MISSING: Final[Any] = object()
+#: The objects by which S3Store finds out what a service does with conditions, which exist for moments.
+_PROBE = re.compile(r"holdfast-probe-[0-9a-f]{16}")
 #: How often ``modify`` tries, and how it waits in between: for a random time, that grows from 5 ms to half a second.
 _CONTENTION = Policy(tries=100, first=0.005, longest=0.5)
 
@@ -102,6 +104,29 @@ class CloudMapping(MutableMapping[str, T]):
         if sync_initially and existed:
             self._sync_if_there()
 
+    @classmethod
+    def with_buffers(cls, io_buffers: Sequence[Callable[[Any], Any]], *args: Any, **options: Any) -> Self:
+        """A mapping whose values go through ``[dumps_1, loads_1, dumps_2, loads_2 ...]``: loads in reverse.
+
+        The other arguments are those of the class. ValueError for an odd number of functions.
+        """
+        return cls(*args, serialisation=serialisers.buffers(io_buffers), **options)
+
+    @classmethod
+    def with_pickle(cls, *args: Any, **options: Any) -> Self:
+        """A mapping of pickled values: only where nobody writes whom you would not let run code."""
+        return cls(*args, serialisation=serialisers.pickle(), **options)
+
+    @classmethod
+    def with_json(cls, *args: Any, **options: Any) -> Self:
+        """A mapping of values that are stored as JSON."""
+        return cls(*args, serialisation=serialisers.json(), **options)
+
+    @classmethod
+    def with_json_zlib(cls, *args: Any, **options: Any) -> Self:
+        """A mapping of values that are stored as compressed JSON."""
+        return cls(*args, serialisation=serialisers.json_zlib(), **options)
+
     def _sync_if_there(self) -> None:
         try:
             self.sync_with_cloud()
@@ -144,7 +169,7 @@ class CloudMapping(MutableMapping[str, T]):
             raise TypeError("sync_with_cloud takes one key or prefix")
         scope = _text(given[0]) if given else ""
         before = self._etags.copy()
-        after = {info.key: info.etag or UNKNOWN for info in self._rows(scope) if not self._is_marker(info)}
+        after = {info.key: info.etag or UNKNOWN for info in self._rows(scope) if not self._is_no_value(info)}
         for name, etag in after.items():
             if self._etags.get(name) == before.get(name):
                 self._etags[name] = etag
@@ -161,9 +186,13 @@ class CloudMapping(MutableMapping[str, T]):
             scope += "/"
         yield from self.store._scan(ListOptions(scope))
 
-    def _is_marker(self, info: ObjectInfo) -> bool:
-        """Whether it only marks a directory, as consoles make them; what this mapping wrote is always a value."""
-        return info.key.endswith("/") and info.size == 0 and info.key not in self._etags
+    def _is_no_value(self, info: ObjectInfo) -> bool:
+        """Whether it is no value: a mark of a directory, as consoles make them, or of another mapping's probe.
+
+        What this mapping wrote always is one.
+        """
+        mark = (info.key.endswith("/") and info.size == 0) or _PROBE.fullmatch(info.key)
+        return bool(mark) and info.key not in self._etags
 
     def _forget(self, key: str, etag: str) -> None:
         if self._etags.get(key) == etag:
@@ -330,15 +359,15 @@ class CloudMapping(MutableMapping[str, T]):
         """
         pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
         failed: list[HoldfastError] = []
-        for distinct in _rounds(iter(pairs)):
+        for distinct in bulk.rounds(iter(pairs)):
             failed += self._collect(lambda pair: self.__setitem__(*pair), distinct)
-        _raise_together(failed)
+        bulk.raise_together(failed)
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete those of the keys that the mapping knows, many at a time; errors are raised as by ``set_many``."""
         self._require_deletes("delete_many")
         wanted = dict.fromkeys(map(_text, keys))
-        _raise_together(self._collect(self._delete_known, wanted))
+        bulk.raise_together(self._collect(self._delete_known, wanted))
 
     def update(self, other: Any = (), /, **values: T) -> None:
         """What ``set_many`` does, with the arguments of ``dict.update``."""
@@ -350,7 +379,7 @@ class CloudMapping(MutableMapping[str, T]):
     def clear(self) -> None:
         """Delete every key that the mapping knows, many at a time; errors are raised as by ``set_many``."""
         self._require_deletes("clear")
-        _raise_together(self._collect(self._delete_known, list(self._etags)))
+        bulk.raise_together(self._collect(self._delete_known, list(self._etags)))
 
     def _delete_known(self, key: str) -> None:
         etag = self._etags.get(key)
@@ -358,15 +387,7 @@ class CloudMapping(MutableMapping[str, T]):
             self._delete(key, etag)
 
     def _collect(self, function: Callable[[Any], None], items: Iterable[Any]) -> list[HoldfastError]:
-        """The conflicts among the outcomes; any other error is raised."""
-        failed: list[HoldfastError] = []
-        outcomes = default_engine().run(function, items, ordered=True, on_error="collect", local=self.store.local)
-        for outcome in outcomes:
-            if isinstance(outcome.error, KeySyncError | Indeterminate):
-                failed.append(outcome.error)
-            elif outcome.error is not None:
-                raise outcome.error
-        return failed
+        return bulk.collect(function, items, local=self.store.local)
 
     def _read_known(self) -> Iterator[tuple[str, T]]:
         """Every known key with its value, in order; keys that this mapping deletes meanwhile are left out."""
@@ -446,36 +467,3 @@ def _text(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"Key must be of type 'str'. Got key of type: {type(key).__name__}")
     return key
-
-
-def _rounds(pairs: Iterator[tuple[str, Any]]) -> Iterator[Iterator[tuple[str, Any]]]:
-    """The pairs in rounds that hold no key twice, so that the pairs of one round may be written in any order."""
-    held: list[tuple[str, Any]] = list(_first(pairs))
-
-    def distinct() -> Iterator[tuple[str, Any]]:
-        seen: set[str] = set()
-        while held:
-            key = held[0][0]
-            if key in seen:
-                return
-            seen.add(key)
-            yield held.pop()
-            held.extend(_first(pairs))
-
-    while held:
-        yield distinct()
-
-
-def _first(pairs: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for key, value in pairs:
-        yield _text(key), value
-        return
-
-
-def _raise_together(errors: list[HoldfastError]) -> None:
-    if errors:
-        first = errors[0]
-        first.others = tuple(errors[1:])
-        if first.others:
-            first.add_note(f"and so for {len(first.others)} other keys: see its attribute 'others'")
-        raise first

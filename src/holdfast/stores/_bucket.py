@@ -130,6 +130,36 @@ class BucketStore(Store):
             "storage_class": self.storage_class,
         }
 
+    def _create(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Whether the bucket was created now, by a PUT of itself; False if it is there, as a HEAD tells."""
+        ask = functools.partial(self._ask_about_bucket, query=query)
+        if self._is_there(ask):
+            return False
+        try:
+            self._policy.call(functools.partial(ask, "create the bucket", "PUT", headers))
+        except HoldfastError:
+            if self._is_there(ask):  # somebody else was quicker, or the answer to a first try was lost
+                return False
+            raise
+        return True
+
+    def _is_there(self, ask: Callable[[str, str, Mapping[str, str]], None]) -> bool:
+        try:
+            self._policy.call(functools.partial(ask, "look for the bucket", "HEAD", {}))
+        except (NotFound, BucketNotFound):
+            return False
+        return True
+
+    def _ask_about_bucket(
+        self, doing: str, method: str, headers: Mapping[str, str], *, query: Mapping[str, str]
+    ) -> None:
+        request = self._request(doing, None, method, headers, query=query)
+        answer = self._transport.open(request)
+        said = answer.headers
+        answer.drain_conn()
+        if not any(name.lower().startswith(self.own_headers) for name in said):
+            raise self._transport.nonsense(request, "has none of the service's own headers")
+
     def _encrypted(self, key: str) -> bool:
         """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
         return False

@@ -166,6 +166,15 @@ class GoogleStore(BucketStore):
             self._client = self._pooled(make, login.fingerprint() if login else None, self.user_project)
         return self._client
 
+    def create_bucket(self, project: str | None = None) -> bool:
+        """Whether the bucket was created now, in this project (None: the default one); False if it was there.
+
+        Raises AuthError for a bucket of somebody else and without the permission, ConfigError for what is no project.
+        """
+        if project is not None and not _PROJECT.fullmatch(project):
+            raise ConfigError(f"project={project!r} is not the name of a Google project")
+        return self._create({} if project is None else {"x-goog-project-id": project}, {})
+
     def _encrypted(self, key: str) -> bool:
         answer = self._transport.open(self._request("read", key, "HEAD", {}))
         answer.drain_conn()
