@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from holdfast import CloudMapping, ObjectStore, Wrapper, open_store
 from holdfast.blob import Blob
 from holdfast.store import LIST, READ, REMOVE, WRITE, Removed
-from holdfast.types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+from holdfast.types import Body, Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 
 _numbers = itertools.count(1)
 
@@ -118,3 +119,27 @@ class Intervening(Wrapper):
         rows = list(self.store._scan(options))
         self._come("scan")
         return iter(rows)
+
+
+class Narrowed(Wrapper):
+    """A store without some of its conditions, named as in Capabilities: they are Unsupported."""
+
+    def __init__(self, store: ObjectStore, **missing: bool) -> None:
+        super().__init__(store)
+        self.missing = missing
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.store.capabilities, **self.missing)
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        if options.if_absent and "create" in self.missing:
+            raise self._unsupported("a write", "if_absent")
+        if options.if_match is not None and "replace_if" in self.missing:
+            raise self._unsupported("a write", "if_match")
+        return self.store._write(key, body, options)
+
+    def _remove(self, keys: Sequence[str], options: RemoveOptions = REMOVE) -> Removed:
+        if options.if_match is not None and "delete_if" in self.missing:
+            raise self._unsupported("a delete", "if_match")
+        return self.store._remove(keys, options)

@@ -209,7 +209,7 @@ _NAMED: dict[str, Callable[[], CloudMappingSerialisation[Any] | None]] = {
 def named(serialisation: Any) -> CloudMappingSerialisation[Any] | None:
     """The serialisation of this name, or of this list of names (a chain), or the one that was given; None is raw.
 
-    ConfigError for anything else. Any object with ``dumps`` and ``loads`` will do, such as the module ``json``.
+    ConfigError for anything else. Any object with ``dumps`` and ``loads`` will do, such as the module ``pickle``.
 
     >>> named("json") == json(), named(["json", "zlib"]) == json_zlib(), named("raw")
     (True, True, None)
