@@ -34,6 +34,7 @@ def test_an_example_runs_and_says_what_it_did(name):
         "demo": "identical\n",
         "five_methods": "listed: 1000",
         "counter": "the counter is at 200; 200 different values",
+        "shared_scores": "ada: 100, grace: 100\nrefused: 'ada'",
     }
     assert expected[name] in done.stdout
 
