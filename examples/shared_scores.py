@@ -1,7 +1,7 @@
 """Two processes keep scores in one dict: nobody's points get lost, and a stale write is refused instead of made.
 
-Run it as ``python -m examples.shared_scores``, which makes a database in a temporary directory, or with a location, such
-as ``s3://bucket/game``, at its end.
+Run it as ``python -m examples.shared_scores``, which makes a database in a temporary directory, or with a location,
+such as ``s3://bucket/game``, at its end.
 """
 
 from __future__ import annotations

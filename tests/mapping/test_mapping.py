@@ -11,18 +11,13 @@ import pytest
 
 from holdfast import (
     CloudMapping,
-    ConfigError,
     Indeterminate,
     InvalidKey,
     KeySyncError,
-    ObjectStore,
-    Unsupported,
-    open_store,
 )
-from holdfast.stores.memory import MemoryStore
 from holdfast.stores.s3.probe import PROBES
 from holdfast.testing.stores import FaultStore
-from tests.mapping.places import Intervening, Narrowed
+from tests.mapping.places import Intervening
 
 
 def test_it_is_used_like_a_dict(place):
@@ -361,114 +356,6 @@ def test_threads_that_share_a_mapping_lose_nothing(place):
     for thread in threads:
         thread.join()
     assert place.mapping(serialisation="json")["n"] == 40
-
-
-# ---------------------------------------------------------------------- what cannot be done
-class Five(ObjectStore):
-    """What a user writes: no versions, no conditions."""
-
-    def __init__(self):
-        self.objects = {}
-
-    def get(self, key):
-        return self.objects[key]
-
-    def put(self, key, data):
-        self.objects[key] = data
-
-    def delete(self, key):
-        del self.objects[key]
-
-    def exists(self, key):
-        return key in self.objects
-
-    def keys(self):
-        return iter(list(self.objects))
-
-
-@pytest.mark.parametrize("missing", [("create",), ("replace_if",), ("create", "replace_if")])
-def test_a_store_without_atomic_writes_is_refused_with_the_reason(missing):
-    store = Narrowed(MemoryStore(), **dict.fromkeys(missing, False))
-    with pytest.raises(Unsupported, match=" and no ".join(missing)) as caught:
-        CloudMapping(store)
-    assert "unsafe=True" in str(caught.value)
-    mapping = CloudMapping(store, unsafe=True)
-    mapping["a"] = b"1"
-    mapping["a"] = b"2"
-    assert mapping.pop("a") == b"2"
-    store.store.put("b", b"theirs")
-    with pytest.raises(KeySyncError):
-        mapping["b"] = b"mine"
-    assert store.store.get("b") == b"theirs"
-
-
-def test_without_atomic_deletes_only_deletes_are_unsupported(memory):
-    mapping = CloudMapping(Narrowed(memory.open(), delete_if=False))
-    mapping.update(a=b"1", b=b"2")
-    mapping["a"] = b"3"
-    assert mapping.modify("a", lambda value: value + b"4") == b"34"
-    for operation in (
-        lambda: mapping.__delitem__("a"),
-        lambda: mapping.pop("a"),
-        mapping.popitem,
-        mapping.clear,
-        lambda: mapping.delete_many(["a"]),
-    ):
-        with pytest.raises(Unsupported, match="delete"):
-            operation()
-    assert dict(memory.mapping()) == {"a": b"34", "b": b"2"}
-    assert mapping.pop("x", None) is None
-    unsafe = CloudMapping(Narrowed(memory.open(), delete_if=False), unsafe=True)
-    del unsafe["a"]
-    with pytest.raises(KeySyncError):
-        memory.mapping(sync_initially=False).__setitem__("b", b"")
-    memory.open().put("b", b"theirs")
-    with pytest.raises(KeySyncError):
-        del unsafe["b"]
-    assert dict(memory.mapping()) == {"b": b"theirs"}
-
-
-def test_a_store_of_five_methods_is_read_and_written_unsafely():
-    store = Five()
-    store.put("a", b"1")
-    with pytest.raises(Unsupported):
-        CloudMapping(store)
-    mapping = CloudMapping(store, unsafe=True)
-    assert dict(mapping) == {"a": b"1"}
-    mapping["a"] = b"2"
-    mapping["b"] = b"3"
-    assert mapping.modify("b", lambda value: value + b"4") == b"34"
-    store.put("c", b"theirs")
-    with pytest.raises(KeySyncError):
-        mapping["c"] = b"mine"
-    del store.objects["b"]
-    with pytest.raises(KeySyncError):
-        mapping["b"] = b"5"
-    with pytest.raises(KeySyncError):
-        mapping["b"]
-    del mapping["a"]
-    assert store.objects == {"c": b"theirs"}
-
-
-def test_a_service_that_ignores_conditions_is_found_out(rclone_s3):
-    location = rclone_s3.url(rclone_s3.make_bucket())
-    keys = {"access_key_id": rclone_s3.access_key, "secret_access_key": rclone_s3.secret_key}
-    with pytest.raises(Unsupported, match="loses no write"):
-        CloudMapping(location, **keys)
-    late = CloudMapping(location, sync_initially=False, **keys)
-    with pytest.raises(Unsupported):
-        late["a"] = b"1"
-    assert list(open_store(location, **keys).keys()) == []  # and what it was tried on is gone again
-
-
-def test_what_a_mapping_can_be_over(memory):
-    with pytest.raises(TypeError, match="a store, a location or a provider"):
-        CloudMapping(5)
-    with pytest.raises(TypeError, match="options of a store"):
-        CloudMapping(memory.open(), region="x")
-    with pytest.raises(ConfigError, match="no option"):
-        CloudMapping("mem://x", colour="blue")
-    assert repr(CloudMapping("mem://mapping-repr/a")) == "cloudmapping<mem://mapping-repr/a/>"
 
 
 # ---------------------------------------------------------------------- the rest

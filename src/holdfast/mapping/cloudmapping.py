@@ -12,14 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Self, TypeVar, overload
 
-from .. import registry
 from ..blob import Buffer
 from ..engine import default as default_engine
 from ..errors import (
     AlreadyExists,
     BucketNotFound,
     Conflict,
-    EncodingError,
     HoldfastError,
     KeySyncError,
     NotFound,
@@ -31,7 +29,7 @@ from ..types import ListOptions, ObjectInfo
 from ..url import URL
 from ..wrap.rekey import PrefixStore
 from . import bulk, serialisers
-from .providers import StorageProvider, store_of
+from .providers import StorageProvider, opened
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
 
@@ -95,8 +93,8 @@ class CloudMapping(MutableMapping[str, T]):
         self.read_blindly_default = read_blindly_default
         self.key_prefix = key_prefix
         self._provider = store if isinstance(store, StorageProvider) else None
-        opened = _opened(store, options)
-        self.store = opened if not key_prefix else PrefixStore(opened, join(key_prefix, ""))
+        whole = opened(store, options)
+        self.store = whole if not key_prefix else PrefixStore(whole, join(key_prefix, ""))
         self._etags: dict[str, str] = {}
         self._versions = Versions(self.store, unsafe=unsafe)
         self._versions.require_exact()
@@ -149,6 +147,16 @@ class CloudMapping(MutableMapping[str, T]):
     def storage_provider(self) -> StorageProvider | None:
         """The provider that the mapping was made with, if it was one."""
         return self._provider
+
+    def close(self) -> None:
+        """Release what the store holds; also at the end of a with statement."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"cloudmapping<{self.store.name if self._provider is None else self._provider.logical_name()}>"
@@ -433,34 +441,10 @@ class CloudMapping(MutableMapping[str, T]):
 
     # ------------------------------------------------------------------ values
     def _dump(self, value: Any) -> Buffer:
-        if self._serialisation is not None and self._serialisation.dumps is not None:
-            value = self._serialisation.dumps(value)
-        if not isinstance(value, bytes | bytearray | memoryview):
-            message = f"Value must be bytes like, not {type(value).__name__}: a serialisation= makes it so"
-            raise ValueError(message)  # noqa: TRY004 - as it always was
-        return value
+        return serialisers.dumped(self._serialisation, value)
 
     def _load(self, key: str, read: Read) -> Any:
-        if self._serialisation is None or self._serialisation.loads is None:
-            return read.data
-        try:
-            return self._serialisation.loads(read.data)
-        except Exception as error:
-            # Whatever it is: a KeyError out of a serialisation must not look like a missing key.
-            message = f"what is stored under {key!r} is no value of this mapping ({type(error).__name__}: {error})"
-            raise EncodingError(message, key=key, store=self.store.name, cause=error) from error
-
-
-def _opened(store: ObjectStore | StorageProvider | str | URL, options: dict[str, Any]) -> ObjectStore:
-    if isinstance(store, str | URL):
-        return registry.open_store(store, **options)
-    if options:
-        raise TypeError(f"{', '.join(options)}: options of a store go with a location, not with an open store")
-    if isinstance(store, StorageProvider):
-        return store_of(store)
-    if not isinstance(store, ObjectStore):
-        raise TypeError(f"a mapping is over a store, a location or a provider, not {type(store).__name__}")
-    return store
+        return serialisers.loaded(self._serialisation, read.data, key, self.store.name)
 
 
 def _text(key: object) -> str:

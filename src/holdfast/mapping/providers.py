@@ -7,15 +7,18 @@ of Holdfast. A mapping works with stores, so ``store_of`` gives the store of one
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
+from .. import registry
 from ..blob import Blob, BytesBlob, body_bytes
 from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound
 from ..keys import check
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
 from ..types import Body, Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
+from ..url import URL
+from ..wrap.rekey import UrlEncodingStore
 from .versions import Versions
 
 
@@ -187,8 +190,19 @@ class ProviderStore(Store):
 
 def store_of(provider: StorageProvider) -> ObjectStore:
     """The store whose keys are those of a mapping over the provider."""
-    if not isinstance(provider, ObjectStorageProvider):
-        return ProviderStore(provider)
-    from ..wrap.rekey import UrlEncodingStore
+    if isinstance(provider, ObjectStorageProvider):
+        return UrlEncodingStore(provider.store)
+    return ProviderStore(provider)
 
-    return UrlEncodingStore(provider.store)
+
+def opened(store: ObjectStore | StorageProvider | str | URL, options: Mapping[str, Any]) -> ObjectStore:
+    """The store that is meant: itself, at a location (opened with the options), or of a provider."""
+    if isinstance(store, str | URL):
+        return registry.open_store(store, **options)
+    if options:
+        raise TypeError(f"{', '.join(options)}: options of a store go with a location, not with an open store")
+    if isinstance(store, StorageProvider):
+        return store_of(store)
+    if not isinstance(store, ObjectStore):
+        raise TypeError(f"a mapping is over a store, a location or a provider, not {type(store).__name__}")
+    return store

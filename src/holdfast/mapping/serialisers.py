@@ -16,7 +16,8 @@ from functools import partial, reduce
 from io import BytesIO
 from typing import Any, Generic, TypeVar
 
-from ..errors import ConfigError
+from ..blob import Buffer
+from ..errors import ConfigError, EncodingError
 
 T = TypeVar("T")
 
@@ -234,3 +235,25 @@ def named(serialisation: Any) -> CloudMappingSerialisation[Any] | None:
             f"{type(serialisation).__name__}"
         )
     return CloudMappingSerialisation(dumps, loads)
+
+
+def dumped(serialisation: CloudMappingSerialisation[Any] | None, value: Any) -> Buffer:
+    """The bytes of the value; ValueError if that is not what the serialisation makes of it."""
+    if serialisation is not None and serialisation.dumps is not None:
+        value = serialisation.dumps(value)
+    if not isinstance(value, bytes | bytearray | memoryview):
+        message = f"Value must be bytes like, not {type(value).__name__}: a serialisation= makes it so"
+        raise ValueError(message)  # noqa: TRY004 - as it always was
+    return value
+
+
+def loaded(serialisation: CloudMappingSerialisation[Any] | None, data: bytes, key: str, store: str) -> Any:
+    """The value of what is stored under the key; EncodingError if the serialisation can make nothing of it."""
+    if serialisation is None or serialisation.loads is None:
+        return data
+    try:
+        return serialisation.loads(data)
+    except Exception as error:
+        # Whatever it is: a KeyError out of a serialisation must not look like a missing key.
+        message = f"what is stored under {key!r} is no value of this mapping ({type(error).__name__}: {error})"
+        raise EncodingError(message, key=key, store=store, cause=error) from error

@@ -7,6 +7,7 @@ conditions, and then what is there is looked at first: two requests, between whi
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..engine import reserve
 from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound, Unsupported
 from ..store import HEAD, READ, REMOVE_EXISTING, ObjectStore
 from ..types import Capabilities, RemoveOptions, WriteOptions
+from ..wrap.cache import CachingStore
 
 #: The version of an object in a store that has no ETags.
 UNKNOWN = ""
@@ -42,21 +44,28 @@ class Versions:
 
     def require_exact(self) -> None:
         """Return if conditional writes are exact, as far as can be told without asking; else raise Unsupported."""
-        self._judge(self.store.capabilities)
-
-    def probe(self) -> None:
-        """The same after asking a service that has to be asked what it does with conditions."""
         if self.unsafe:
             return
-        store: Any = self.store
-        while store is not None and not hasattr(store, "probe"):
-            store = getattr(store, "store", None)
-        if store is not None:
-            store.probe()
+        self._judge(self.store.capabilities)
+        for store in _stack(self.store):
+            if isinstance(store, CachingStore) and store.revalidate != "etag":
+                raise Unsupported(
+                    f"cannot make a mapping over a cache that serves copies unasked (revalidate={store.revalidate!r}): "
+                    "what others have changed would be served; use revalidate='etag', or accept it with unsafe=True",
+                    store=self.name,
+                )
+
+    def probe(self) -> None:
+        """The same after asking every service that has to be asked what it does with conditions."""
+        if self.unsafe:
+            return
+        for store in _stack(self.store):
+            if hasattr(store, "probe"):
+                store.probe()
         self.require_exact()
 
     def _judge(self, capabilities: Capabilities) -> None:
-        if self.unsafe or (capabilities.create and capabilities.replace_if):
+        if capabilities.create and capabilities.replace_if:
             return
         missing = [
             what
@@ -155,3 +164,12 @@ class Versions:
         with contextlib.suppress(HoldfastError):
             found = self.current(key)
         return KeySyncError(self.name, key, expected, found=found, cause=cause)
+
+
+def _stack(store: Any) -> Iterator[Any]:
+    """The store and all that it is made of."""
+    yield store
+    inner = (getattr(store, "store", None), *(getattr(store, "stores", None) or ()))
+    for below in inner:
+        if isinstance(below, ObjectStore):
+            yield from _stack(below)
