@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from holdfast import CloudMapping, KeySyncError
 from tests.mapping import places
 
-KEYS = ("a", "b", "b-", "c/x", "c/y")
+KEYS = ("b", "b-", "c/x")
 keys = st.sampled_from(KEYS)
 names = st.sampled_from(("mine", "theirs"))
-scopes = st.sampled_from(("", "b", "c", "c/", "c/x", "nothing"))
+scopes = st.sampled_from(("", "b", "c", "c/", "c/x"))
 
 
 class Model:
@@ -224,7 +224,7 @@ class Mappings(RuleBasedStateMachine):
 
 
 #: How many runs of how many steps: what is quick is tried often.
-EFFORT = {"memory": (100, 50), "file": (30, 40), "sqlite": (30, 40)}
+EFFORT = {"memory": (200, 50), "file": (30, 40), "sqlite": (30, 40)}
 
 
 @pytest.mark.timeout(600)
