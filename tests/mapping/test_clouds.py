@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 
+import boto3
 import pytest
 
 from holdfast import (
     AuthError,
     AWSS3Mapping,
+    AWSS3Storage,
     AzureBlobMapping,
     AzureBlobStorage,
     BucketNotFound,
@@ -173,3 +177,64 @@ def test_the_anonymous_credentials_of_google(gcs):
     assert dict(mapping) == {"a": b"1"}
     with pytest.raises(AuthError):
         mapping["b"] = b"2"
+
+
+# ---------------------------------------------------------------------- credentials of Amazon
+@pytest.mark.parametrize("held", ["session", "credentials"])
+def test_the_credentials_of_boto3(ceph, held):
+    session = boto3.Session(ceph.access_key, ceph.secret_key, region_name=ceph.region)
+    given = session if held == "session" else session.get_credentials()
+    bucket = ceph.make_bucket()
+    mapping = AWSS3Mapping(bucket, credentials=given, store_options={"endpoint": ceph.endpoint}, unsafe=True)
+    mapping["a"] = b"1"
+    other = AWSS3Storage(bucket, credentials=given, endpoint=ceph.endpoint)
+    assert dict(other.create_mapping(serialisation=None, unsafe=True)) == {"a": b"1"}
+    assert "arguments" in mapping.store.store.explain_credentials().source
+
+
+def test_credentials_that_end_are_asked_for_again(monkeypatch):
+    class Turning:
+        """Credentials that end at once, as those of a role in its last seconds."""
+
+        turns = 0
+        _expiry_time = datetime.now(UTC)
+
+        def get_frozen_credentials(self):
+            self.turns += 1
+            return SimpleNamespace(access_key=f"AK{self.turns}", secret_key="secret", token="token")
+
+    store = AWSS3Storage("bucket", credentials=(held := Turning())).storage_provider.store
+    assert [store.credentials().access_key_id for _ in range(2)] == ["AK1", "AK2"]
+    assert held.turns == 2
+    assert "secret" not in repr(store)
+
+
+def test_a_pickle_leaves_the_objects_of_boto3_behind(monkeypatch):
+    store = AWSS3Storage("bucket", credentials=boto3.Session("AK", "secret")).storage_provider.store
+    data = pickle.dumps(store)
+    assert b"secret" not in data
+    with pytest.raises(AuthError, match="stayed behind"):
+        pickle.loads(data).credentials()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK-OF-SOMEBODY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "else")
+    with pytest.raises(AuthError, match="somebody else"):
+        pickle.loads(data).credentials()
+
+
+def test_objects_without_credentials_say_so():
+    class Empty:
+        def get_credentials(self):
+            return None
+
+    class Broken:
+        def get_frozen_credentials(self):
+            raise RuntimeError("a secret")
+
+    for given in (Empty(), Broken()):
+        with pytest.raises(AuthError) as caught:
+            AWSS3Storage("bucket", credentials=given).storage_provider.store.credentials()
+        assert "a secret" not in str(caught.value)
+    with pytest.raises(ConfigError):
+        AWSS3Storage("bucket", credentials="AK")
+    with pytest.raises(ConfigError, match="several"):
+        AWSS3Storage("bucket", credentials=Empty(), anonymous=True)

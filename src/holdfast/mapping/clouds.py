@@ -25,10 +25,15 @@ _UNSAID: Final[Any] = object()
 class AWSS3StorageProvider(ObjectStorageProvider):
     """The provider over a bucket of Amazon S3, or of what speaks its protocol; ``options`` are those of ``S3Store``.
 
+    ``credentials`` is a session of boto3, or what it holds; without it the usual places are looked at.
     ``silence_warning`` is accepted: what it was about, that S3 knows no atomic requests, is no longer so.
     """
 
-    def __init__(self, bucket_name: str, silence_warning: bool = False, **options: Any) -> None:
+    def __init__(
+        self, bucket_name: str, silence_warning: bool = False, credentials: Any = None, **options: Any
+    ) -> None:
+        if credentials is not None:
+            options["credential"] = credentials
         store: Any = store_class("s3")(bucket_name, **options)  # type: ignore[call-arg]
         name = f"CloudStorageProvider=AWSS3,BucketName={bucket_name}"
         super().__init__(store, name, functools.partial(_created, store.create_bucket))
@@ -147,10 +152,11 @@ class AWSS3Mapping(CloudMapping[Any]):
         silence_warning: bool = False,
         sync_initially: bool = True,
         *,
+        credentials: Any = None,
         store_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        provider = AWSS3StorageProvider(bucket_name, silence_warning, **(store_options or {}))
+        provider = AWSS3StorageProvider(bucket_name, silence_warning, credentials, **(store_options or {}))
         super().__init__(provider, sync_initially=sync_initially, **options)
 
 
@@ -250,10 +256,12 @@ class CloudStorage:
 
 
 class AWSS3Storage(CloudStorage):
-    """A bucket of Amazon S3, to make mappings of; ``options`` are those of ``S3Store``."""
+    """A bucket of Amazon S3, to make mappings of; for the arguments see ``AWSS3StorageProvider``."""
 
-    def __init__(self, bucket_name: str, silence_warning: bool = False, **options: Any) -> None:
-        super().__init__(AWSS3StorageProvider(bucket_name, silence_warning, **options))
+    def __init__(
+        self, bucket_name: str, silence_warning: bool = False, credentials: Any = None, **options: Any
+    ) -> None:
+        super().__init__(AWSS3StorageProvider(bucket_name, silence_warning, credentials, **options))
 
 
 class GoogleCloudStorage(CloudStorage):
