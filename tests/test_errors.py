@@ -15,7 +15,7 @@ BUILTINS = {
     "NotFound": (KeyError, FileNotFoundError),
     "AlreadyExists": (KeyError, FileExistsError),
     "Unsupported": (NotImplementedError,),
-    "KeySyncError": (KeyError, ValueError, errors.Conflict),
+    "KeySyncError": (KeyError, ValueError),
     "InvalidKey": (ValueError,),
     "PathConflict": (ValueError,),
     "AuthError": (PermissionError,),
