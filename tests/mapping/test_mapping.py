@@ -383,7 +383,7 @@ def test_threads_that_share_a_mapping_are_never_in_conflict_with_each_other(plac
     assert problems == []
     assert mapping["count"] == b"48"
     assert mapping == place.mapping()
-    assert mapping._locks._locks == {}
+    assert mapping._known._locks._locks == {}
 
 
 # ---------------------------------------------------------------------- the rest

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar, overload
 
 from ..blob import Buffer
@@ -28,9 +27,9 @@ from ..retry import Policy
 from ..store import ObjectStore
 from ..types import ListOptions, ObjectInfo
 from ..url import URL
-from ..wrap._locks import KeyLocks, ProcessLock
 from ..wrap.rekey import PrefixStore
 from . import bulk, serialisers
+from .knowledge import Knowledge
 from .providers import StorageProvider, opened
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
@@ -98,11 +97,8 @@ class CloudMapping(MutableMapping[str, T]):
         self._provider = store if isinstance(store, StorageProvider) else None
         whole = opened(store, options)
         self.store = whole if not key_prefix else PrefixStore(whole, join(key_prefix, ""))
-        self._etags: dict[str, str] = {}
-        # Held while a key is written or deleted and that is noted, so that no thread sees one without the other.
-        self._locks = KeyLocks()
-        self._guard = ProcessLock()
-        self._watching: tuple[set[str], ...] = ()
+        self._known = Knowledge()
+        self._etags = self._known.etags
         self._versions = Versions(self.store, unsafe=unsafe)
         self._versions.require_exact()
         existed = self._provider is None or self._provider.create_if_not_exists()
@@ -183,28 +179,10 @@ class CloudMapping(MutableMapping[str, T]):
         if len(given) > 1:
             raise TypeError("sync_with_cloud takes one key or prefix")
         scope = _text(given[0]) if given else ""
-        with self._watched() as changed:
-            before = self._etags.copy()
-            after = {info.key: info.etag or UNKNOWN for info in self._rows(scope) if not self._is_no_value(info)}
-            below = scope if not scope or scope.endswith("/") else f"{scope}/"
-            gone = [name for name in before if name not in after and (name == scope or name.startswith(below))]
-            for name in (*after, *gone):
-                if self._etags.get(name) != after.get(name):
-                    with self._locks.of(name):
-                        if name not in changed and self._etags.get(name) == before.get(name):
-                            self._know(name, after.get(name))
+        self._known.take_over(scope, lambda: self._listed(scope))
 
-    @contextmanager
-    def _watched(self) -> Iterator[set[str]]:
-        """The keys that this mapping writes or deletes from now on: what is known of them is newer than any listing."""
-        changed: set[str] = set()
-        with self._guard:
-            self._watching = (*self._watching, changed)
-        try:
-            yield changed
-        finally:
-            with self._guard:
-                self._watching = tuple(keys for keys in self._watching if keys is not changed)
+    def _listed(self, scope: str) -> Iterator[tuple[str, str]]:
+        return ((info.key, info.etag or UNKNOWN) for info in self._rows(scope) if not self._is_no_value(info))
 
     def _rows(self, scope: str) -> Iterator[ObjectInfo]:
         if scope and not scope.endswith("/"):
@@ -221,19 +199,6 @@ class CloudMapping(MutableMapping[str, T]):
         """
         mark = (info.key.endswith("/") and info.size == 0) or _PROBE.fullmatch(info.key)
         return bool(mark) and info.key not in self._etags
-
-    def _know(self, key: str, etag: str | None) -> None:
-        """Take note of the version that is there, or (None) that there is none; under the lock of the key."""
-        if etag is None:
-            self._etags.pop(key, None)
-        else:
-            self._etags[key] = etag
-
-    def _note(self, key: str, etag: str | None) -> None:
-        """The same, for what this mapping did itself."""
-        self._know(key, etag)
-        for changed in self._watching:
-            changed.add(key)
 
     # ------------------------------------------------------------------ one key
     def __getitem__(self, key: str) -> T:
@@ -262,7 +227,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def __setitem__(self, key: str, value: T) -> None:
         data = self._dump(value)
-        with self._locks.of(_text(key)):
+        with self._known.lock(_text(key)):
             self._write(key, data, self._etags.get(key))
 
     def __delitem__(self, key: str) -> None:
@@ -278,7 +243,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value; for a key that is not known the default, which is stored, or KeySyncError if something is."""
-        with self._locks.of(_text(key)):
+        with self._known.lock(_text(key)):
             found = self._read(key)
             if found is not _MISSING:
                 return found
@@ -294,7 +259,7 @@ class CloudMapping(MutableMapping[str, T]):
 
         What is deleted is the very version whose value is returned: if it was replaced in between, KeySyncError.
         """
-        with self._locks.of(_text(key)):
+        with self._known.lock(_text(key)):
             etag = self._etags.get(key)
             if etag is not None:
                 self._require_deletes("pop")
@@ -331,7 +296,7 @@ class CloudMapping(MutableMapping[str, T]):
                 return self._versions.read_if(key, etag)
             except KeySyncError:
                 # What is there may be what another thread is writing through this very mapping, and is about to note.
-                with self._locks.of(key):
+                with self._known.lock(key):
                     known = self._etags.get(key)
                 if known == etag:
                     raise
@@ -348,13 +313,13 @@ class CloudMapping(MutableMapping[str, T]):
 
     def _write(self, key: str, data: Buffer, expected: str | None) -> None:
         try:
-            self._note(key, self._versions.write_if(check(key, self.store.name), data, expected))
+            self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
         except (AlreadyExists, Conflict) as error:
             raise self._versions.out_of_sync(key, expected, error) from error
 
     def _delete(self, key: str, etag: str) -> None:
         self._versions.delete_if(key, etag)
-        self._note(key, None)
+        self._known.note(key, None)
 
     def _require_deletes(self, operation: str) -> None:
         if not (self._versions.unsafe or self.store.capabilities.delete_if):
@@ -389,8 +354,8 @@ class CloudMapping(MutableMapping[str, T]):
             changed = function(value)
             data = self._dump(changed)
             try:
-                with self._locks.of(key):  # until it is noted: others through this mapping come after it
-                    self._note(key, self._versions.write_if(key, data, etag))
+                with self._known.lock(key):  # until it is noted: others through this mapping come after it
+                    self._known.note(key, self._versions.write_if(key, data, etag))
             except (AlreadyExists, Conflict) as error:
                 self._wait(turn, key, error)
             else:
@@ -441,7 +406,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def _delete_known(self, key: str) -> bool:
         """Whether the key was known, which is deleted now."""
-        with self._locks.of(key):
+        with self._known.lock(key):
             etag = self._etags.get(key)
             if etag is not None:
                 self._delete(key, etag)
