@@ -129,6 +129,9 @@ class CloudMapping(MutableMapping[str, T]):
         return cls(*args, serialisation=serialisers.json_zlib(), **options)
 
     def _sync_if_there(self) -> None:
+        if not self.store.capabilities.listing:
+            cure = "it begins with a listing, which this store has not: pass sync_initially=False"
+            raise self.store._unsupported("a mapping", "sync_initially=True", cure)
         try:
             self.sync_with_cloud()
         except BucketNotFound:
