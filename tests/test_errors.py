@@ -15,6 +15,7 @@ BUILTINS = {
     "NotFound": (KeyError, FileNotFoundError),
     "AlreadyExists": (KeyError, FileExistsError),
     "Unsupported": (NotImplementedError,),
+    "KeySyncError": (KeyError, ValueError),
     "InvalidKey": (ValueError,),
     "PathConflict": (ValueError,),
     "AuthError": (PermissionError,),
@@ -37,6 +38,15 @@ def test_every_error_pickles_with_all_it_knows(kind):
     assert copy.args == error.args
     again = pickle.loads(pickle.dumps(copy))
     assert (str(again), again.key) == (str(error), "a/b")
+
+
+def test_a_conflict_of_a_mapping_pickles_with_both_versions_and_with_the_others():
+    error = errors.KeySyncError("mem://x", "a", "v1", found="v2")
+    error.others = (errors.KeySyncError("mem://x", "b", None), errors.Indeterminate("lost", key="c"))
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.store, copy.key, copy.expected, copy.found, str(copy)) == ("mem://x", "a", "v1", "v2", str(error))
+    assert [(type(other), other.key) for other in copy.others] == [(type(other), other.key) for other in error.others]
+    assert copy.args == error.args
 
 
 def test_what_cannot_be_pickled_stays_behind_as_text():

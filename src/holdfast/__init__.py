@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Indeterminate,
         IntegrityError,
         InvalidKey,
+        KeySyncError,
         NotFound,
         PartialFailure,
         PathConflict,
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     from .files.cloudfiles import CloudFiles
     from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
+    from .mapping.cloudmapping import CloudMapping
+    from .mapping.clouds import (
+        AWSS3Mapping,
+        AWSS3Storage,
+        AzureBlobMapping,
+        AzureBlobStorage,
+        GoogleCloudStorage,
+        GoogleCloudStorageMapping,
+    )
     from .recipes import pickling
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
@@ -98,13 +108,18 @@ _HOMES = {
     "engine": ("Engine", "Outcome"),
     "errors": (
         "AlreadyExists", "AuthError", "BucketNotFound", "ConfigError", "Conflict", "DecompressionError",
-        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "NotFound", "PartialFailure",
-        "PathConflict",
+        "EncodingError", "HoldfastError", "Indeterminate", "IntegrityError", "InvalidKey", "KeySyncError", "NotFound",
+        "PartialFailure", "PathConflict",
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
     "files.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
+    "mapping.cloudmapping": ("CloudMapping",),
+    "mapping.clouds": (
+        "AWSS3Mapping", "AWSS3Storage", "AzureBlobMapping", "AzureBlobStorage", "GoogleCloudStorage",
+        "GoogleCloudStorageMapping",
+    ),
     "recipes": ("pickling",),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
@@ -144,8 +159,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AWSS3Mapping",
+    "AWSS3Storage",
     "AlreadyExists",
     "AuthError",
+    "AzureBlobMapping",
+    "AzureBlobStorage",
     "Base64Store",
     "Base64Transformer",
     "BucketNotFound",
@@ -155,6 +174,7 @@ __all__ = [
     "CachingStore",
     "Capabilities",
     "CloudFiles",
+    "CloudMapping",
     "CompressingStore",
     "CompressingTransformer",
     "ConfigError",
@@ -168,6 +188,8 @@ __all__ = [
     "ExceptionLoggingStore",
     "Facade",
     "FilesystemStore",
+    "GoogleCloudStorage",
+    "GoogleCloudStorageMapping",
     "GzipStore",
     "GzipTransformer",
     "HashPrefixKeyTransformer",
@@ -183,6 +205,7 @@ __all__ = [
     "JsonTransformer",
     "KeyResult",
     "KeyRing",
+    "KeySyncError",
     "KeyTransformer",
     "KeyTransformingStore",
     "KeyValidatingStore",

@@ -5,6 +5,7 @@
      |- BucketNotFound                                           no such bucket: never "a missing key"
      |- AlreadyExists        (also KeyError, FileExistsError)    create found an object there
      |- Conflict                                                 the object is not the version you named
+     |   `- KeySyncError     (also KeyError, ValueError)         a mapping knows another version than is there
      |- Indeterminate                                            the answer was lost: done or not done, unknown
      |- PartialFailure                                           of several stores some did it and some did not
      |- Unsupported          (also NotImplementedError)          this store cannot do that, exactly
@@ -38,7 +39,8 @@ class HoldfastError(Exception):
     """What every Holdfast error is; catch this to catch them all.
 
     ``key`` is the object's key or None, ``store`` the redacted name of the store, ``cause`` the error
-    beneath (also ``__cause__`` when raised ``from`` it), ``retryable`` whether the same call may succeed later.
+    beneath (also ``__cause__`` when raised ``from`` it), ``retryable`` whether the same call may succeed later,
+    ``others`` the errors of the same call that are about other keys.
 
     >>> error = NotFound("no object 'a'", key="a", store="mem://demo")
     >>> error.key, isinstance(error, KeyError), str(error)
@@ -47,6 +49,7 @@ class HoldfastError(Exception):
 
     retryable = False
     errno: int | None = None
+    others: tuple[HoldfastError, ...] = ()
 
     def __init__(
         self,
@@ -105,6 +108,63 @@ class AlreadyExists(HoldfastError, KeyError, FileExistsError):
 
 class Conflict(HoldfastError):
     """The object is not, or no longer, the version that the call named."""
+
+
+class KeySyncError(Conflict, KeyError, ValueError):
+    """What is stored under a key is not what this mapping knows of it: changed, created or deleted elsewhere.
+
+    ``key`` and ``store`` say where, ``expected`` is the ETag that the mapping knows (None: no such object), ``found``
+    the one that is there (None: there is no object, or it could not be learned). The three arguments by position are
+    those of both generations of cloud-mappings: the store's name, the key and the ETag, of which the message is made;
+    with ``store=`` the first is the message. ``etag``, ``expected_etag`` and ``storage_provider_name`` are its names.
+
+    >>> error = KeySyncError("mem://demo", "a", "v1", found="v2")
+    >>> error.key, error.expected, error.found, isinstance(error, KeyError), isinstance(error, ValueError)
+    ('a', 'v1', 'v2', True, True)
+    """
+
+    def __init__(
+        self,
+        storage_provider_name: str = "",
+        key: str | None = None,
+        etag: str | None = None,
+        *,
+        found: str | None = None,
+        storageprovider_safe_name: str = "",
+        store: str | None = None,
+        **context: Any,
+    ) -> None:
+        message = storage_provider_name
+        if store is None:
+            store = storage_provider_name or storageprovider_safe_name or None
+            known = "that there is none" if etag is None else f"the version {etag}"
+            there = "" if found is None else f", and {found} is there"
+            message = (
+                f"the mapping is out of sync at {key!r}: it knows {known}{there}. Call sync_with_cloud({key!r}) to "
+                "take over what is there"
+            )
+        super().__init__(message, key=key, store=store, **context)
+        self.expected = etag
+        self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _, (kind, message, state) = super().__reduce__()
+        return (kind, (), {**state, "message": message, "args": (message,)})
+
+    @property
+    def etag(self) -> str | None:
+        """The ETag that the mapping knows, by its name in cloud-mappings."""
+        return self.expected
+
+    @property
+    def expected_etag(self) -> str | None:
+        """The same, by its name in newer cloud-mappings."""
+        return self.expected
+
+    @property
+    def storage_provider_name(self) -> str | None:
+        """What ``store`` is called in cloud-mappings."""
+        return self.store
 
 
 class Indeterminate(HoldfastError):

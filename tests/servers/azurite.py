@@ -58,6 +58,14 @@ class Azurite(Server):
         self.request("PUT", name, {"restype": "container"}, {"x-ms-blob-public-access": "container"} if public else {})
         return name
 
+    def metadata(self, container: str) -> dict[str, str] | None:
+        """The metadata of a container, or None if there is no such container."""
+        page = ET.fromstring(self.request("GET", "", {"comp": "list", "include": "metadata", "prefix": container}))
+        for found in page.findall("Containers/Container"):
+            if found.findtext("Name") == container:
+                return {entry.tag: entry.text or "" for entry in found.find("Metadata") or ()}
+        return None
+
     def sas(self, container: str) -> str:
         """A SAS token that may do everything in one container for an hour, signed by hand."""
         ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")

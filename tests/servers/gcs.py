@@ -34,6 +34,10 @@ KEPT = (
 )
 
 
+#: What only Google's own answers have.
+OWN = {"x-goog-metageneration": "1"}
+
+
 @dataclass
 class Stored:
     """One generation of an object."""
@@ -67,6 +71,7 @@ class Bucket:
     """The objects of one bucket, and the parts of its unfinished uploads."""
 
     public: bool = False
+    project: str | None = None
     objects: dict[str, Stored] = field(default_factory=dict)
     uploads: dict[str, tuple[dict[str, str], dict[int, bytes]]] = field(default_factory=dict)
 
@@ -153,6 +158,8 @@ class Gcs:
             bucket, key = self.buckets.get(urllib.parse.unquote(name)), urllib.parse.unquote(key)
             if denied := self._denied(method, bucket, headers):
                 return denied
+            if not key and not query and method in {"HEAD", "PUT"}:
+                return self._bucket_itself(method, urllib.parse.unquote(name), headers)
             if bucket is None:
                 return refusal(404, "NoSuchBucket")
             if not key:
@@ -169,6 +176,14 @@ class Gcs:
                 return refusal(500, "InternalError")
             reply = verbs[method](bucket, key, headers, body)
             return {"": reply, "status": refusal(500, "InternalError"), "close": Reply(0)}[lost]
+
+    def _bucket_itself(self, method: str, name: str, headers: Mapping[str, str]) -> Reply:
+        if method == "HEAD":
+            return Reply(200, headers=OWN) if name in self.buckets else Reply(404)
+        if name in self.buckets:
+            return refusal(409, "BucketAlreadyOwnedByYou")
+        self.buckets[name] = Bucket(project=headers.get("x-goog-project-id"))
+        return Reply(200, headers=OWN)
 
     def _denied(self, method: str, bucket: Bucket | None, headers: Mapping[str, str]) -> Reply | None:
         token = headers.get("authorization", "").removeprefix("Bearer ")

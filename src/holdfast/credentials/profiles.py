@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from .. import redact
 from ..errors import AuthError, ConfigError
+from . import objects
 from .pairs import S3Credentials, pair
 from .quiet import unlogged
 from .services import Offer, from_members, web_identity_offer
 
 #: How long a credential process may take (seconds).
 PROCESS_PATIENCE = 60.0
-#: Credentials of botocore that do not say when they end are asked for again after this time.
-UNSTATED_LIFE = timedelta(minutes=15)
 
 #: Where STS is asked for a role when nothing names a region: a role is good in all of them.
 _ANY_REGION = "us-east-1"
@@ -147,19 +144,8 @@ def _through_botocore(name: str, meaning: str, region: str | None) -> S3Credenti
         with unlogged():  # botocore logs the tokens that it sends
             found = session.get_credentials()
             if found is not None:
-                return _frozen(found, name)
+                return objects.frozen(found, f"the profile {name!r}")
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         problem = redact.text(str(error))[:240]
     cure = f"; log in with: aws sso login --profile {name}" if meaning == "SSO" else ""
     raise AuthError(f"the profile {name!r} ({meaning}): {problem}{cure}")
-
-
-def _frozen(found: Any, name: str) -> S3Credentials:
-    frozen = found.get_frozen_credentials()
-    given = {
-        "access_key_id": frozen.access_key,
-        "secret_access_key": frozen.secret_key,
-        "session_token": frozen.token,
-    }
-    ends = getattr(found, "_expiry_time", None) or datetime.now(UTC) + UNSTATED_LIFE
-    return pair(given, f"the profile {name!r}", expires_at=ends)

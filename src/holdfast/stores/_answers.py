@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from ..blob import Blob, Buffer
 from ..errors import IntegrityError
@@ -25,6 +25,28 @@ ATTRIBUTE_FIELDS = {
 _TRAVEL = frozenset(("aws-chunked", "identity", ""))
 #: Metadata names that Holdfast keeps for itself.
 OWN_METADATA = "holdfast"
+#: That of the history of conditional writes: letters only, as Azure wants it.
+HISTORY = f"{OWN_METADATA}history"
+
+
+class SeenETag(str):
+    """An ETag that remembers what else the answer told of its version: a write over it need not ask for that again.
+
+    ``history`` is that of ``_conditions``, as it stands in the metadata; ``version`` the service's own name of it.
+
+    >>> SeenETag('"x"', "a-new", None) == '"x"'
+    True
+    """
+
+    __slots__ = ("history", "version")
+
+    history: str | None
+    version: str | None
+
+    def __new__(cls, etag: str, history: str | None = None, version: str | None = None) -> Self:
+        seen = super().__new__(cls, etag)
+        seen.history, seen.version = history, version
+        return seen
 
 
 def content_encoding(header: str | None) -> str | None:
@@ -45,7 +67,7 @@ def object_info(key: str, result: Any) -> ObjectInfo:
     return ObjectInfo(
         key,
         size=meta["size"],
-        etag=meta["e_tag"] or None,
+        etag=SeenETag(etag, attributes.get(HISTORY), meta.get("version")) if (etag := meta["e_tag"]) else None,
         last_modified=meta["last_modified"],
         metadata=metadata or NO_METADATA,
         **known,

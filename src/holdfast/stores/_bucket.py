@@ -25,6 +25,7 @@ from ..retry import Policy, shared
 from ..store import HEAD, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
 from . import _chunked, _conditions, _obstore, _uploads
+from ._answers import SeenETag
 from ._conditions import Place, Version
 from ._digests import Mode, Verifier, checked
 from ._documents import Document
@@ -50,6 +51,8 @@ class BucketStore(Store):
     longest_key: ClassVar[int] = 1024
     #: The largest body (bytes) of a write under a condition.
     largest_conditional: ClassVar[int] = LARGEST_CONDITIONAL
+    #: Whether conditions name the generation of an object instead of its ETag.
+    by_generation: ClassVar[bool] = False
     #: What metadata names come back as they were given, and how to say that.
     metadata_names: ClassVar[re.Pattern[str]]
     metadata_rule: ClassVar[str]
@@ -126,6 +129,36 @@ class BucketStore(Store):
             "object_metadata": self.object_metadata,
             "storage_class": self.storage_class,
         }
+
+    def _create(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Whether the bucket was created now, by a PUT of itself; False if it is there, as a HEAD tells."""
+        ask = functools.partial(self._ask_about_bucket, query=query)
+        if self._is_there(ask):
+            return False
+        try:
+            self._policy.call(functools.partial(ask, "create the bucket", "PUT", headers))
+        except HoldfastError:
+            if self._is_there(ask):  # somebody else was quicker, or the answer to a first try was lost
+                return False
+            raise
+        return True
+
+    def _is_there(self, ask: Callable[[str, str, Mapping[str, str]], None]) -> bool:
+        try:
+            self._policy.call(functools.partial(ask, "look for the bucket", "HEAD", {}))
+        except (NotFound, BucketNotFound):
+            return False
+        return True
+
+    def _ask_about_bucket(
+        self, doing: str, method: str, headers: Mapping[str, str], *, query: Mapping[str, str]
+    ) -> None:
+        request = self._request(doing, None, method, headers, query=query)
+        answer = self._transport.open(request)
+        said = answer.headers
+        answer.drain_conn()
+        if not any(name.lower().startswith(self.own_headers) for name in said):
+            raise self._transport.nonsense(request, "has none of the service's own headers")
 
     def _encrypted(self, key: str) -> bool:
         """Whether the object is encrypted with a key of the user's, so that its ETag is no MD5."""
@@ -226,7 +259,7 @@ class BucketStore(Store):
         """The info of what was written under a condition: done, refused (nothing written), or Indeterminate."""
         data = self._in_memory(key, body)
         place = self._place(client, key)
-        base = None if options.if_match is None else _conditions.named_version(place, options.if_match)
+        base = None if options.if_match is None else _conditions.base_version(place, options.if_match)
         write = _conditions.ConditionalWrite(place, base)
         attributes = {**(self._stamped(data, named) or {}), **write.history}
 
@@ -238,7 +271,7 @@ class BucketStore(Store):
             except Unclear as error:
                 error.retryable = True  # it may have been done
                 raise
-            return answer["e_tag"] or None
+            return SeenETag(answer["e_tag"], None, answer["version"]) if answer["e_tag"] else None
 
         etag = write.perform(send)
         return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
@@ -253,7 +286,7 @@ class BucketStore(Store):
         return {**(named or {}), **_uploads.stamp(data)} if self.object_metadata else named
 
     def _place(self, client: Client, key: str) -> Place:
-        return Place(self._name, key, client.policy, functools.partial(self._look, client, key))
+        return Place(self._name, key, client.policy, functools.partial(self._look, client, key), self.by_generation)
 
     def _look(self, client: Client, key: str) -> Version | None:
         """The version that is there now, or None."""

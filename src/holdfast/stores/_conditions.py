@@ -19,10 +19,8 @@ from dataclasses import dataclass
 from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound
 from ..keys import printable
 from ..retry import Policy
-from ._answers import OWN_METADATA
+from ._answers import HISTORY, SeenETag
 
-#: The metadata name of the history: letters only, as Azure wants it.
-HISTORY = f"{OWN_METADATA}history"
 #: So many versions are remembered: with more writes than this during one lost answer, it stays Indeterminate.
 DEPTH = 16
 #: The mark of a version that replaced none.
@@ -69,12 +67,16 @@ Send = Callable[[Version | None], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A key of a store, as conditions see it: ``look`` returns the version that is there now, or None."""
+    """A key of a store, as conditions see it: ``look`` returns the version that is there now, or None.
+
+    ``by_generation``: conditions name the generation of an object instead of its ETag.
+    """
 
     store: str
     key: str
     policy: Policy
     look: Callable[[], Version | None]
+    by_generation: bool = False
 
 
 def bare(etag: str) -> str:
@@ -90,6 +92,17 @@ def named_version(place: Place, etag: str) -> Version:
     if bare(base.etag) != bare(etag):
         raise _conflict(place)
     return base
+
+
+def base_version(place: Place, etag: str) -> Version:
+    """The version to write over: as it was seen, or else by a look, which raises as ``named_version`` does.
+
+    The write names it in its condition anyhow; a delete had better look, because services do not tell a delete of what
+    is there from one of what is gone.
+    """
+    if isinstance(etag, SeenETag) and (etag.version is not None or not place.by_generation):
+        return Version.of(str(etag), etag.history, etag.version if place.by_generation else None)
+    return named_version(place, etag)
 
 
 class ConditionalWrite:
@@ -128,7 +141,9 @@ class ConditionalWrite:
                     break
             else:
                 _succeeded(policy, turn)
-                return etag or self._etag_now()
+                if not etag:
+                    return self._etag_now()
+                return SeenETag(etag, self.history[HISTORY], getattr(etag, "version", None))
         raise self._unknown(doubt)
 
     def _landed(self, error: HoldfastError) -> str | None:

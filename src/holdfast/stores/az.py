@@ -15,11 +15,11 @@ from ..credentials import Explanation
 from ..errors import ConfigError, Conflict, InvalidKey, Unsupported
 from ..retry import Policy
 from ..store import HEAD, LIST, READ, ObjectStore
-from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions
-from . import _obstore, az_listing
-from ._answers import object_info
+from ..types import Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, WriteOptions
+from . import _obstore, _uploads, az_listing
+from ._answers import HISTORY, object_info
 from ._bucket import BucketStore
-from ._conditions import HISTORY, Version
+from ._conditions import Version
 from ._digests import Mode
 from ._documents import Document
 from ._obstore import Client
@@ -30,6 +30,8 @@ from .az_login import Login, find_login
 from .az_signing import signed
 
 _CONTAINER = re.compile(r"\$root|\$web|\$logs|[a-z0-9](?:-?[a-z0-9]){2,62}")
+#: What a query says of a request that is about the container, not a blob.
+_CONTAINER_ITSELF = {"restype": "container"}
 _ENDPOINT = re.compile(r"(https?)://([^/?#@\s]+)(/[^/?#@\s]+)?/?")
 
 
@@ -145,6 +147,15 @@ class AzureStore(BucketStore):
             make = functools.partial(_make_engine, self.endpoint, self.account, self.container, login)
             self._client = self._pooled(make, login.fingerprint() if login else None, _engine_environment())
         return self._client
+
+    def create_container(self, metadata: Mapping[str, str] | None = None) -> bool:
+        """Whether the container was created now, with this metadata; False if it was there.
+
+        Raises ConfigError for metadata that would not come back as it was given, AuthError without the permission.
+        """
+        wanted = WriteOptions(metadata=metadata or {})
+        named = _uploads.attributes(wanted, self._name, self.metadata_names, self.metadata_rule)
+        return self._create({f"x-ms-meta-{name}": text for name, text in (named or {}).items()}, _CONTAINER_ITSELF)
 
     def _check(self, key: str) -> None:
         super()._check(key)

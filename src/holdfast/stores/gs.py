@@ -16,8 +16,9 @@ from ..retry import Policy
 from ..store import HEAD, LIST, WRITE, ObjectStore, Removed
 from ..types import Capabilities, ListOptions, Location, ObjectInfo, RemoveOptions, WriteOptions
 from . import _list_objects, _obstore, gs_login
+from ._answers import HISTORY
 from ._bucket import BucketStore
-from ._conditions import HISTORY, Version
+from ._conditions import Version
 from ._digests import Mode
 from ._list_objects import Page
 from ._obstore import Client
@@ -65,6 +66,7 @@ class GoogleStore(BucketStore):
     """
 
     service = "a Google"
+    by_generation = True
     own_headers = "x-goog-"
     metadata_names: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9][a-z0-9._-]*")
     metadata_rule = "lower-case letters, digits, '.', '_' and '-' come back as they are"
@@ -164,6 +166,15 @@ class GoogleStore(BucketStore):
             make = functools.partial(_make_engine, self.endpoint or GOOGLE, self.bucket, login, self._headers())
             self._client = self._pooled(make, login.fingerprint() if login else None, self.user_project)
         return self._client
+
+    def create_bucket(self, project: str | None = None) -> bool:
+        """Whether the bucket was created now, in this project (None: the default one); False if it was there.
+
+        Raises AuthError for a bucket of somebody else and without the permission, ConfigError for what is no project.
+        """
+        if project is not None and not _PROJECT.fullmatch(project):
+            raise ConfigError(f"project={project!r} is not the name of a Google project")
+        return self._create({} if project is None else {"x-goog-project-id": project}, {})
 
     def _encrypted(self, key: str) -> bool:
         answer = self._transport.open(self._request("read", key, "HEAD", {}))

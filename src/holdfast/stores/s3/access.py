@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from ... import credentials as sources
-from ...credentials import Explanation, Found, Provider, S3Credentials
+from ...credentials import Explanation, Found, Look, Provider, S3Credentials
 from ...errors import AuthError, ConfigError
 from ...recipes import stayed_behind
 from ...retry import Policy, shared
@@ -35,6 +35,7 @@ class S3Access(Store):
     _name: str
     _create: bool
     _explicit: S3Credentials | None
+    _given: Provider | None
     _found: Found | None
     _dropped: str | None
     _keyless: bool
@@ -49,7 +50,7 @@ class S3Access(Store):
     def _provider(self) -> Provider | None:
         if self.anonymous:
             return None
-        found = self._found or sources.find(self.bucket, explicit=self._explicit)
+        found = self._found or self._find()
         if found.provider is None:
             raise sources.nothing_found(self._name, found.looks, dropped=self._dropped is not None)
         if self._dropped not in {None, found.provider.principal()}:
@@ -65,7 +66,12 @@ class S3Access(Store):
         """Which source of credentials is used and why, and what was looked at; raises as ``find`` does."""
         if self.anonymous:
             return Explanation(self._name, "anonymous", "anonymous=True was asked for, so requests are not signed")
-        return (self._found or sources.find(self.bucket, explicit=self._explicit)).explain(self._name)
+        return (self._found or self._find()).explain(self._name)
+
+    def _find(self) -> Found:
+        if self._given is None:
+            return sources.find(self.bucket, explicit=self._explicit)
+        return Found(self._given, (Look("arguments", True, "an object that holds credentials was given to the store"),))
 
     def client(self) -> Client:
         """The engine's client for this bucket and these credentials, shared with equal stores."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from ...errors import NotFound
 from .. import _conditions
-from .._conditions import HISTORY, Place, Send, Version, bare
+from .._answers import HISTORY
+from .._conditions import Place, Send, Version, bare
 from .._obstore_errors import BadRequest
 from .direct import METADATA
 from .wire import Request, Wire

@@ -10,6 +10,7 @@ from ... import credentials as sources
 from ... import recipes, redact
 from ...blob import Blob
 from ...credentials import Found, Secrets
+from ...credentials.objects import provider_of
 from ...errors import (
     AuthError,
     BucketNotFound,
@@ -54,8 +55,9 @@ class S3Store(S3Access):
     """The objects of one bucket: on Amazon S3, or where ``endpoint`` (``http(s)://host:port``) says.
 
     Credentials are ``access_key_id`` with ``secret_access_key`` (and ``session_token``), or the same in ``secrets`` (a
-    mapping, JSON text, a file or a list of files), or none with ``anonymous=True``; else the chain of
-    ``holdfast.credentials`` is walked at the first use, and what it finds is renewed before it ends.
+    mapping, JSON text, a file or a list of files), or a ``credential`` of boto3 (a session, or what it holds), or none
+    with ``anonymous=True``; else the chain of ``holdfast.credentials`` is walked at the first use. What an object or
+    the chain gives is renewed before it ends.
     ``endpoint`` and ``region`` default to AWS_ENDPOINT_URL(_S3), and to AWS_REGION or the profile's region; a bucket in
     another region is found there. ``create=True`` creates the bucket at the first use, if need be.
     ``connect_timeout`` and ``read_timeout`` are seconds without progress, and what moves more slowly than
@@ -93,6 +95,7 @@ class S3Store(S3Access):
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         session_token: str | None = None,
+        credential: Any = None,
         anonymous: bool = False,
         create: bool = False,
         secrets: Secrets | None = None,
@@ -135,6 +138,9 @@ class S3Store(S3Access):
         self._explicit = sources.from_arguments(
             access_key_id, secret_access_key, session_token, secrets, anonymous=anonymous
         )
+        self._given = None if credential is None else provider_of(credential)
+        if credential is not None and (anonymous or self._explicit is not None):
+            raise ConfigError("give credential= or other credentials or anonymous=True, not several")
         self._dropped: str | None = None  # whose explicit credentials a pickle left behind
         self._found: Found | None = None
         self._keyless = False  # ... and the customer's key
@@ -197,7 +203,8 @@ class S3Store(S3Access):
         }
         keyed = self._keyless or self.options.sse_customer_key is not None
         # Who it was, not how they prove it: in the other process it must not turn into somebody else.
-        who = self._dropped if self._explicit is None else sources.Provider.fixed(self._explicit).principal()
+        given = self._given if self._explicit is None else sources.Provider.fixed(self._explicit)
+        who = self._dropped if given is None else given.principal()
         recipe["sse_customer_key"] = recipes.carried(self.options.sse_customer_key)
         return (_from_recipe, (type(self), recipe, who, keyed, self._known, recipes.carried(self._explicit)))
 

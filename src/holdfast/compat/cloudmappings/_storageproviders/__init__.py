@@ -1,0 +1,1 @@
+"""The providers of cloud-mappings 2.x."""

@@ -1,0 +1,5 @@
+"""The serialisations of DataFrames."""
+
+from ....mapping.serialisers import csv
+
+__all__ = ["csv"]

@@ -1,0 +1,175 @@
+"""Objects by version: the reads, writes and deletes of a mapping, each of which names the version that it is about.
+
+A version is an ETag. Under ``unsafe=True`` a store may have no ETags, which is UNKNOWN, "some version", or no
+conditions, and then what is there is looked at first: two requests, between which another writer may come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .. import codecs
+from ..engine import reserve
+from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound, Unsupported
+from ..store import HEAD, READ, REMOVE_EXISTING, ObjectStore
+from ..types import Capabilities, RemoveOptions, WriteOptions
+from ..wrap.cache import CachingStore
+
+#: The version of an object in a store that has no ETags.
+UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The bytes of an object, decoded if they are stored with an encoding, and their version."""
+
+    data: bytes
+    etag: str
+
+
+class Versions:
+    """The objects of a store, each under the condition that it is the version that is named."""
+
+    def __init__(self, store: ObjectStore, *, unsafe: bool = False) -> None:
+        self.store = store
+        self.unsafe = unsafe
+
+    @property
+    def name(self) -> str:
+        """What errors call the store."""
+        return self.store.name
+
+    def require_exact(self) -> None:
+        """Return if conditional writes are exact, as far as can be told without asking; else raise Unsupported."""
+        if self.unsafe:
+            return
+        self._judge(self.store.capabilities)
+        for store in _stack(self.store):
+            if isinstance(store, CachingStore) and store.revalidate != "etag":
+                raise Unsupported(
+                    f"cannot make a mapping over a cache that serves copies unasked (revalidate={store.revalidate!r}): "
+                    "what others have changed would be served; use revalidate='etag', or accept it with unsafe=True",
+                    store=self.name,
+                )
+
+    def probe(self) -> None:
+        """The same after asking every service that has to be asked what it does with conditions."""
+        if self.unsafe:
+            return
+        for store in _stack(self.store):
+            if hasattr(store, "probe"):
+                store.probe()
+        self.require_exact()
+
+    def _judge(self, capabilities: Capabilities) -> None:
+        if capabilities.create and capabilities.replace_if:
+            return
+        missing = [
+            what
+            for what, able in (("create", capabilities.create), ("replace_if", capabilities.replace_if))
+            if not able
+        ]
+        raise Unsupported(
+            f"cannot make a mapping that loses no write: the store has no atomic {' and no '.join(missing)}, so two "
+            "writers may overwrite each other. unsafe=True accepts that, or choose another store",
+            store=self.name,
+        )
+
+    # ------------------------------------------------------------------ any version
+    def read(self, key: str) -> Read:
+        """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
+        with self.store._read(key, READ) as blob:
+            reserve(blob.size or 0)
+            data, encoding = blob.bytes(), blob.encoding
+            # Looked at only now: a body that had to be fetched again belongs to the same version.
+            etag = blob.info.etag
+        return Read(data if encoding is None else codecs.decompress(data, encoding), etag or UNKNOWN)
+
+    def current(self, key: str) -> str | None:
+        """The version that is there now, or None."""
+        try:
+            with self.store._read(key, HEAD) as blob:
+                return blob.info.etag or UNKNOWN
+        except NotFound:
+            return None
+
+    # ------------------------------------------------------------------ one version
+    def read_if(self, key: str, expected: str) -> Read:
+        """What is there, if it is the version ``expected``; else KeySyncError."""
+        try:
+            with self.store._read(key, READ) as blob:
+                found = blob.info.etag or UNKNOWN
+                if found != expected:
+                    raise KeySyncError(self.name, key, expected, found=found)
+                reserve(blob.size or 0)
+                data, encoding = blob.bytes(), blob.encoding
+        except NotFound as error:
+            raise KeySyncError(self.name, key, expected, cause=error) from error
+        except KeySyncError:
+            raise
+        except Conflict as error:  # replaced while it was being read
+            raise self.out_of_sync(key, expected, error) from error
+        return Read(data if encoding is None else codecs.decompress(data, encoding), found)
+
+    def write_if(self, key: str, data: Any, expected: str | None) -> str:
+        """The version that was written over ``expected`` (None: where nothing is), or Conflict or AlreadyExists.
+
+        Raises Indeterminate where the answer was lost, and what is there does not tell.
+        """
+        options = WriteOptions(if_absent=True) if expected is None else WriteOptions(if_match=expected)
+        try:
+            if expected == UNKNOWN:
+                raise self.store._unsupported("a write", "if_match", "it has no ETags")
+            return self.store._write(key, data, options).etag or UNKNOWN
+        except NotFound as error:
+            raise Conflict(f"there is no object {key!r} any more", key=key, store=self.name, cause=error) from error
+        except Unsupported:
+            if not self.unsafe:
+                raise
+        self._look(key, expected)
+        return self.store._write(key, data).etag or UNKNOWN
+
+    def delete_if(self, key: str, expected: str) -> None:
+        """Delete the version ``expected``; KeySyncError if it is not there, Indeterminate if the answer was lost."""
+        removed: HoldfastError | None
+        try:
+            if expected == UNKNOWN:
+                raise self.store._unsupported("a delete", "if_match", "it has no ETags")
+            (removed,) = self.store._remove([key], RemoveOptions(if_match=expected, must_exist=True))
+        except HoldfastError as error:
+            removed = error
+        if isinstance(removed, Unsupported) and self.unsafe:
+            try:
+                self._look(key, expected)
+            except Conflict as error:
+                raise self.out_of_sync(key, expected, error) from error
+            (removed,) = self.store._remove([key], REMOVE_EXISTING)
+        if isinstance(removed, NotFound | Conflict):
+            raise self.out_of_sync(key, expected, removed) from removed
+        if removed is not None:
+            raise removed
+
+    def _look(self, key: str, expected: str | None) -> None:
+        found = self.current(key)
+        if found != expected:
+            kind = AlreadyExists if expected is None else Conflict
+            raise kind(f"object {key!r} is not the version {expected!r}", key=key, store=self.name)
+
+    def out_of_sync(self, key: str, expected: str | None, cause: HoldfastError) -> KeySyncError:
+        """The error for a key that is not what was expected, with the version that is there, if that can be learned."""
+        found = None
+        with contextlib.suppress(HoldfastError):
+            found = self.current(key)
+        return KeySyncError(self.name, key, expected, found=found, cause=cause)
+
+
+def _stack(store: Any) -> Iterator[Any]:
+    """The store and all that it is made of."""
+    yield store
+    inner = (getattr(store, "store", None), *(getattr(store, "stores", None) or ()))
+    for below in inner:
+        if isinstance(below, ObjectStore):
+            yield from _stack(below)

@@ -1,0 +1,85 @@
+"""An ETag that was seen in an answer saves the look before the write that names it, and says nothing else."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from holdfast import Conflict, open_store
+from tests.servers.faulty_s3 import FaultyS3
+from tests.stores.s3_stores import quick
+
+KEYS = {"access_key_id": "A", "secret_access_key": "S"}
+
+
+@pytest.fixture
+def server():
+    with FaultyS3() as running:
+        yield running
+
+
+@pytest.fixture
+def store(server):
+    store = open_store(f"s3://{server.endpoint}/bucket", retry=quick(), **KEYS)
+    store.create("warm", b"up")  # which also asks the service what it does with conditions
+    server.requests.clear()
+    return store
+
+
+def methods(server):
+    return [request.method for request in server.requests]
+
+
+def test_one_request_replaces_what_was_read_or_written(server, store):
+    etag = store.create("key", b"1").etag
+    etag = store.replace_if("key", b"2", etag).etag
+    with store.read("key") as blob:
+        assert (blob.bytes(), blob.info.etag) == (b"2", etag)
+    store.replace_if("key", b"3", blob.info.etag)
+    assert methods(server) == ["PUT", "PUT", "GET", "PUT"]
+
+
+def test_an_etag_of_a_listing_is_looked_up_first(server, store):
+    store.create("key", b"1")
+    (info,) = store.list("key")
+    server.requests.clear()
+    store.replace_if("key", b"2", info.etag)
+    assert methods(server) == ["HEAD", "PUT"]
+
+
+def test_the_history_goes_on_as_if_it_had_been_looked_up(server, store):
+    seen = store.create("key", b"1").etag
+    seen = store.replace_if("key", b"2", seen).etag
+    store.replace_if("key", b"3", str(seen))
+    history = server.objects["key"].headers["x-amz-meta-holdfasthistory"].split(",")
+    assert len(history) == 3
+    assert history[1:] == seen.history.split(",")
+
+
+def test_a_seen_etag_is_a_str_that_pickles_with_what_it_remembers(store):
+    etag = store.create("key", b"1").etag
+    copy = pickle.loads(pickle.dumps(etag))
+    assert (copy, copy.history, copy.version) == (etag, etag.history, etag.version)
+    assert isinstance(copy, str)
+
+
+def test_what_was_replaced_since_it_was_seen_is_refused(server, store):
+    seen = store.create("key", b"1").etag
+    store.put("key", b"theirs")
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"mine", seen)
+    assert store.get("key") == b"theirs"
+
+
+def test_generations_of_google_are_remembered_too(gcs):
+    bucket = gcs.make_bucket()
+    store = open_store(gcs.url(bucket), token=gcs.token)
+    etag = store.create("key", b"1").etag
+    gcs.requests.clear()
+    etag = store.replace_if("key", b"1", etag).etag  # the same bytes, and so the same ETag: another generation
+    store.replace_if("key", b"2", etag)
+    assert [method for method, *_ in gcs.requests] == ["PUT", "PUT"]
+    gcs.put(bucket, "key", b"1")
+    with pytest.raises(Conflict):
+        store.replace_if("key", b"3", etag)
