@@ -54,22 +54,24 @@ def number_of(key: str, data: bytes) -> int:
     return int(number)
 
 
-def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
-    """The last acknowledged number of every key that two killed processes wrote; a line cut short acknowledges none."""
-    command = [sys.executable, "-c", WRITER, store, str(path), str(number)]
+def start(command: list[str], **variables: str) -> subprocess.Popen[bytes]:
+    """A process of this Python that finds the tests and what they test, with its stdout in a pipe."""
     project = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), str(project / "src")])}
-    writers = [
-        subprocess.Popen([*command, str(n), str(replaces)], stdout=subprocess.PIPE, cwd=project, env=environment)
-        for n in range(PROCESSES)
-    ]
-    acknowledged: dict[str, int] = {}
+    path = os.pathsep.join([str(project), str(project / "src")])
+    environment = {**os.environ, "PYTHONPATH": path, **variables}
+    return subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, cwd=project, env=environment)
+
+
+def kill_some_time_after_their_first_lines(commands: list[list[str]], chance: random.Random) -> list[str]:
+    """The lines of writers that were killed, each when all of them had written one; a line cut short is left out."""
+    writers = [start(command) for command in commands]
+    lines: list[bytes] = []
     try:
         for writer in writers:
             assert writer.stdout is not None
             first = writer.stdout.readline()  # so that every round has some
             assert first, "the writer ended by itself"
-            acknowledged[first.split()[0].decode()] = int(first.split()[1])
+            lines.append(first.rstrip())
         time.sleep(chance.uniform(0, 0.3))
     finally:
         for writer in writers:
@@ -77,7 +79,16 @@ def killed_round(store: str, path: Path, number: int, chance: random.Random, *, 
     for writer in writers:
         with writer:
             assert writer.stdout is not None
-            for line in writer.stdout.read().split(b"\n")[:-1]:
-                key, count = line.decode().split()
-                acknowledged[key] = int(count)
+            lines += writer.stdout.read().split(b"\n")[:-1]
+    return [line.decode() for line in lines]
+
+
+def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
+    """The last acknowledged number of every key that two killed processes wrote; a line cut short acknowledges none."""
+    command = ["-c", WRITER, store, str(path), str(number)]
+    commands = [[*command, str(process), str(replaces)] for process in range(PROCESSES)]
+    acknowledged: dict[str, int] = {}
+    for line in kill_some_time_after_their_first_lines(commands, chance):
+        key, count = line.split()
+        acknowledged[key] = int(count)
     return acknowledged
