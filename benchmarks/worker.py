@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from benchmarks import cloud_subjects, subjects
+from benchmarks import cloud_subjects, mapping_subjects, subjects
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     name, arguments = sys.argv[1], json.loads(sys.stdin.readline())
-    subject = {**subjects.SUBJECTS, **cloud_subjects.SUBJECTS}[name](arguments)
+    known = {**subjects.SUBJECTS, **cloud_subjects.SUBJECTS, **mapping_subjects.SUBJECTS}
+    subject = known[name](arguments)
     print(json.dumps({"ready": name}), file=answers, flush=True)
     for _ in sys.stdin:
         gc.collect()
