@@ -86,18 +86,21 @@ class Both:
 
     # -------------------------------------------------------------- what is measured
     def sync(self, bucket: str, keys: list[str]) -> Iterator[Row]:
-        """All keys, once: the original takes a minute, and nobody's first sync is warm."""
+        """All keys; the original takes most of a minute for it, so its requests warm it up well enough."""
         what = f"sync of {len(keys):,} keys, CloudMapping.sync_with_cloud"
         ours, theirs = self.workers("sync", bucket, bucket, len(keys), 0, keys=[])
         with ours as our_measure, theirs as their_measure:
             our_measure()
-            before = self.asked(bucket)
-            our_times = [our_measure()]
-            between = self.asked(bucket)
-            their_times = [their_measure()]
-            after = self.asked(bucket)
+            times, requests = [], (0, 0)
+            for _ in range(self.bench.setting.rounds):
+                before = self.asked(bucket)
+                our_time = our_measure()
+                between = self.asked(bucket)
+                times.append((our_time, their_measure()))
+                requests = (between - before, self.asked(bucket) - between)
+        our_times, their_times = zip(*times, strict=True)
         yield Comparison(f"{what}, time per key", MOTO, ORIGINAL, our_times, their_times, "us", 20.0)
-        yield Count(what, MOTO, "requests", between - before, -(-len(keys) // PAGE), _rival(after - between))
+        yield Count(what, MOTO, "requests", requests[0], -(-len(keys) // PAGE), _rival(requests[1]))
 
     def reads(self, bucket: str, keys: list[str], count: int) -> Iterator[Row]:
         """So many keys, one at a time, and all values, of mappings that know the last directory."""
