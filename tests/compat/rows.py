@@ -1,7 +1,7 @@
 """Which test shows what became of which promise of the systems that Holdfast replaces.
 
-A test that shows one is marked with ``row``: the system, the promise in a few words, and what became of it ("kept",
-"kept and fixed", or "different", which needs a reason). ``docs/compat.md`` is made of these marks.
+A test that shows one is marked with ``row``: the system, the promise in a few words, and what became of it: "kept", or
+"kept and fixed" or "different", which need a reason. ``rows`` gives all marks of some modules, to make a table of.
 
     @row("storage", "SqliteStore: keys() is a list")
     def test_...

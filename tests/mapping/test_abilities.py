@@ -198,3 +198,33 @@ def test_what_a_mapping_can_be_over(memory):
     with pytest.raises(ConfigError, match="no option"):
         CloudMapping("mem://x", colour="blue")
     assert repr(CloudMapping("mem://mapping-repr/a")) == "cloudmapping<mem://mapping-repr/a/>"
+
+
+def test_what_cannot_be_listed_is_mapped_without_a_sync(tmp_path):
+    location = f"hashdir://{tmp_path}/tree"
+    with pytest.raises(Unsupported, match="sync_initially=False"):
+        CloudMapping(location)
+    mapping = CloudMapping(location, sync_initially=False)
+    mapping["a"] = b"1"
+    assert dict(mapping) == {"a": b"1"}
+    late = CloudMapping(location, sync_initially=False)
+    with pytest.raises(KeySyncError):
+        late["a"] = b"2"
+    assert late.modify("a", lambda value: value + b"+") == b"1+"
+    with pytest.raises(Unsupported):
+        late.sync_with_cloud()
+
+
+def test_what_can_only_be_read_is_read_blindly(nginx):
+    (nginx.root / "settings").write_bytes(b'{"a": 1}')
+    with pytest.raises(Unsupported):
+        CloudMapping(nginx.endpoint)
+    how = {"unsafe": True, "sync_initially": False, "read_blindly": True, "read_blindly_default": "none"}
+    mapping = CloudMapping(nginx.endpoint, serialisation="json", **how)
+    assert "settings" in mapping
+    assert "missing" not in mapping
+    assert mapping.get_many(["settings", "missing"]) == {"settings": {"a": 1}}
+    assert mapping["missing"] == "none"
+    for operation in (lambda: mapping.__setitem__("new", 1), mapping.sync_with_cloud):
+        with pytest.raises(Unsupported):
+            operation()

@@ -358,6 +358,34 @@ def test_threads_that_share_a_mapping_lose_nothing(place):
     assert place.mapping(serialisation="json")["n"] == 40
 
 
+def test_threads_that_share_a_mapping_are_never_in_conflict_with_each_other(place):
+    mapping, problems = place.mapping(), []
+
+    def work(number):
+        try:
+            for turn in range(12):
+                mapping["shared"] = b"%d" % number
+                assert mapping.get("shared", b"") is not None
+                mapping.modify("count", lambda value: b"%d" % (int(value) + 1), default=b"0")
+                assert int(mapping["count"]) > turn
+                mapping.setdefault("default", b"%d" % number)
+                mapping.pop("default", None)
+                mapping.update(shared=b"x", other=b"y")
+                mapping.sync_with_cloud()
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert mapping["count"] == b"48"
+    assert mapping == place.mapping()
+    assert mapping._known._locks._locks == {}
+
+
 # ---------------------------------------------------------------------- the rest
 def test_a_mapping_pickles_with_what_it_knows(memory):
     mapping = memory.mapping(serialisation=["json", "zlib"], key_prefix="p")

@@ -1,7 +1,8 @@
 """A dict in the cloud that cannot lose a write: CloudMapping, its serialisations, and its names of old.
 
-``cloudmapping`` is the mapping, ``versions`` what makes it exact, ``views`` its views, ``serialisers`` how values
-become bytes, ``providers`` and ``clouds`` the constructors that cloud-mappings has.
+``cloudmapping`` is the mapping, ``versions`` what makes it exact, ``knowledge`` what it knows, ``views`` its views,
+``bulk`` many keys at a time, ``serialisers`` how values become bytes, ``providers`` and ``clouds`` the constructors
+that cloud-mappings has.
 """
 
 from .cloudmapping import CloudMapping

@@ -9,7 +9,7 @@ from ..engine import default as default_engine
 from ..errors import HoldfastError, Indeterminate, KeySyncError
 
 
-def collect(function: Callable[[Any], None], items: Iterable[Any], *, local: bool) -> list[HoldfastError]:
+def collect(function: Callable[[Any], object], items: Iterable[Any], *, local: bool) -> list[HoldfastError]:
     """The conflicts and lost answers among the calls of the function; any other error is raised, and ends it."""
     failed: list[HoldfastError] = []
     for outcome in default_engine().run(function, items, ordered=True, on_error="collect", local=local):

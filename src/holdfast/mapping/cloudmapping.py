@@ -29,6 +29,7 @@ from ..types import ListOptions, ObjectInfo
 from ..url import URL
 from ..wrap.rekey import PrefixStore
 from . import bulk, serialisers
+from .knowledge import Knowledge
 from .providers import StorageProvider, opened
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
@@ -62,7 +63,8 @@ class CloudMapping(MutableMapping[str, T]):
     A store without atomic creates and replacements is refused with Unsupported, unless ``unsafe=True`` accepts that
     another writer may come between a look and a write. Without atomic deletes only ``del``, ``pop``, ``popitem``,
     ``clear`` and ``delete_many`` are Unsupported. On plain S3 and Google an ETag tells the same bytes from others, no
-    more: a value that was changed and changed back is the same version there. Threads may share a mapping.
+    more: a value that was changed and changed back is the same version there. Threads may share a mapping, and with it
+    what it knows: they are never in conflict with each other.
 
     >>> mapping = CloudMapping("mem://mapping-example/settings", serialisation="json")
     >>> mapping["a"] = {"size": 1}
@@ -95,7 +97,8 @@ class CloudMapping(MutableMapping[str, T]):
         self._provider = store if isinstance(store, StorageProvider) else None
         whole = opened(store, options)
         self.store = whole if not key_prefix else PrefixStore(whole, join(key_prefix, ""))
-        self._etags: dict[str, str] = {}
+        self._known = Knowledge()
+        self._etags = self._known.etags
         self._versions = Versions(self.store, unsafe=unsafe)
         self._versions.require_exact()
         existed = self._provider is None or self._provider.create_if_not_exists()
@@ -126,6 +129,9 @@ class CloudMapping(MutableMapping[str, T]):
         return cls(*args, serialisation=serialisers.json_zlib(), **options)
 
     def _sync_if_there(self) -> None:
+        if not self.store.capabilities.listing:
+            cure = "it begins with a listing, which this store has not: pass sync_initially=False"
+            raise self.store._unsupported("a mapping", "sync_initially=True", cure)
         try:
             self.sync_with_cloud()
         except BucketNotFound:
@@ -176,15 +182,10 @@ class CloudMapping(MutableMapping[str, T]):
         if len(given) > 1:
             raise TypeError("sync_with_cloud takes one key or prefix")
         scope = _text(given[0]) if given else ""
-        before = self._etags.copy()
-        after = {info.key: info.etag or UNKNOWN for info in self._rows(scope) if not self._is_no_value(info)}
-        for name, etag in after.items():
-            if self._etags.get(name) == before.get(name):
-                self._etags[name] = etag
-        below = scope if not scope or scope.endswith("/") else f"{scope}/"
-        for name, etag in before.items():
-            if name not in after and (name == scope or name.startswith(below)):
-                self._forget(name, etag)
+        self._known.take_over(scope, lambda: self._listed(scope))
+
+    def _listed(self, scope: str) -> Iterator[tuple[str, str]]:
+        return ((info.key, info.etag or UNKNOWN) for info in self._rows(scope) if not self._is_no_value(info))
 
     def _rows(self, scope: str) -> Iterator[ObjectInfo]:
         if scope and not scope.endswith("/"):
@@ -201,10 +202,6 @@ class CloudMapping(MutableMapping[str, T]):
         """
         mark = (info.key.endswith("/") and info.size == 0) or _PROBE.fullmatch(info.key)
         return bool(mark) and info.key not in self._etags
-
-    def _forget(self, key: str, etag: str) -> None:
-        if self._etags.get(key) == etag:
-            self._etags.pop(key, None)
 
     # ------------------------------------------------------------------ one key
     def __getitem__(self, key: str) -> T:
@@ -232,14 +229,15 @@ class CloudMapping(MutableMapping[str, T]):
         return self.read_blindly_default if self.read_blindly and not self.read_blindly_error else None
 
     def __setitem__(self, key: str, value: T) -> None:
-        self._write(key, self._dump(value), self._etags.get(_text(key)))
+        data = self._dump(value)
+        with self._known.lock(_text(key)):
+            self._write(key, data, self._etags.get(key))
 
     def __delitem__(self, key: str) -> None:
-        etag = self._etags.get(_text(key))
-        if etag is None:
+        if _text(key) in self._etags:
+            self._require_deletes("del")
+        if not self._delete_known(key):
             raise KeyError(key)
-        self._require_deletes("del")
-        self._delete(key, etag)
 
     def __contains__(self, key: object) -> bool:
         if not self.read_blindly:
@@ -248,10 +246,11 @@ class CloudMapping(MutableMapping[str, T]):
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value; for a key that is not known the default, which is stored, or KeySyncError if something is."""
-        found = self._read(key)
-        if found is not _MISSING:
-            return found
-        self._write(key, self._dump(default), None)
+        with self._known.lock(_text(key)):
+            found = self._read(key)
+            if found is not _MISSING:
+                return found
+            self._write(key, self._dump(default), None)
         return default
 
     @overload
@@ -263,31 +262,49 @@ class CloudMapping(MutableMapping[str, T]):
 
         What is deleted is the very version whose value is returned: if it was replaced in between, KeySyncError.
         """
-        etag = self._etags.get(_text(key))
-        if etag is None:
-            if default is _MISSING:
-                raise KeyError(key)
-            return default
-        self._require_deletes("pop")
-        value = self._load(key, self._versions.read_if(key, etag))
-        self._delete(key, etag)
-        return value
+        with self._known.lock(_text(key)):
+            etag = self._etags.get(key)
+            if etag is not None:
+                self._require_deletes("pop")
+                value = self._load(key, self._versions.read_if(key, etag))
+                self._delete(key, etag)
+                return value
+        if default is _MISSING:
+            raise KeyError(key)
+        return default
 
     def popitem(self) -> tuple[str, T]:
         """The key that became known last, with its value, which is deleted; KeyError if no key is known."""
         for key in reversed(self._etags.copy()):
-            return key, self.pop(key)
+            value = self.pop(key, _MISSING)
+            if value is not _MISSING:  # else another thread has taken it
+                return key, value
         raise KeyError("popitem(): the mapping knows no key")
 
     def _read(self, key: str) -> Any:
         """The value: as the version that is known, or whatever is stored with ``read_blindly``; else _MISSING."""
         etag = self._etags.get(_text(key))
         if not self.read_blindly:
-            return _MISSING if etag is None else self._load(key, self._versions.read_if(key, etag))
+            read = None if etag is None else self._read_known(key, etag)
+            return _MISSING if read is None else self._load(key, read)
         try:
             return self._load(key, self._latest(check(key, self.store.name)))
         except NotFound:
             return _MISSING
+
+    def _read_known(self, key: str, etag: str | None) -> Read | None:
+        """What is stored, if it is what is known; None if this mapping itself has deleted it meanwhile."""
+        while etag is not None:
+            try:
+                return self._versions.read_if(key, etag)
+            except KeySyncError:
+                # What is there may be what another thread is writing through this very mapping, and is about to note.
+                with self._known.lock(key):
+                    known = self._etags.get(key)
+                if known == etag:
+                    raise
+                etag = known
+        return None
 
     def _latest(self, key: str) -> Read:
         for _ in range(2):
@@ -299,13 +316,13 @@ class CloudMapping(MutableMapping[str, T]):
 
     def _write(self, key: str, data: Buffer, expected: str | None) -> None:
         try:
-            self._etags[key] = self._versions.write_if(check(key, self.store.name), data, expected)
+            self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
         except (AlreadyExists, Conflict) as error:
             raise self._versions.out_of_sync(key, expected, error) from error
 
     def _delete(self, key: str, etag: str) -> None:
         self._versions.delete_if(key, etag)
-        self._forget(key, etag)
+        self._known.note(key, None)
 
     def _require_deletes(self, operation: str) -> None:
         if not (self._versions.unsafe or self.store.capabilities.delete_if):
@@ -340,7 +357,8 @@ class CloudMapping(MutableMapping[str, T]):
             changed = function(value)
             data = self._dump(changed)
             try:
-                self._etags[key] = self._versions.write_if(key, data, etag)
+                with self._known.lock(key):  # until it is noted: others through this mapping come after it
+                    self._known.note(key, self._versions.write_if(key, data, etag))
             except (AlreadyExists, Conflict) as error:
                 self._wait(turn, key, error)
             else:
@@ -389,15 +407,18 @@ class CloudMapping(MutableMapping[str, T]):
         self._require_deletes("clear")
         bulk.raise_together(self._collect(self._delete_known, list(self._etags)))
 
-    def _delete_known(self, key: str) -> None:
-        etag = self._etags.get(key)
-        if etag is not None:
-            self._delete(key, etag)
+    def _delete_known(self, key: str) -> bool:
+        """Whether the key was known, which is deleted now."""
+        with self._known.lock(key):
+            etag = self._etags.get(key)
+            if etag is not None:
+                self._delete(key, etag)
+        return etag is not None
 
-    def _collect(self, function: Callable[[Any], None], items: Iterable[Any]) -> list[HoldfastError]:
+    def _collect(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[HoldfastError]:
         return bulk.collect(function, items, local=self.store.local)
 
-    def _read_known(self) -> Iterator[tuple[str, T]]:
+    def _read_all(self) -> Iterator[tuple[str, T]]:
         """Every known key with its value, in order; keys that this mapping deletes meanwhile are left out."""
         keys = list(self._etags)
         for outcome in default_engine().run(self._read_again, keys, ordered=True, local=self.store.local):
@@ -437,7 +458,7 @@ class CloudMapping(MutableMapping[str, T]):
         if set(self._etags) != set(other):
             return False
         theirs = dict(other.items()) if isinstance(other, CloudMapping) else other
-        return all(value is theirs[key] or value == theirs[key] for key, value in self._read_known())
+        return all(value is theirs[key] or value == theirs[key] for key, value in self._read_all())
 
     # ------------------------------------------------------------------ values
     def _dump(self, value: Any) -> Buffer:

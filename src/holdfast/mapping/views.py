@@ -32,7 +32,7 @@ class Values(ValuesView[T]):
     _mapping: CloudMapping[T]
 
     def __iter__(self) -> Iterator[T]:
-        return (value for _, value in self._mapping._read_known())
+        return (value for _, value in self._mapping._read_all())
 
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
@@ -47,7 +47,7 @@ class Items(ItemsView[str, T]):
     _mapping: CloudMapping[T]
 
     def __iter__(self) -> Iterator[tuple[str, T]]:
-        return self._mapping._read_known()
+        return self._mapping._read_all()
 
     def __contains__(self, item: object) -> bool:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
