@@ -53,15 +53,15 @@ def commands(place: places.Place, name: str, turns: int) -> list[list[str]]:
 
 def finished(commands: list[list[str]], **variables: str) -> list[str]:
     """The lines of writers that came to their ends, all at the same time."""
-    writers = [killing.start(command, **variables) for command in commands]
+    writers = [killing.Writer(command, **variables) for command in commands]
     try:
-        outputs = [writer.communicate()[0].decode() for writer in writers]
-        assert [writer.returncode for writer in writers] == [0] * len(writers)
+        lines = [line for writer in writers for line in writer.finish()]
+        assert [writer.process.returncode for writer in writers] == [0] * len(writers)
     finally:
         for writer in writers:
             writer.kill()
-            writer.wait()
-    return [line for output in outputs for line in output.splitlines()]
+            writer.finish()
+    return lines
 
 
 def final(place: places.Place) -> int:

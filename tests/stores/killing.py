@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,33 +55,55 @@ def number_of(key: str, data: bytes) -> int:
     return int(number)
 
 
-def start(command: list[str], **variables: str) -> subprocess.Popen[bytes]:
-    """A process of this Python that finds the tests and what they test, with its stdout in a pipe."""
-    project = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join([str(project), str(project / "src")])
-    environment = {**os.environ, "PYTHONPATH": path, **variables}
-    return subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, cwd=project, env=environment)
+class Writer(threading.Thread):
+    """A process of this Python that finds the tests, and the thread that reads all it says: it waits for no reader."""
+
+    def __init__(self, command: list[str], **variables: str) -> None:
+        super().__init__(daemon=True)
+        project = Path(__file__).resolve().parents[2]
+        path = os.pathsep.join([str(project), str(project / "src")])
+        environment = {**os.environ, "PYTHONPATH": path, **variables}
+        self.process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, cwd=project, env=environment
+        )
+        self.begun = threading.Event()
+        self._lines: list[bytes] = []
+        self.start()
+
+    def run(self) -> None:
+        """Read until the process ends."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+            self.begun.set()
+        self.begun.set()
+
+    def has_begun(self) -> bool:
+        """Whether it said something, or else ended by itself."""
+        return self.begun.wait(60) and bool(self._lines)
+
+    def kill(self) -> None:
+        """End it without a word, if it has not ended yet."""
+        self.process.send_signal(signal.SIGKILL)
+
+    def finish(self) -> list[str]:
+        """Its lines, once it has ended; one that was cut short is left out."""
+        with self.process:
+            self.join()
+        return [line.decode() for line in self._lines if line.endswith(b"\n")]
 
 
 def kill_some_time_after_their_first_lines(commands: list[list[str]], chance: random.Random) -> list[str]:
     """The lines of writers that were killed, each when all of them had written one; a line cut short is left out."""
-    writers = [start(command) for command in commands]
-    lines: list[bytes] = []
+    writers = [Writer(command) for command in commands]
     try:
-        for writer in writers:
-            assert writer.stdout is not None
-            first = writer.stdout.readline()  # so that every round has some
-            assert first, "the writer ended by itself"
-            lines.append(first.rstrip())
+        assert all(writer.has_begun() for writer in writers), "a writer ended by itself"
         time.sleep(chance.uniform(0, 0.3))
     finally:
         for writer in writers:
-            writer.send_signal(signal.SIGKILL)
-    for writer in writers:
-        with writer:
-            assert writer.stdout is not None
-            lines += writer.stdout.read().split(b"\n")[:-1]
-    return [line.decode() for line in lines]
+            writer.kill()
+        lines = [line for writer in writers for line in writer.finish()]
+    return lines
 
 
 def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
