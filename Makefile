@@ -27,7 +27,7 @@ check: lint ## seconds: style, types, layers, and the tests that need neither se
 soak: .venv/.tested servers ## the same tests with bigger numbers: kill loops, long races
 	@HOLDFAST_SOAK=1 $(RUN) pytest -o timeout=3600 $(TESTS)
 
-bench: .venv/.benched servers ## measure against boto3, cloud-files, s5cmd and rclone; writes benchmarks/RESULTS.md
+bench: .venv/.benched servers ## measure against boto3, cloud-files, cloud-mappings, s5cmd and rclone; writes benchmarks/RESULTS.md
 	@$(RUN) benchmarks
 
 faults: .venv/.tested ## try every fault on every operation and write docs/faults.md

@@ -76,13 +76,14 @@ class Bound:
 
 @dataclass(frozen=True)
 class Count:
-    """How many times something was done, against how many times are enough."""
+    """How many times something was done, against how many times are enough; ``rival`` says what others needed."""
 
     what: str
     server: str
     unit: str
     ours: int
     at_most: int
+    rival: str = ""
 
     @property
     def reached(self) -> bool | None:
@@ -90,7 +91,7 @@ class Count:
 
     def cells(self) -> tuple[str, ...]:
         target = f"at most {self.at_most:,} {self.unit}"
-        return (self.what, self.server, f"{self.ours:,} {self.unit}", "", "", target, _verdict(self.reached))
+        return (self.what, self.server, f"{self.ours:,} {self.unit}", self.rival, "", target, _verdict(self.reached))
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cloud, copies, service, small, startup, stores
+from benchmarks import cloud, copies, mappings, service, small, startup, stores
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
-from tests.servers import Ceph, Nginx, Rclone, Server, ServerMissing
+from tests.servers import Ceph, Moto, Nginx, Rclone, Server, ServerMissing
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 ROUNDS = 5
@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "requests": cloud.requests,
     "listing": cloud.listing,
     "service": service.service,
+    "mappings": mappings.mappings,
     "copy-small": copies.copy_small,
     "get-large": copies.get_large,
     "put-large": copies.put_large,
@@ -52,9 +53,9 @@ Calls are timed inside processes of their own, one for each library, whole proce
 127.0.0.1 that share the machine. Every copy goes where nothing is, is counted afterwards in files and bytes, and the
 first of each is compared byte for byte; `holdfast cp` runs on a pseudo-terminal, where it draws its bar, and makes all
 its checks. Bounds show the median (lowest to highest). Servers with prepared answers store and look up nothing, so that
-what a client costs is what is measured; on Ceph RGW the service's own work is in every number. SQLite rows say what
-their puts survive, because that is what the time buys. Members of zip archives are lines of JSON, each dropped before
-the next is read. A layer costs the difference between a GET with and one without it, in alternating blocks."""
+what a client costs is what is measured; on Ceph RGW and moto the service's own work is in every number. SQLite rows say
+what their puts survive, because that is what the time buys. Members of zip archives are lines of JSON, each dropped
+before the next is read. A layer costs the difference between a GET with and one without it, in alternating blocks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,11 +114,11 @@ def _document(rows: Sequence[Row], options: argparse.Namespace) -> str:
 
 def _versions() -> Iterator[str]:
     yield f"holdfast {importlib.metadata.version('holdfast')}, commit {_commit()}"
-    for name in ("obstore", "boto3", "cloud-files"):
+    for name in ("obstore", "boto3", "cloud-files", "cloud-mappings"):
         yield f"{name} {importlib.metadata.version(name)}"
     s5cmd = str(Path(sys.executable).parent / "s5cmd")
     yield f"s5cmd {subprocess.run([s5cmd, 'version'], capture_output=True, text=True, check=True).stdout.strip()}"
-    yield from (f"{server.name} {_version(server)}" for server in (Rclone, Nginx, Ceph))
+    yield from (f"{server.name} {_version(server)}" for server in (Rclone, Nginx, Ceph, Moto))
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     yield f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs: {_processor()}"
 

@@ -9,8 +9,9 @@ import gc
 import json
 import os
 import sys
+from collections import ChainMap
 
-from benchmarks import cloud_subjects, store_subjects, subjects
+from benchmarks import cloud_subjects, mapping_subjects, store_subjects, subjects
 
 
 def main() -> None:
@@ -19,7 +20,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     name, arguments = sys.argv[1], json.loads(sys.stdin.readline())
-    subject = {**subjects.SUBJECTS, **cloud_subjects.SUBJECTS, **store_subjects.SUBJECTS}[name](arguments)
+    families = (subjects, cloud_subjects, store_subjects, mapping_subjects)
+    subject = ChainMap(*(family.SUBJECTS for family in families))[name](arguments)
     print(json.dumps({"ready": name}), file=answers, flush=True)
     for _ in sys.stdin:
         gc.collect()

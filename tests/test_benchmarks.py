@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, measure, prepared, processes, results, run, store_subjects, stores
+from benchmarks import data, mappings, measure, prepared, processes, results, run, store_subjects, stores
 from benchmarks.processes import BenchmarkFailed
 from holdfast import CloudFiles, KeyValidatingStore
 from holdfast.errors import Conflict
+from tests.servers import Moto
 
 
 def test_two_things_are_measured_alternately_after_a_warm_up_of_each():
@@ -48,6 +49,7 @@ def test_a_count_compares_with_what_is_enough(limit, verdict):
     assert cells[2] == "3 requests"
     assert cells[-1] == verdict
     assert len(cells) == len(results.HEADER)
+    assert results.Count("list", "nginx", "requests", 3, limit, "boto3: 7").cells()[3] == "boto3: 7"
 
 
 def test_the_table_has_a_cell_for_each_column_and_no_stray_bars():
@@ -145,6 +147,24 @@ def test_prepared_answers_are_what_a_service_would_say(tmp_path, monkeypatch):
         # Not believed; and it is asked again under an ETag that nginx does not know to be its own.
         with pytest.raises(Conflict):
             places["stamped"].get(tree.keys[0])
+
+
+@pytest.mark.server
+def test_what_mappings_are_measured_at_is_counted_by_the_server(tmp_path):
+    setting = measure.Setting(tmp_path, quick=True, rounds=1)
+    keys = [f"0/{number}" for number in range(30)]
+    with Moto(tmp_path) as server:
+        both = mappings.Both(setting, server)
+        bucket = both.fill(keys)
+        for subject, requests, more in (("sync", 1, {}), ("get", 30, {"within": "0"}), ("blind", 31, {"within": "0"})):
+            wanted = [*keys, "missing"] if subject == "blind" else keys
+            nbytes = 3000 if subject == "get" else 0
+            with both.bench.worker(f"mapping-{subject}-holdfast", bucket, 30, nbytes, keys=wanted, **more) as measured:
+                measured()
+                assert both.counted(bucket, measured) == requests
+        with both.bench.worker("mapping-modify-holdfast", bucket, 16, 0, threads=8) as measured:
+            assert both.counted(bucket, measured) >= 32
+        assert both._counter(bucket) == 16
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class S3Server(Server):
 
 
 class Moto(S3Server):
-    """moto_server: conditional requests, checksums and versions as on AWS; signatures are not checked."""
+    """moto_server: conditional requests (one at a time), checksums and versions as on AWS; no signature is checked."""
 
     name = "moto"
     install = "pip install 'moto[server,s3]'"
@@ -89,7 +90,9 @@ class Moto(S3Server):
 
     def start(self) -> None:
         """Start the server; its buckets live in its memory."""
-        self.spawn(self.program, "-H", "127.0.0.1", "-p", str(self.port))
+        program = str(Path(__file__).with_name("atomic_moto.py"))
+        # -P: what lies beside the program is none of its modules
+        self.spawn(sys.executable, "-P", program, "-H", "127.0.0.1", "-p", str(self.port))
         self.wait_until(lambda: http_answers(self.port, "/moto-api/"), seconds=60)
 
 

@@ -93,75 +93,85 @@ def number_of(key: str, data: bytes) -> int:
     return int(number)
 
 
-def _writer(*arguments: object, **pipes: int) -> subprocess.Popen[bytes]:
-    project = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), str(project / "src")])}
-    command = [sys.executable, "-c", WRITER, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=project, env=environment, **pipes)
+class Writer(threading.Thread):
+    """A process of this Python that finds the tests, and the thread that reads all it says: it waits for no reader."""
+
+    def __init__(self, command: list[str], *, stderr: int | None = None, **variables: str) -> None:
+        super().__init__(daemon=True)
+        project = Path(__file__).resolve().parents[2]
+        path = os.pathsep.join([str(project), str(project / "src")])
+        environment = {**os.environ, "PYTHONPATH": path, **variables}
+        self.process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, stderr=stderr, cwd=project, env=environment
+        )
+        self.begun = threading.Event()
+        self._lines: list[bytes] = []
+        self.start()
+
+    def run(self) -> None:
+        """Read until the process ends."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+            self.begun.set()
+        self.begun.set()
+
+    def has_begun(self) -> bool:
+        """Whether it said something, or else ended by itself."""
+        return self.begun.wait(60) and bool(self._lines)
+
+    def kill(self) -> None:
+        """End it without a word, if it has not ended yet."""
+        self.process.send_signal(signal.SIGKILL)
+
+    def finish(self) -> list[str]:
+        """Its lines, once it has ended; one that was cut short is left out."""
+        with self.process:
+            self.join()
+        return [line.decode() for line in self._lines if line.endswith(b"\n")]
 
 
-def _acts(said: bytes) -> Iterator[Act]:
-    """What a writer said; a line cut short acknowledges nothing."""
-    for line in said.split(b"\n")[:-1]:
-        kind, key, number, began, ended = line.decode().split()
+def kill_some_time_after_their_first_lines(commands: list[list[str]], chance: random.Random) -> list[str]:
+    """The lines of writers that were killed, each when all of them had written one; a line cut short is left out."""
+    writers = [Writer(command) for command in commands]
+    try:
+        assert all(writer.has_begun() for writer in writers), "a writer ended by itself"
+        time.sleep(chance.uniform(0, 0.3))
+    finally:
+        for writer in writers:
+            writer.kill()
+        lines = [line for writer in writers for line in writer.finish()]
+    return lines
+
+
+def _command(*arguments: object) -> list[str]:
+    return ["-c", WRITER, *map(str, arguments)]
+
+
+def _acts(lines: Iterable[str]) -> Iterator[Act]:
+    """What a writer said."""
+    for line in lines:
+        kind, key, number, began, ended = line.split()
         yield Act(kind, key, int(number), float(began), float(ended))
 
 
 def killed_round(store: str, path: Path, number: int, chance: random.Random, *, replaces: bool) -> dict[str, int]:
-    """The last acknowledged number of every key that two killed processes wrote."""
+    """The last acknowledged number of every key that two killed processes wrote; a line cut short acknowledges none."""
     keys = 40 if replaces else 0
-    writers = [_writer(store, path, f"r{number}/", n, 0, keys, 0) for n in range(PROCESSES)]
-    said = []
-    try:
-        for writer in writers:
-            assert writer.stdout is not None
-            said.append(writer.stdout.readline())  # so that every round has some
-            assert said[-1], "the writer ended by itself"
-        time.sleep(chance.uniform(0, 0.3))
-    finally:
-        for writer in writers:
-            writer.send_signal(signal.SIGKILL)
-    acknowledged: dict[str, int] = {}
-    for writer, first in zip(writers, said, strict=True):
-        with writer:
-            assert writer.stdout is not None
-            for act in _acts(first + writer.stdout.read()):
-                acknowledged[act.key] = act.number
-    return acknowledged
+    commands = [_command(store, path, f"r{number}/", process, 0, keys, 0) for process in range(PROCESSES)]
+    acts = _acts(kill_some_time_after_their_first_lines(commands, chance))
+    return {act.key: act.number for act in acts}
 
 
-class _Running:
-    """A writer whose words are taken while it works, so that it never waits for room in a pipe."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.process = _writer(*arguments, stderr=subprocess.PIPE)
-        self._began = threading.Event()
-        self._said: list[bytes] = []
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._said.append(line)
-            self._began.set()
-        self._began.set()
-
-    def work(self, seconds: float) -> None:
-        """Return that long after it said something for the first time."""
-        assert self._began.wait(60)
-        time.sleep(seconds)
-
-    def killed(self) -> list[Act]:
-        """What it said until it was killed now; AssertionError if a thread of it had failed."""
-        with self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self._listener.join()
-            assert self.process.stderr is not None
-            failed = self.process.stderr.read().decode()
-        assert not failed, failed
-        assert self._said
-        return list(_acts(b"".join(self._said)))
+def _killed(writer: Writer) -> list[Act]:
+    """What it said until it was killed now; AssertionError if a thread of it had failed."""
+    writer.kill()
+    assert writer.process.stderr is not None
+    failed = writer.process.stderr.read().decode()
+    lines = writer.finish()
+    assert not failed, failed
+    assert lines
+    return list(_acts(lines))
 
 
 def killed_and_restarted(
@@ -175,22 +185,27 @@ def killed_and_restarted(
     told: list[list[Act]] = []
     with ExitStack() as ending:
 
-        def start(process: int, generation: int) -> _Running:
-            writer = _Running(store, path, "", process, generation * GENERATION, keys, 2)
+        def start(process: int, generation: int) -> Writer:
+            command = _command(store, path, "", process, generation * GENERATION, keys, 2)
+            writer = Writer(command, stderr=subprocess.PIPE)
             ending.callback(writer.process.kill)
             return writer
+
+        def worked(writer: Writer, seconds: float) -> None:
+            assert writer.has_begun(), "a writer ended by itself"
+            time.sleep(seconds)
 
         running = [start(process, 0) for process in range(PROCESSES)]
         for generation in range(1, rounds + 1):
             victim = generation % PROCESSES
             for writer in running:
-                writer.work(chance.uniform(0.1, 0.3))
+                worked(writer, chance.uniform(0.1, 0.3))
             watch()
-            told.append(running[victim].killed())
+            told.append(_killed(running[victim]))
             running[victim] = start(victim, generation)
         for writer in running:
-            writer.work(0.1)
-        told += [writer.killed() for writer in running]
+            worked(writer, 0.1)
+        told += [_killed(writer) for writer in running]
     return told
 
 
