@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from .files.cloudfiles import CloudFiles
-    from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from .stores.redis import RedisStore
     from .stores.sqlite import SqliteStore
     from .stores.zip import ZipStore
+    from .sync.copying import copy_objects
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
     from .wrap.cache import CachingStore
     from .wrap.encrypt import EncryptingStore, KeyRing
@@ -100,7 +100,7 @@ _HOMES = {
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
-    "files.copying": ("copy_objects",),
+    "sync.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),

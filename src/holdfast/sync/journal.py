@@ -1,0 +1,229 @@
+"""The journal: a SQLite file in which an apply notes what is done, so that it can go on after any end.
+
+One file holds any number of runs, each of one plan. Several workers, threads or processes, may apply one plan with one
+journal at the same time: each claims tasks under a lease, which it renews while it lives and which others take over
+when it has run out. Only what a worker has noted counts as done; a task that was begun and not noted is looked at
+again, and not sent again if it had been done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from .actions import Action
+from .index import state_directory
+from .performing import Task
+from .plans import Plan
+from .queue import PHASES, Phase, Queue, tasks_of
+from .summary import Result
+
+#: So long (seconds) a task belongs to a worker that gives no sign of life.
+LEASE = 60.0
+
+_TODO, _LEASED, _DONE, _FAILED = range(4)
+
+_TABLES = """
+create table if not exists runs (
+    id integer primary key, fingerprint text not null unique, source text not null, target text not null,
+    created real not null, touched real not null);
+create table if not exists tasks (
+    run integer not null references runs(id) on delete cascade, number integer not null, phase text not null,
+    action text not null, state integer not null default 0, owner text, until real, tries integer not null default 0,
+    result text, primary key (run, number)) without rowid;
+create index if not exists tasks_by_state on tasks (run, phase, state, number);
+create table if not exists parts (
+    run integer not null references runs(id) on delete cascade, key text not null, token text not null,
+    number integer not null, etag text not null, primary key (run, key, number)) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledRun:
+    """One run that a journal knows: the names of its places, when it was begun and last touched, what is left."""
+
+    id: int
+    source: str
+    target: str
+    created: float
+    touched: float
+    left: int
+
+
+class Journal:
+    """A file of runs; ``begin(plan)`` gives the Queue of one, begun now or earlier.
+
+    ``lease`` in seconds is how long a worker that gives no sign of life keeps its tasks.
+
+    >>> journal = Journal(":memory:")
+    >>> list(journal.runs())
+    []
+    >>> journal.close()
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, lease: float = LEASE) -> None:
+        self.path = os.fspath(path)
+        self.lease = lease
+        if self.path != ":memory:":
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+        for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
+            self._connection.execute(f"pragma {pragma}")
+        self._connection.executescript(_TABLES)
+
+    @classmethod
+    def default(cls) -> Self:
+        """The journal of this user: below $XDG_CACHE_HOME/holdfast, or ~/.cache/holdfast."""
+        return cls(state_directory() / "journal.sqlite")
+
+    def begin(self, plan: Plan) -> JournalQueue:
+        """The queue of this very plan: new, or as far as earlier runs and other workers have come."""
+        fingerprint, now = plan.fingerprint, time.time()
+        with self.transaction() as execute:
+            row = execute("select id from runs where fingerprint = ?", (fingerprint,)).fetchone()
+            if row is None:
+                row = execute(
+                    "insert into runs (fingerprint, source, target, created, touched) values (?, ?, ?, ?, ?)"
+                    " returning id",
+                    (fingerprint, plan.source.name, plan.target.name, now, now),
+                ).fetchone()
+                self._connection.executemany(
+                    "insert into tasks (run, number, phase, action) values (?, ?, ?, ?)",
+                    (
+                        (row[0], task.number, phase, task.action.to_json())
+                        for phase in PHASES
+                        for task in tasks_of(plan, phase)
+                    ),
+                )
+            else:
+                execute("update tasks set state = ? where run = ? and state = ?", (_TODO, row[0], _FAILED))
+        return JournalQueue(self, row[0])
+
+    def runs(self) -> Iterator[JournalledRun]:
+        """The runs in the journal, oldest first."""
+        sql = (
+            "select id, source, target, created, touched,"
+            " (select count(*) from tasks where run = runs.id and state <> ?) from runs order by id"
+        )
+        with self._lock:
+            rows = self._connection.execute(sql, (_DONE,)).fetchall()
+        return (JournalledRun(*row) for row in rows)
+
+    def drop(self, run: int) -> None:
+        """Forget one run."""
+        with self.transaction() as execute:
+            execute("delete from runs where id = ?", (run,))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """A block whose statements are all kept, or none; what it gives executes one."""
+        with self._lock:
+            self._connection.execute("begin immediate")
+            try:
+                yield self._connection.execute
+                self._connection.execute("commit")
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class JournalQueue(Queue):
+    """The tasks of one run, as the journal has them."""
+
+    def __init__(self, journal: Journal, run: int) -> None:
+        self.journal = journal
+        self.run = run
+        self.owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._renewed = time.monotonic()
+
+    def claim(self, phase: Phase, limit: int) -> list[Task]:
+        now = time.time()
+        with self.journal.transaction() as execute:
+            rows = execute(
+                "select number, action, tries from tasks where run = ? and phase = ?"
+                " and (state = ? or (state = ? and until < ?)) order by number limit ?",
+                (self.run, phase, _TODO, _LEASED, now, limit),
+            ).fetchall()
+            for number, _, _ in rows:
+                execute(
+                    "update tasks set state = ?, owner = ?, until = ?, tries = tries + 1 where run = ? and number = ?",
+                    (_LEASED, self.owner, now + self.journal.lease, self.run, number),
+                )
+        return [Task(number, Action.from_json(action), tries) for number, action, tries in rows]
+
+    def renew(self) -> None:
+        """Say that this worker lives, now and then: its tasks stay its own for another lease."""
+        if time.monotonic() - self._renewed < self.journal.lease / 4:
+            return
+        self._renewed = time.monotonic()
+        with self.journal.transaction() as execute:
+            execute(
+                "update tasks set until = ? where run = ? and state = ? and owner = ?",
+                (time.time() + self.journal.lease, self.run, _LEASED, self.owner),
+            )
+
+    def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
+        with self.journal.transaction() as execute:
+            for task, result in results:
+                state = _FAILED if result.outcome in ("failed", "kept") else _DONE
+                execute(
+                    "update tasks set state = ?, owner = null, until = null, result = ? where run = ? and number = ?",
+                    (state, result.to_json(), self.run, task.number),
+                )
+                execute("delete from parts where run = ? and key = ?", (self.run, task.action.key))
+            execute("update runs set touched = ? where id = ?", (time.time(), self.run))
+        self.renew()
+
+    def is_waiting(self, phase: Phase) -> bool:
+        row = self._one("select 1 from tasks where run = ? and phase = ? and state = ?", phase, _LEASED)
+        return row is not None
+
+    def release(self) -> None:
+        with self.journal.transaction() as execute:
+            execute(
+                "update tasks set state = ?, owner = null where run = ? and state = ? and owner = ?",
+                (_TODO, self.run, _LEASED, self.owner),
+            )
+
+    def failures(self) -> int:
+        row = self._one("select count(*) from tasks where run = ? and phase = ? and state = ?", "transfer", _FAILED)
+        return int(row[0]) if row else 0
+
+    def earlier(self) -> Iterator[Result]:
+        """What is done already, by earlier runs of this plan."""
+        with self.journal._lock:
+            rows = self.journal._connection.execute(
+                "select action, result from tasks where run = ? and state = ?", (self.run, _DONE)
+            ).fetchall()
+        for action, result in rows:
+            fields = json.loads(result)
+            planned = Action.from_json(action)
+            yield Result(
+                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""), atomic="checked" not in fields
+            )
+
+    def _one(self, sql: str, phase: Phase, state: int) -> tuple[Any, ...] | None:
+        with self.journal._lock:
+            row: tuple[Any, ...] | None = self.journal._connection.execute(sql, (self.run, phase, state)).fetchone()
+        return row
