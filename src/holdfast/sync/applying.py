@@ -11,6 +11,7 @@ from typing import Literal
 from .. import engine
 from ..progress import Bar, bar
 from .actions import Action
+from .executing import Executor, run_elsewhere
 from .index import Index, pair_of
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
@@ -32,6 +33,7 @@ def apply(
     journal: Journal | str | os.PathLike[str] | None = None,
     index: Index | Literal["auto"] | None = "auto",
     max_delete: int | None = None,
+    executor: Executor | None = None,
     threads: int | None = None,
     progress: bool | None = False,
     on_result: Callable[[Result], None] | None = None,
@@ -44,7 +46,9 @@ def apply(
 
     With a ``journal`` (a Journal or its path) an apply that was ended, in whatever way, goes on where it was: call it
     again with the same plan. Several processes may do so at the same time. ``index`` remembers which versions are
-    equal now, for later plans. ``on_result`` is called in this thread with each Result when it is noted for good.
+    equal now, for later plans. ``executor`` is any ``concurrent.futures.Executor``: it gets the work, in batches of
+    plain data, each done with ``threads`` of its own; other processes open the stores anew. ``on_result`` is called in
+    this thread with each Result when it is noted for good.
 
     >>> from holdfast.stores.memory import MemoryStore
     >>> from holdfast.sync import plan
@@ -77,7 +81,7 @@ def apply(
             settings = Settings(plan.terms.move, plan.terms.reencode)
             performer = Performer(plan.source, plan.target, settings, moved=shown.moved)
             limit = plan.terms.max_delete if max_delete is None else max_delete
-            worker = _Worker(plan, queue, performer, notebook, threads)
+            worker = _Worker(plan, queue, performer, notebook, executor, threads)
             try:
                 for phase in PHASES:
                     worker.work(phase, _why_kept(plan, queue, limit) if phase == "delete" else None)
@@ -116,11 +120,18 @@ class _Worker:
     """Takes tasks from the queue, phase by phase, and has them done on the engine's threads."""
 
     def __init__(
-        self, plan: Plan, queue: Queue, performer: Performer, notebook: _Notebook, threads: int | None
+        self,
+        plan: Plan,
+        queue: Queue,
+        performer: Performer,
+        notebook: _Notebook,
+        executor: Executor | None,
+        threads: int | None,
     ) -> None:
         self._queue = queue
         self._performer = performer
         self._notebook = notebook
+        self._executor = executor
         self._threads = threads
         self._local = plan.source.store.local and plan.target.store.local
 
@@ -138,6 +149,12 @@ class _Worker:
             time.sleep(LOOK)
 
     def _perform(self, phase: Phase) -> None:
+        if self._executor is not None:
+            for task, result in run_elsewhere(
+                self._executor, self._performer, self._claimed(phase), self._threads, self._notebook.beat
+            ):
+                self._notebook.add(task, result)
+            return
         outcomes = engine.default().run(
             self._performer,
             self._claimed(phase),

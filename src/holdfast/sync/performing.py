@@ -181,9 +181,10 @@ class Performer:
             raise Stale(SOURCE_CHANGED)
 
     def _as_planned(self, action: Action, found: ObjectInfo | None) -> bool:
+        """Whether this is what the plan found at the target."""
         if found is None or action.target is None:
             return found is None and action.target is None
-        return action.target.matches(found)
+        return action.target.matches(self.target.identified(found))
 
     def _done(self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int) -> Result:
         assert info is not None
@@ -242,6 +243,6 @@ class Performer:
         found = where.head(key)
         if found is None:
             return NotFound("it is gone", key=key, store=where.name), False
-        if not identity.matches(found):
+        if not identity.matches(where.identified(found)):
             return Conflict("it is another version now", key=key, store=where.name), False
         return where.store._remove([key])[0], False

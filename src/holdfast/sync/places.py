@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import redact, registry
+from ..checksums import digest_chunks
 from ..errors import ConfigError, NotFound
 from ..keys import join
 from ..store import HEAD, LIST, ObjectStore
@@ -68,6 +69,17 @@ class Place:
                 return blob.info
         except NotFound:
             return None
+
+    def identified(self, info: ObjectInfo) -> ObjectInfo:
+        """The info of this version with something to know it again by.
+
+        Where the store tells neither ETags nor times, the object is read, and the digest of its bytes is its ETag.
+        """
+        if info.etag is not None or info.last_modified is not None:
+            return info
+        with self.store._read(info.key) as blob:
+            digest = digest_chunks(blob.chunks(), "sha256")
+        return replace(info, size=digest.size, etag=f"sha256-{digest.hex()}")
 
     def native(self, key: str) -> tuple[ObjectStore, str]:
         """The store itself and the object's key there, below the prefixes that only rename it."""

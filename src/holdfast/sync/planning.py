@@ -228,17 +228,21 @@ class _Planner:
         theirs = None if pair.theirs is None else Identity.of(pair.theirs)
         if pair.obstacle is not None:
             return Action(pair.key, *pair.obstacle, mine, theirs)
-        if pair.mine is None:
-            if self.delete:
-                return Action(pair.key, "delete", "not in the source", None, theirs)
+        if pair.mine is None and not self.delete:
             return Action(pair.key, "skip", "only at the target", None, theirs)
         if pair.theirs is None:
             return Action(pair.key, "add", "only in the source", mine, None)
+        kind: Kind
         try:
-            verdict = self.compare(pair.mine, pair.theirs)
+            if pair.mine is None:
+                kind, reason = "delete", "not in the source"
+            else:
+                kind, reason = self._kind(self.compare(pair.mine, pair.theirs))
+            if kind != "skip":
+                theirs = Identity.of(self.target.identified(pair.theirs))
         except (Changing, HoldfastError) as error:
-            return Action(pair.key, "conflict", f"could not be compared: {error}", mine, theirs)
-        return Action(pair.key, *self._kind(verdict), mine, theirs)
+            kind, reason = "conflict", f"could not be compared: {error}"
+        return Action(pair.key, kind, reason, mine, theirs)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
         if verdict.same is not None:
