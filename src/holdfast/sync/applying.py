@@ -79,7 +79,8 @@ def apply(
                 for result in queue.earlier():
                     notebook.summary.add(result)
             settings = Settings(plan.terms.move, plan.terms.reencode)
-            performer = Performer(plan.source, plan.target, settings, moved=shown.moved)
+            notes = journal if isinstance(journal, Journal) and executor is None else None
+            performer = Performer(plan.source, plan.target, settings, shown.moved, notes)
             limit = plan.terms.max_delete if max_delete is None else max_delete
             worker = _Worker(plan, queue, performer, notebook, executor, threads)
             try:

@@ -25,6 +25,7 @@ from .index import state_directory
 from .performing import Task
 from .plans import Plan
 from .queue import PHASES, Phase, Queue, tasks_of
+from .resuming import Pending
 from .summary import Result
 
 #: So long (seconds) a task belongs to a worker that gives no sign of life.
@@ -41,9 +42,12 @@ create table if not exists tasks (
     action text not null, state integer not null default 0, owner text, until real, tries integer not null default 0,
     result text, primary key (run, number)) without rowid;
 create index if not exists tasks_by_state on tasks (run, phase, state, number);
-create table if not exists parts (
-    run integer not null references runs(id) on delete cascade, key text not null, token text not null,
-    number integer not null, etag text not null, primary key (run, key, number)) without rowid;
+create table if not exists transfers (
+    name text primary key, target text not null, key text not null, token text not null, part integer not null,
+    touched real not null) without rowid;
+create table if not exists pieces (
+    transfer text not null references transfers(name) on delete cascade, number integer not null,
+    primary key (transfer, number)) without rowid;
 """
 
 
@@ -57,6 +61,17 @@ class JournalledRun:
     created: float
     touched: float
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledTransfer:
+    """A transfer in parts that a journal knows: its target, key and token, and when it was last touched."""
+
+    name: str
+    target: str
+    key: str
+    token: str
+    touched: float
 
 
 class Journal:
@@ -124,6 +139,47 @@ class Journal:
         with self.transaction() as execute:
             execute("delete from runs where id = ?", (run,))
 
+    # ------------------------------------------------------------------ transfers in parts
+    def pending(self, transfer: str) -> Pending | None:
+        """What is known of the transfer of this name, or None."""
+        with self._lock:
+            row = self._connection.execute("select token, part from transfers where name = ?", (transfer,)).fetchone()
+            pieces = self._connection.execute("select number from pieces where transfer = ?", (transfer,)).fetchall()
+        return None if row is None else Pending(row[0], row[1], frozenset(number for (number,) in pieces))
+
+    def transfers(self) -> Iterator[JournalledTransfer]:
+        """The transfers in parts that were begun and not ended, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "select name, target, key, token, touched from transfers order by touched"
+            ).fetchall()
+        return (JournalledTransfer(*row) for row in rows)
+
+    def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
+        """Remember a transfer in parts of so many bytes, and the token by which it goes on."""
+        with self.transaction() as execute:
+            execute(
+                "insert or replace into transfers values (?, ?, ?, ?, ?, ?)",
+                (transfer, target, key, token, part, time.time()),
+            )
+
+    def note_piece(self, transfer: str, number: int) -> None:
+        """Remember that a piece of it is in its spool."""
+        with self.transaction() as execute:
+            execute("insert or ignore into pieces values (?, ?)", (transfer, number))
+            execute("update transfers set touched = ? where name = ?", (time.time(), transfer))
+
+    def end_transfer(self, transfer: str) -> None:
+        """Forget a transfer, and its spool."""
+        with self.transaction() as execute:
+            execute("delete from transfers where name = ?", (transfer,))
+        if (spool := self.spool(transfer)) is not None:
+            spool.unlink(missing_ok=True)
+
+    def spool(self, transfer: str) -> Path | None:
+        """The file for the pieces of this transfer, beside the journal; None for a journal in memory."""
+        return None if self.path == ":memory:" else Path(f"{self.path}.parts") / transfer
+
     @contextmanager
     def transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """A block whose statements are all kept, or none; what it gives executes one."""
@@ -162,8 +218,8 @@ class JournalQueue(Queue):
         with self.journal.transaction() as execute:
             rows = execute(
                 "select number, action, tries from tasks where run = ? and phase = ?"
-                " and (state = ? or (state = ? and until < ?)) order by number limit ?",
-                (self.run, phase, _TODO, _LEASED, now, limit),
+                " and (state = ? or (state = ? and until < ? and owner <> ?)) order by number limit ?",
+                (self.run, phase, _TODO, _LEASED, now, self.owner, limit),
             ).fetchall()
             for number, _, _ in rows:
                 execute(
@@ -191,7 +247,6 @@ class JournalQueue(Queue):
                     "update tasks set state = ?, owner = null, until = null, result = ? where run = ? and number = ?",
                     (state, result.to_json(), self.run, task.number),
                 )
-                execute("delete from parts where run = ? and key = ?", (self.run, task.action.key))
             execute("update runs set touched = ? where id = ?", (time.time(), self.run))
         self.renew()
 

@@ -15,6 +15,7 @@ from .comparing import Changing, Comparison
 from .copying import Copier, Guard
 from .places import Place
 from .reencoding import decoded_digest, reencoded
+from .resuming import Notes, Resumer
 from .summary import Result
 
 SOURCE_CHANGED = "the source has changed since the plan was made"
@@ -48,7 +49,12 @@ class Performer:
     """
 
     def __init__(
-        self, source: Place, target: Place, settings: Settings, moved: Callable[[int], None] | None = None
+        self,
+        source: Place,
+        target: Place,
+        settings: Settings,
+        moved: Callable[[int], None] | None = None,
+        notes: Notes | None = None,
     ) -> None:
         self.source = source
         self.target = target
@@ -56,6 +62,7 @@ class Performer:
         self.copier = Copier(source.store, target.store, moved=moved)
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
+        self._resumer = None if notes is None else Resumer(source, target, notes, self.copier.moved)
         self._compare = Comparison(source, target)
 
     def __call__(self, task: Task) -> Any:
@@ -77,7 +84,7 @@ class Performer:
             return engine_result("stale", str(error))
         if isinstance(error, AlreadyExists | Conflict | Indeterminate | NotFound) and action.kind != "delete":
             try:
-                settled = self._settle(action, error)
+                settled = self._settle(action)
             except (HoldfastError, OSError, Changing) as another:
                 error = another
             else:
@@ -85,7 +92,7 @@ class Performer:
                     return settled
         return engine_result("failed", f"{error}", error=error)
 
-    def _settle(self, action: Action, error: BaseException) -> Result | None:
+    def _settle(self, action: Action) -> Result | None:
         """What a refused condition, or a lost answer, means: the target has it already, or somebody changed a side."""
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
         if mine is None or action.source is None or not action.source.matches(mine):
@@ -98,8 +105,8 @@ class Performer:
                     source=action.source, target=Identity.of(theirs),
                 ),
             )  # fmt: skip
-        if isinstance(error, Indeterminate) and self._as_planned(action, theirs):
-            return None  # nothing has happened there: the next run may do it
+        if self._as_planned(action, theirs):
+            return None  # nothing has happened there: it failed, and the next run may do it
         return Result(action.key, action.kind, "stale", TARGET_CHANGED, source=action.source)
 
     # ------------------------------------------------------------------ transfers
@@ -121,7 +128,7 @@ class Performer:
         theirs = self.target.head(action.key)
         if theirs is None or self._as_planned(action, theirs):
             return None
-        return self._settle(action, Conflict("begun before"))
+        return self._settle(action)
 
     def _condition(self, action: Action) -> dict[str, Any]:
         """What the write depends on, as fields of WriteOptions; nothing where the store cannot do that."""
@@ -143,6 +150,11 @@ class Performer:
             guard.check()
             self.copier.moved(action.nbytes)
             return done(info, action.nbytes)
+        if self._resumer is not None and self.settings.reencode is None and self._resumer.takes(action):
+            found = self.source.head(action.key)
+            if found is None or action.source is None or not action.source.matches(found):
+                raise Stale(SOURCE_CHANGED)
+            return self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
         blob = self.source.store._read(action.key, READ)
         try:
             if action.source is None or not action.source.matches(blob.info):

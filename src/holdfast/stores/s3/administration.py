@@ -76,6 +76,19 @@ def abort(wire: Wire, key: str, upload_id: str) -> None:
         return
 
 
+def versioned(wire: Wire) -> bool | None:
+    """Whether the bucket keeps old versions; None where that is not told."""
+    try:
+        document, _ = wire.document(
+            Request("ask for versions of", "GET", query={"versioning": ""}), "VersioningConfiguration"
+        )
+    except HoldfastError as error:
+        if error.retryable:
+            raise
+        return None
+    return document.fields.get("Status") == "Enabled"
+
+
 def create_bucket(wire: Wire) -> bool:
     """Whether the bucket was created now; False if it was there and is ours, AlreadyExists if it is somebody else's."""
     if _is_ours(wire):

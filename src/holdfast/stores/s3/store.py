@@ -37,6 +37,7 @@ from .administration import PendingUpload
 from .copying import Copy
 from .direct import DirectClient
 from .options import S3Options
+from .parts import PartUpload
 from .probe import probe
 from .wire import Guarantees, Request, Wire
 
@@ -220,6 +221,25 @@ class S3Store(S3Access):
     def abort_multipart_upload(self, upload: PendingUpload) -> None:
         """Forget this upload and its parts. Whoever is still writing it fails; one that is gone already is no error."""
         administration.abort(self.wire(), upload.key, upload.id)
+
+    def part_upload(self, key: str, options: WriteOptions = WRITE, token: str | None = None) -> PartUpload:
+        """An upload of one object in parts, begun now or, with its ``token``, earlier and anywhere.
+
+        The options' attributes count when it is begun, their condition when it is completed: Unsupported here if the
+        service does not honour it there.
+        """
+        self._check(key)
+        if options.conditional:
+            known = self.guarantees()
+            if not (known.complete and (known.create if options.if_absent else known.replace_if)):
+                raise self._unsupported("an upload in parts", "if_absent" if options.if_absent else "if_match", IGNORED)
+        if token is not None:
+            return PartUpload(self.wire(), key, token)
+        return PartUpload.begin(self.wire(), key, self._attributes(options))
+
+    def versioned(self) -> bool | None:
+        """Whether the bucket keeps what is deleted or replaced; None if the service, or its rules, do not tell."""
+        return administration.versioned(self.wire())
 
     def create_bucket(self) -> bool:
         """Whether the bucket was created now, in the store's region; False if it was there and is ours.
