@@ -86,7 +86,9 @@ def test_many_actions_are_kept_on_disk_and_come_back_in_order():
     actions = Actions(limit=10)
     for number in range(2500):
         actions.append(Action(f"{number:05}", "add", "only in the source", Identity(number)))
-    actions.replace(Action("00007", "refuse", "no"))
+    actions.replace(Action("00007", "add", "only in the source", Identity(7)), Action("00007", "refuse", "no"))
+    assert actions.counts == {"add": 2499, "refuse": 1}
+    assert actions.nbytes["add"] == sum(range(2500)) - 7
     one, two = iter(actions), iter(actions)
     assert [next(one).key for _ in range(20)] == [next(two).key for _ in range(20)]
     assert [action.key for action in actions] == [f"{number:05}" for number in range(2500)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
 import sqlite3
 import threading
@@ -210,10 +211,13 @@ class JournalQueue(Queue):
     def __init__(self, journal: Journal, run: int) -> None:
         self.journal = journal
         self.run = run
-        self.owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self.owner = owner_name()
         self._renewed = time.monotonic()
 
     def claim(self, phase: Phase, limit: int) -> list[Task]:
+        return self._claim(phase, limit) or (self._claim(phase, limit) if self._free_the_orphans() else [])
+
+    def _claim(self, phase: Phase, limit: int) -> list[Task]:
         now = time.time()
         with self.journal.transaction() as execute:
             rows = execute(
@@ -227,6 +231,21 @@ class JournalQueue(Queue):
                     (_LEASED, self.owner, now + self.journal.lease, self.run, number),
                 )
         return [Task(number, Action.from_json(action), tries) for number, action, tries in rows]
+
+    def _free_the_orphans(self) -> bool:
+        """Whether tasks were freed whose worker, a process of this machine, is gone: nobody waits for its leases."""
+        with self.journal.transaction() as execute:
+            owners = execute(
+                "select distinct owner from tasks where run = ? and state = ? and owner <> ?",
+                (self.run, _LEASED, self.owner),
+            ).fetchall()
+            gone = [owner for (owner,) in owners if is_gone(owner)]
+            for owner in gone:
+                execute(
+                    "update tasks set state = ?, owner = null where run = ? and state = ? and owner = ?",
+                    (_TODO, self.run, _LEASED, owner),
+                )
+        return bool(gone)
 
     def renew(self) -> None:
         """Say that this worker lives, now and then: its tasks stay its own for another lease."""
@@ -282,3 +301,37 @@ class JournalQueue(Queue):
         with self.journal._lock:
             row: tuple[Any, ...] | None = self.journal._connection.execute(sql, (self.run, phase, state)).fetchone()
         return row
+
+
+def owner_name() -> str:
+    """A name for a worker of this process, by which others on this machine can tell whether it still lives."""
+    pid = os.getpid()
+    return "|".join((platform.node(), str(pid), _birth(pid), secrets.token_hex(8)))
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the worker was a process of this machine that has ended; False where that cannot be known.
+
+    >>> is_gone(owner_name()), is_gone("elsewhere|1||ff")
+    (False, False)
+    """
+    host, _, rest = owner.partition("|")
+    pid, _, rest = rest.partition("|")
+    if host != platform.node() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it lives, and is somebody else's
+    return _birth(int(pid)) != rest.partition("|")[0]
+
+
+def _birth(pid: int) -> str:
+    """When the process began, in the kernel's words: numbers of processes are used again; "" where that is not told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

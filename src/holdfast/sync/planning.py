@@ -274,14 +274,16 @@ class _Planner:
         for action in actions:
             if action.key in self.later and action.kind in ("add", "update"):
                 kind, reason = self.later[action.key]
-                changed.append(Action(action.key, kind, reason, action.source, action.target))
-        for action in changed:
-            actions.replace(action)
+                changed.append((action, Action(action.key, kind, reason, action.source, action.target)))
+        for old, new in changed:
+            actions.replace(old, new)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
         for action in [action for action in actions if action.kind == "delete"]:
-            actions.replace(refused(action, "the source lists nothing, which may be a mistake: nothing is deleted"))
+            actions.replace(
+                action, refused(action, "the source lists nothing, which may be a mistake: nothing is deleted")
+            )
 
 
 def merged(

@@ -70,16 +70,17 @@ class Plan:
         self.source = source
         self.target = target
         self.terms = terms
-        if not isinstance(actions, Actions):
-            given, actions = actions, Actions()
-            for action in given:
-                actions.append(action)
-        self._actions = actions
-        self.counts: Counter[str] = Counter()
-        self.nbytes: Counter[str] = Counter()
-        for action in actions:
-            self.counts[action.kind] += 1
-            self.nbytes[action.kind] += action.nbytes
+        self._actions = actions if isinstance(actions, Actions) else Actions(actions)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many actions there are of each kind."""
+        return self._actions.counts
+
+    @property
+    def nbytes(self) -> Counter[str]:
+        """How many bytes the actions of each kind send."""
+        return self._actions.nbytes
 
     # ------------------------------------------------------------------ what is in it
     def __iter__(self) -> Iterator[Action]:
@@ -107,10 +108,11 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the plan: the same for a plan that was read from disk as for the one that was written."""
+        """A digest of all that the plan does: the same for one that was read from disk as for the one written."""
         digest = hashlib.sha256(json.dumps(self._header(), sort_keys=True).encode())
         for action in self:
-            digest.update(action.to_json().encode() + b"\n")
+            if action.kind != "skip" or self.terms.move:
+                digest.update(action.to_json().encode() + b"\n")
         return digest.hexdigest()
 
     def decide(self, what: str) -> Plan:

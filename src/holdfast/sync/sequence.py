@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 import weakref
-from collections.abc import Iterator
-from typing import IO
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
-from .actions import Action
+from .actions import Action, Identity
 
-#: So many actions are kept as objects; more are written to a temporary file (bytes: about 700 each in memory).
+#: So many actions are kept as objects (bytes: about 700 each); more are written to a temporary file, in blocks.
 IN_MEMORY = 50_000
-_BLOCK = 1 << 20
+BLOCK = 1000
 
 
 class Actions:
     """Actions in the order in which they were appended; a million take a few megabytes of memory.
 
-    ``replace`` changes one later: what stands in the way of a key is sometimes known only when both were seen.
+    ``counts`` and ``nbytes`` are totals by kind. ``replace`` changes an action later: what stands in the way of a key
+    is sometimes known only when both were seen.
     """
 
-    def __init__(self, limit: int = IN_MEMORY) -> None:
+    def __init__(self, actions: Iterable[Action] = (), limit: int = IN_MEMORY) -> None:
+        self.counts: Counter[str] = Counter()
+        self.nbytes: Counter[str] = Counter()
         self._limit = limit
-        self._kept: list[Action] = []
+        self._kept: list[Action] = []  # all of them, or the last ones, which are not in the file yet
         self._file: IO[bytes] | None = None
-        self._buffer: list[bytes] = []
+        self._blocks: list[int] = []
         self._replaced: dict[str, Action] = {}
-        self._count = 0
+        self._length = 0
+        for action in actions:
+            self.append(action)
 
     def __len__(self) -> int:
-        return self._count
+        return self._length
 
     def append(self, action: Action) -> None:
         """Add one at the end."""
-        self._count += 1
-        if self._file is None:
-            self._kept.append(action)
-            if len(self._kept) > self._limit:
-                self._spill()
-            return
-        self._buffer.append(action.to_json().encode() + b"\n")
-        if len(self._buffer) >= 1000:
-            self._flush()
+        self._length += 1
+        self.counts[action.kind] += 1
+        if nbytes := action.nbytes:
+            self.nbytes[action.kind] += nbytes
+        self._kept.append(action)
+        if len(self._kept) >= (self._limit if self._file is None else BLOCK):
+            self._spill()
 
-    def replace(self, action: Action) -> None:
-        """Have this action instead of the one with its key."""
-        self._replaced[action.key] = action
+    def replace(self, old: Action, new: Action) -> None:
+        """Have the new action instead of the old one, of the same key."""
+        self._replaced[new.key] = new
+        for action, sign in ((old, -1), (new, 1)):
+            self.counts[action.kind] += sign
+            self.nbytes[action.kind] += sign * action.nbytes
 
     def __iter__(self) -> Iterator[Action]:
         replaced = self._replaced
@@ -53,39 +61,37 @@ class Actions:
             yield replaced.get(action.key, action) if replaced else action
 
     def _stored(self) -> Iterator[Action]:
-        if self._file is None:
-            yield from self._kept
-            return
-        self._flush()
-        position, rest = 0, b""
-        while True:
-            # Each iteration has a position of its own: several may be under way.
-            self._file.seek(position)
-            block = self._file.read(_BLOCK)
-            if not block:
-                return
-            position += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                yield Action.from_json(line)
+        if self._file is not None:
+            for position in tuple(self._blocks):
+                # Each block is looked for anew: several iterations may be under way.
+                self._file.seek(position)
+                yield from map(_action, pickle.load(self._file))  # noqa: S301 - see the import
+        yield from tuple(self._kept)
 
     def _spill(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="holdfast-plan-")  # noqa: SIM115 - lives as long as the plan
-        weakref.finalize(self, self._file.close)
-        self._buffer = [action.to_json().encode() + b"\n" for action in self._kept]
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="holdfast-plan-")  # noqa: SIM115 - lives as long as the plan
+            weakref.finalize(self, self._file.close)
+        for start in range(0, len(self._kept), BLOCK):
+            self._blocks.append(self._file.seek(0, 2))
+            block = [_fields(action) for action in self._kept[start : start + BLOCK]]
+            pickle.dump(block, self._file, pickle.HIGHEST_PROTOCOL)
         self._kept = []
-        self._flush()
 
-    def _flush(self) -> None:
-        if self._buffer and self._file is not None:
-            self._file.seek(0, 2)
-            self._file.write(b"".join(self._buffer))
-            self._buffer = []
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Actions, (list(self), self._limit)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"limit": self._limit, "actions": list(self)}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__init__(state["limit"])  # type: ignore[misc]
-        for action in state["actions"]:  # type: ignore[attr-defined]
-            self.append(action)
+def _fields(action: Action) -> tuple[Any, ...]:
+    """The action as plain values, which are pickled in a third of the time."""
+    return (
+        action.key,
+        action.kind,
+        action.reason,
+        *(None if one is None else (one.size, one.etag, one.last_modified) for one in (action.source, action.target)),
+    )
+
+
+def _action(fields: tuple[Any, ...]) -> Action:
+    key, kind, reason, source, target = fields
+    return Action(key, kind, reason, source and Identity(*source), target and Identity(*target))
