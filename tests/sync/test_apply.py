@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import errors as e
 from holdfast import open_store
+from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
 from holdfast.sync import Index, apply, plan
@@ -179,7 +180,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_written(tmp_path):
     planned = plan(source, target)
 
     class Appending(CountingStore):
-        def _read(self, key, options):
+        def _read(self, key, options=READ):
             blob = super()._read(key, options)
             if not options.head:
                 data = blob.bytes()

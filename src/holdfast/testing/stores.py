@@ -253,6 +253,10 @@ class _CountedBlob(Blob):
     def size(self) -> int | None:
         return self._blob.size
 
+    @property
+    def stamp(self) -> str | None:
+        return self._blob.stamp
+
     def rename(self, key: str) -> Self:
         self._blob = self._blob.rename(key)
         return self

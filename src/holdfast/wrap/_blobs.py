@@ -36,6 +36,10 @@ class ToldBlob(Blob):
     def emulated(self) -> bool:
         return self._blob.emulated
 
+    @property
+    def stamp(self) -> str | None:
+        return self._blob.stamp
+
     def rename(self, key: str) -> Self:
         self._blob = self._blob.rename(key)
         return self
