@@ -8,6 +8,7 @@ from datetime import datetime
 from xml.sax.saxutils import escape
 
 from ...errors import AlreadyExists, HoldfastError, StoreError
+from .._documents import Document, Malformed
 from .._obstore_errors import UploadGone
 from .wire import Request, Wire
 
@@ -79,12 +80,14 @@ def abort(wire: Wire, key: str, upload_id: str) -> None:
 def versioned(wire: Wire) -> bool | None:
     """Whether the bucket keeps old versions; None where that is not told."""
     try:
-        document, _ = wire.document(
-            Request("ask for versions of", "GET", query={"versioning": ""}), "VersioningConfiguration"
-        )
+        document = Document(wire.call(Request("ask for versions of", "GET", query={"versioning": ""})).body)
+    except Malformed:
+        return None
     except HoldfastError as error:
         if error.retryable:
             raise
+        return None
+    if document.root not in {"VersioningConfiguration", "GetBucketVersioningResponse"}:  # the second is moto's
         return None
     return document.fields.get("Status") == "Enabled"
 
