@@ -321,7 +321,7 @@ class S3Store(S3Access):
         attributes = self._attributes(options)
         try:
             if options.conditional:
-                return self._write_if(key, body, options, attributes)
+                return self._write_if(client, key, body, options, attributes)
             stamped = self.object_metadata
             return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
@@ -352,12 +352,14 @@ class S3Store(S3Access):
         default = self.options.storage_class
         return {"Storage-Class": default, **(named or {})} if default else named
 
-    def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
+    def _write_if(
+        self, client: Client, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None
+    ) -> ObjectInfo:
         known = self.guarantees()
         if not (known.create if options.if_absent else known.replace_if):
             raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
         how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
-        return writing.write_if(self.wire(), key, body, options, attributes, **how)
+        return writing.write_if(client, self.wire(), key, body, options, attributes, **how)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
