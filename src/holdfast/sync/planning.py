@@ -328,7 +328,7 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
 
 def _refuse_overlap(here: Place, there: Place) -> None:
     """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    one, other = here.store._locate("x"), there.store._locate("x")
+    one, other = here.where(), there.where()
     if one is None or other is None or (one.vendor, one.identity) != (other.vendor, other.identity):
         return
     mine, theirs = _address(here, one.bucket, one.key), _address(there, other.bucket, other.key)
