@@ -9,8 +9,8 @@ from multiprocessing import get_context
 
 import pytest
 
+from holdfast import ReadonlyStore, open_store
 from holdfast import errors as e
-from holdfast import open_store
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
@@ -128,6 +128,13 @@ def test_what_the_filters_leave_out_is_neither_copied_nor_deleted():
     assert sorted(contents(target)) == ["a.csv", "c.txt"]
     apply(plan(source, target, exclude="*.txt", delete=True))
     assert sorted(contents(target)) == ["a.csv", "c.txt"]
+
+
+def test_a_target_that_cannot_be_written_can_be_compared_with_and_nothing_else():
+    planned = plan(store_of(a=b"1"), ReadonlyStore(store_of(a=b"1", b=b"2")))
+    assert planned.is_empty
+    with pytest.raises(e.Unsupported, match="cannot be written"):
+        apply(planned)
 
 
 # ---------------------------------------------------------------------- moves

@@ -323,7 +323,8 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return index, False
     if here.identity is None and there.identity is None:
         return None, False
-    return Index.default(), True
+    default = Index.default()
+    return default, default is not None
 
 
 def _refuse_overlap(here: Place, there: Place) -> None:

@@ -43,7 +43,7 @@ class ReencodedComparison:
         self._source = source
         self._target = target
         self._encoding = encoding
-        self._remembered = Comparison(source, target, "auto", index)._remembered
+        self._remembered = Comparison(source, target, "auto", index, encoding or "")._remembered
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if (verdict := self._remembered(mine, theirs)) is not None:
