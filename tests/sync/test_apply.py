@@ -14,7 +14,7 @@ from holdfast import errors as e
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
-from holdfast.sync import Index, apply, plan
+from holdfast.sync import Index, Plan, apply, plan
 from holdfast.testing.stores import CountingStore, FaultStore
 from holdfast.types import WriteOptions
 
@@ -165,6 +165,29 @@ def test_a_move_keeps_a_source_that_changed_or_whose_copy_is_another():
     summary = apply(plan(source, target, move=True))
     assert contents(source) == {"copied": b"1", "source": b"newer"}
     assert sorted(result.key for result in summary.stale) == ["copied", "source"]
+
+
+def test_objects_get_other_keys_on_their_way():
+    store, other = store_of(**{"a": b"1", "d/b": b"2", "c": b"3"}), MemoryStore()
+    summary = apply(plan(store, other, keys={"a": "x/y", "d/b": "z", "missing": "w"}))
+    assert (contents(other), summary.added) == ({"x/y": b"1", "z": b"2"}, 2)
+    summary = apply(plan(store, store, keys={"a": "new/a", "d/b": "b"}, move=True))
+    assert (contents(store), summary.exit_code) == ({"new/a": b"1", "b": b"2", "c": b"3"}, 0)
+    for keys, why in (
+        ({"c": "x", "b": "x"}, "two objects would get"),
+        ({"c": "b", "b": "x"}, "still to be read"),
+        ({"c": "c"}, "still to be read"),
+    ):
+        with pytest.raises(e.ConfigError, match=why):
+            plan(store, store, keys=keys, move=True)
+    assert contents(store) == {"new/a": b"1", "b": b"2", "c": b"3"}
+
+
+def test_a_renaming_is_not_taken_for_another_after_it_was_read_from_disk(tmp_path):
+    source, target = store_of(a=b"1", b=b"2"), MemoryStore()
+    plan(source, target, keys={"a": "b"}).write(tmp_path / "plan")
+    with pytest.raises(e.ConfigError, match="was given"):
+        Plan.read(tmp_path / "plan", source, target)
 
 
 # ---------------------------------------------------------------------- on the way

@@ -62,7 +62,7 @@ class Performer:
         self.copier = Copier(source.store, target.store, moved=moved)
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
-        self._resumer = None if notes is None else Resumer(source, target, notes, self.copier.moved)
+        self._resumer = Resumer(source, target, notes, self.copier.moved)
         self._compare = Comparison(source, target)
 
     def __call__(self, task: Task) -> Any:
@@ -150,7 +150,7 @@ class Performer:
             guard.check()
             self.copier.moved(action.nbytes)
             return done(info, action.nbytes)
-        if self._resumer is not None and self.settings.reencode is None and self._resumer.takes(action):
+        if self.settings.reencode is None and self._resumer.takes(action):
             found = self.source.head(action.key)
             if found is None or action.source is None or not action.source.matches(found):
                 raise Stale(SOURCE_CHANGED)

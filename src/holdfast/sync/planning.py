@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from .. import engine
@@ -20,6 +20,7 @@ from .ordering import in_order
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
+from .renaming import renamed
 from .sequence import Actions
 
 OnUnknown = Literal["ask", "transfer", "skip"]
@@ -43,7 +44,7 @@ def plan(
     max_delete: int | None = None,
     move: bool = False,
     reencode: str | None = None,
-    keys: Iterable[str] | None = None,
+    keys: Iterable[str] | Mapping[str, str] | None = None,
     index: Index | Literal["auto"] | None = "auto",
     threads: int | None = None,
     progress: bool | None = False,
@@ -59,7 +60,8 @@ def plan(
     objects are equal, ``on_unknown`` says what is planned: "transfer", "skip", or "ask": a conflict, which
     ``Plan.decide`` settles. ``names`` is "auto" (refuse what the target cannot keep apart), "portable" (what any file
     system cannot) or "exact". ``reencode`` gives objects another content encoding on their way ("gzip", "br", "zstd";
-    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed.
+    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed; a mapping
+    ``{key: new key}`` gives them others on their way, by which the actions go.
     ``index`` remembers what earlier syncs proved: one of the user's own by default, None for none.
 
     Raises ConfigError for what cannot be; StoreError for a listing that fails, goes back or repeats itself: then there
@@ -80,7 +82,11 @@ def plan(
     if max_delete is not None and max_delete < 0:
         raise ConfigError(f"max_delete={max_delete} is no number of deletions")
     here, there = place(source), place(target)
-    _refuse_overlap(here, there)
+    if isinstance(keys, Mapping):
+        here = renamed(here, there, keys)
+        keys = keys.values()
+    else:
+        _refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
