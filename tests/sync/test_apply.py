@@ -130,6 +130,36 @@ def test_what_the_filters_leave_out_is_neither_copied_nor_deleted():
     assert sorted(contents(target)) == ["a.csv", "c.txt"]
 
 
+def test_a_file_becomes_a_directory_and_a_directory_a_file_when_what_is_in_the_way_is_deleted(tmp_path):
+    source = store_of(**{"a/b": b"1", "a/c/d": b"2", "e": b"3", "x": b""})
+    target = open_store(tmp_path / "target")
+    for key in ("a", "e/f", "e/g/h"):
+        target.put(key, b"old")
+    planned = plan(source, target)
+    assert kinds(planned) == {
+        "a": "skip", "a/b": "conflict", "a/c/d": "conflict",
+        "e": "conflict", "e/f": "skip", "e/g/h": "skip", "x": "add",
+    }  # fmt: skip
+    planned = plan(source, target, delete=True, max_delete=3)
+    planned.write(tmp_path / "plan")
+    summary = apply(Plan.read(tmp_path / "plan", source, target), journal=tmp_path / "journal")
+    assert (summary.added, summary.deleted, summary.exit_code) == (4, 3, 0)
+    assert contents(target) == contents(source)
+
+
+def test_what_is_not_deleted_stays_in_the_way_of_what_would_come_then(tmp_path):
+    source = store_of(e=b"3", x=b"")
+    target = open_store(tmp_path)
+    target.put("e/f", b"1")
+    target.put("e/kept.txt", b"2")
+    os.mkdir(tmp_path / "x")
+    planned = plan(source, target, delete=True, exclude="*.txt")
+    assert kinds(planned) == {"e": "add", "e/f": "delete", "x": "conflict"}
+    summary = apply(planned)
+    assert [result.key for result in summary.failed] == ["e"]
+    assert contents(target) == {"e/kept.txt": b"2"}
+
+
 def test_a_target_that_cannot_be_written_can_be_compared_with_and_nothing_else():
     planned = plan(store_of(a=b"1"), ReadonlyStore(store_of(a=b"1", b=b"2")))
     assert planned.is_empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from .. import engine
@@ -156,6 +157,10 @@ class _Planner:
         self.lookalikes = Lookalikes()
         #: What is known only later about keys that came before: why they are refused, or conflict.
         self.later: dict[str, Obstacle] = {}
+        #: Keys in whose way there are objects that are to be deleted, so that their turn comes then.
+        self.late: set[str] = set()
+        #: Keys in whose way there is a directory, which goes if all in it is deleted.
+        self.unless_late: dict[str, Obstacle] = {}
         self.listed = 0
         self.in_scope = 0
         self.deletions = 0
@@ -172,7 +177,7 @@ class _Planner:
             actions.append(outcome.value)
             self.deletions += outcome.value.kind == "delete"
         self._refuse_lookalikes(actions)
-        self._refuse_later(actions)
+        self._settle_later(actions)
         if self.deletions and not self.listed:
             self._refuse_deletions(actions)
         return actions
@@ -192,6 +197,8 @@ class _Planner:
                 self._look_for_collisions(key, one, other)
                 if one is not None and other is None:
                     obstacle = self.names.in_the_way(key)
+                    if obstacle is not None and obstacle.kind == "conflict" and self.delete:
+                        self.unless_late[key], obstacle = obstacle, None
             yield Pair(key, one, other, obstacle)
 
     def _rows(self, where: Place) -> Iterator[ObjectInfo]:
@@ -216,16 +223,19 @@ class _Planner:
         ):
             if in_target and theirs is not None:
                 continue  # both are there already, whatever the target is
-            if not in_target and in_source:
+            if in_source and not in_target:
                 self._blame(above, f"there are objects below it, such as {printable(key)!r}", mine is not None)
             if mine is not None and theirs is None:
                 self._blame(key, f"there is an object {printable(above)!r} where its directory would be", in_source)
 
     def _blame(self, key: str, reason: str, in_source: bool) -> None:
-        obstacle = (
-            Obstacle("refuse", f"{reason} in the source") if in_source else Obstacle("conflict", f"{reason} there")
-        )
-        self.later.setdefault(key, obstacle)
+        """Note that another key is in this one's way: in the source, or else at the target, where it may be deleted."""
+        if in_source:
+            self.later.setdefault(key, Obstacle("refuse", f"{reason} in the source"))
+        elif self.delete:
+            self.late.add(key)
+        else:
+            self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
 
     # ------------------------------------------------------------------ one key
     def decide(self, pair: Pair) -> Action:
@@ -273,14 +283,21 @@ class _Planner:
                         Obstacle("refuse", f"differs from {printable(other)!r} in letter case or Unicode form alone"),
                     )
 
-    def _refuse_later(self, actions: Actions) -> None:
-        if not self.later:
+    def _settle_later(self, actions: Actions) -> None:
+        """Change the actions of keys in whose way there turned out to be something."""
+        for key, obstacle in self.unless_late.items():
+            if key not in self.late:
+                self.later.setdefault(key, obstacle)
+        if not (self.later or self.late):
             return
         changed = []
         for action in actions:
-            if action.key in self.later and action.kind in ("add", "update"):
-                kind, reason = self.later[action.key]
-                changed.append((action, Action(action.key, kind, reason, action.source, action.target)))
+            if action.kind not in ("add", "update"):
+                continue
+            if action.key in self.later:
+                changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
+            elif action.key in self.late:
+                changed.append((action, replace(action, late=True)))
         for old, new in changed:
             actions.replace(old, new)
 
