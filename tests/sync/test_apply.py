@@ -14,7 +14,7 @@ from holdfast import errors as e
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
-from holdfast.sync import Index, Plan, apply, plan
+from holdfast.sync import Index, Journal, Plan, apply, plan
 from holdfast.testing.stores import CountingStore, FaultStore
 from holdfast.types import WriteOptions
 
@@ -197,6 +197,21 @@ def test_a_move_keeps_a_source_that_changed_or_whose_copy_is_another():
     assert sorted(result.key for result in summary.stale) == ["copied", "source"]
 
 
+def test_a_move_keeps_what_was_skipped_without_being_equal():
+    source, target = store_of(a=b"1", b=b"2"), store_of(a=b"1", b=b"3")
+    summary = apply(plan(source, target, move=True, compare="size"))
+    assert contents(source) == {"b": b"2"}
+    assert [result.key for result in summary.kept] == ["b"]
+    assert summary.exit_code == 1
+
+
+def test_a_key_that_the_source_cannot_have_is_deleted(tmp_path):
+    open_store(tmp_path).put("a", b"1")
+    target = store_of(**{"a": b"1", "a//b": b"2", "..": b"3"})
+    assert apply(plan(tmp_path, target, delete=True, max_delete=2)).deleted == 2
+    assert contents(target) == {"a": b"1"}
+
+
 def test_objects_get_other_keys_on_their_way():
     store, other = store_of(**{"a": b"1", "d/b": b"2", "c": b"3"}), MemoryStore()
     summary = apply(plan(store, other, keys={"a": "x/y", "d/b": "z", "missing": "w"}))
@@ -255,6 +270,15 @@ def test_a_file_that_changes_while_it_is_read_is_not_written(tmp_path):
     summary = apply(planned)
     assert [result.key for result in summary.stale] == ["a"]
     assert contents(target) == {}
+
+
+def test_what_a_lost_worker_had_encoded_anew_is_known_again(tmp_path):
+    source, target = store_of(a=b"1" * 100), MemoryStore()
+    planned = plan(source, target, reencode="gzip")
+    with Journal(tmp_path / "journal", lease=0.0) as journal:
+        journal.begin(planned).claim("transfer", 1)
+        target.write("a", gzip.compress(b"1" * 100, 1), WriteOptions(content_encoding="gzip"))
+        assert apply(planned, journal=journal).counts == {("add", "already"): 1}
 
 
 # ---------------------------------------------------------------------- memory of earlier syncs

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import engine
 from ..errors import ConfigError, HoldfastError, Unsupported
-from ..keys import printable, sort_key
+from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
 from ..types import ObjectInfo
 from .actions import Action, Identity, Kind
@@ -188,7 +188,7 @@ class _Planner:
         if keys is None:
             mine, theirs = self._rows(self.source), self._rows(self.target)
         else:
-            wanted = sorted(set(keys), key=sort_key)
+            wanted = sorted({check(key, self.source.name) for key in keys}, key=sort_key)
             mine, theirs = _heads(self.source, wanted), _heads(self.target, wanted)
         for key, one, other in merged(mine, theirs):
             self.in_scope += other is not None
@@ -292,7 +292,7 @@ class _Planner:
             return
         changed = []
         for action in actions:
-            if action.kind not in ("add", "update"):
+            if action.kind not in ("add", "update", "delete"):
                 continue
             if action.key in self.later:
                 changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))

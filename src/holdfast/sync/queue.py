@@ -67,7 +67,7 @@ class PlainQueue(Queue):
         return list(itertools.islice(self._tasks[phase], limit))
 
     def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
-        self._failures += sum(result.outcome == "failed" for _, result in results)
+        self._failures += sum(result.is_failure for _, result in results)
 
     def is_waiting(self, phase: Phase) -> bool:
         return False
