@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from holdfast import ReadonlyStore, open_store
+from holdfast import GzipStore, MirroringStore, ReadonlyStore, open_store
 from holdfast import errors as e
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
@@ -165,6 +165,23 @@ def test_a_target_that_cannot_be_written_can_be_compared_with_and_nothing_else()
     assert planned.is_empty
     with pytest.raises(e.Unsupported, match="cannot be written"):
         apply(planned)
+
+
+@pytest.mark.parametrize("kind", ["sqlite:///{}/x.db", "zip:///{}/x.zip", "{}/directory", "gzip", "several"])
+def test_any_store_is_a_target_and_a_source(tmp_path, kind):
+    source = open_store(tmp_path / "source")
+    for number in range(50):
+        source.put(f"{number % 7}/{number}", b"x" * number)
+    wrapped = {
+        "gzip": lambda: GzipStore(MemoryStore()),
+        "several": lambda: MirroringStore([MemoryStore(), MemoryStore()]),
+    }
+    there = wrapped[kind]() if kind in wrapped else open_store(kind.format(tmp_path))
+    with there:
+        assert apply(plan(source, there)).exit_code == 0
+        assert plan(source, there).is_empty
+        assert apply(plan(there, tmp_path / "back")).exit_code == 0
+    assert contents(open_store(tmp_path / "back")) == contents(source)
 
 
 # ---------------------------------------------------------------------- moves
