@@ -83,9 +83,6 @@ def apply(
                 queue, None if index is None or pair is None else (index, pair, began), on_result, shown
             )
             _note_the_rest(plan, notebook.summary, on_result)
-            if isinstance(queue, JournalQueue):
-                for result in queue.earlier():
-                    notebook.summary.add(result)
             settings = Settings(plan.terms.move, plan.terms.reencode)
             notes = journal if isinstance(journal, Journal) and executor is None else None
             performer = Performer(plan.source, plan.target, settings, shown.moved, notes)
@@ -97,6 +94,9 @@ def apply(
             finally:
                 notebook.flush()
                 queue.release()
+            if isinstance(queue, JournalQueue):
+                for result in queue.by_others():
+                    notebook.summary.add(result)
         return notebook.summary
 
 
