@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from .files.cloudfiles import CloudFiles
-    from .files.copying import copy_objects
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .mapping.cloudmapping import CloudMapping
     from .mapping.clouds import (
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from .stores.redis import RedisStore
     from .stores.sqlite import SqliteStore
     from .stores.zip import ZipStore
+    from .sync.copying import copy_objects
     from .types import Capabilities, ListOptions, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
     from .wrap.cache import CachingStore
     from .wrap.encrypt import EncryptingStore, KeyRing
@@ -113,7 +113,7 @@ _HOMES = {
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
-    "files.copying": ("copy_objects",),
+    "sync.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "mapping.cloudmapping": ("CloudMapping",),
     "mapping.clouds": (

@@ -49,6 +49,11 @@ class Blob:
         """Whether this range is cut out of a read of the whole object, because the server sent no less."""
         return False
 
+    @property
+    def stamp(self) -> str | None:
+        """What Holdfast noted about the stored bytes when it wrote them (see ``checksums``), where that is told."""
+        return None
+
     def rename(self, key: str) -> Self:
         """This blob, whose info now carries another key (for wrappers that map keys)."""
         self.info = self.info.renamed(key)  # type: ignore[misc]  # every blob has it, as a slot or a property
@@ -163,6 +168,10 @@ class ForwardingBlob(Blob):
     @property
     def emulated(self) -> bool:
         return self._blob.emulated
+
+    @property
+    def stamp(self) -> str | None:
+        return self._blob.stamp
 
     def rename(self, key: str) -> Self:
         self._blob = self._blob.rename(key)

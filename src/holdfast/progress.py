@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import IO, Any, Self
 
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
@@ -131,3 +132,34 @@ def size_text(count: float) -> str:
         if count < 1000 or unit == "PiB":
             break
     return f"{count:.{2 if count < 10 else 1 if count < 100 else 0}f} {unit}"
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    footer: Iterable[str] = (),
+    styles: Mapping[str, str] = MappingProxyType({}),
+    file: IO[str] | None = None,
+) -> None:
+    """Draw a table on standard output (or into the file), and lines below it.
+
+    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=file, highlight=False)
+    table = Table(title=Text(title), title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row), style=styles.get(row[0]))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(Text(title))
+    for line in footer:
+        console.print(Text(line))

@@ -267,7 +267,8 @@ def test_conditional_calls_end_with_the_deadline(server, name):
     server.fault = lambda request: slow_down if request.method in {"PUT", "DELETE"} else None
     with pytest.raises(Indeterminate):
         conditional_calls(store, server.objects["key"].etag)[name]()
-    assert waits == []
+    # The engine, which tries a create first, does not tell how long the service wants to be left alone.
+    assert len(waits) == (1 if name == "create" else 0)
 
 
 #: Of a hundred answers to writes twenty are lost, in three ways, and five requests are refused.

@@ -7,8 +7,8 @@ import urllib.parse
 import pytest
 
 from holdfast.errors import AlreadyExists, BucketNotFound, Conflict, NotFound, StoreError
-from holdfast.files.copying import copy_objects
 from holdfast.stores.s3.wire import Guarantees
+from holdfast.sync.copying import copy_objects
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
 from tests.servers.faults import Answer as Said

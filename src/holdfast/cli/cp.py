@@ -12,9 +12,9 @@ import click
 
 from .. import progress
 from ..errors import PathConflict
-from ..files.copying import copy_objects
 from ..progress import Bar
 from ..store import ObjectStore
+from ..sync.copying import copy_objects
 from . import output
 from .cat import stream
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look

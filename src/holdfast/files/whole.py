@@ -18,8 +18,8 @@ from ..errors import AlreadyExists, ConfigError, HoldfastError, InvalidKey, NotF
 from ..keys import sort_key
 from ..progress import Bar, bar
 from ..store import HEAD, ObjectStore, stream_copy
+from ..sync.copying import Copier
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
-from .copying import Copier
 
 OnError = Literal["raise", "collect"]
 Action = Literal["copied", "same", "kept", "skipped", "deleted", "failed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Self
 
-from ..blob import Blob, Buffer
+from ..blob import Blob, Buffer, BytesBlob
 from ..errors import IntegrityError
 from ..types import NO_METADATA, ObjectInfo
 from ._obstore_errors import shown
@@ -84,6 +84,20 @@ def other_range(key: str, store: str) -> IntegrityError:
     """The error for an answer with another part of an object than the one that was asked for."""
     message = f"could not read {shown(key)!r}: the server answers another range than was asked for"
     return IntegrityError(message, store=store, key=key)
+
+
+class HeadBlob(BytesBlob):
+    """What is told about an object, without its body."""
+
+    __slots__ = ("_stamp",)
+
+    def __init__(self, info: ObjectInfo, stamp: str | None) -> None:
+        super().__init__(info)
+        self._stamp = stamp
+
+    @property
+    def stamp(self) -> str | None:
+        return self._stamp
 
 
 class FetchedBlob(Blob):

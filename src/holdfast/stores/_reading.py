@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..blob import Blob, Buffer, BytesBlob
-from ..checksums import Digest, digest_chunks
+from ..blob import Blob, Buffer
+from ..checksums import STAMP_NAME, Digest, digest_chunks
 from ..errors import Conflict, HoldfastError, IntegrityError, StoreError, Timeout
 from ..types import ObjectInfo, ReadOptions
-from ._answers import Data, FetchedBlob, content_encoding, object_info, short
+from ._answers import Data, FetchedBlob, HeadBlob, content_encoding, object_info, short
 from ._digests import Promise, Verifier
 from ._obstore_errors import BadRequest, OutOfRange, RangeIgnored, shown
 from ._timeouts import WHOLE
@@ -345,4 +345,4 @@ def read_part(client: Client, key: str, path: str, options: ReadOptions) -> Blob
         raise StoreError(
             f"refuses the range {start}:{end} of {info.size} bytes: read it again", store=client.store, key=key
         )
-    return BytesBlob(info)
+    return HeadBlob(info, result.attributes.get(STAMP_NAME))

@@ -225,7 +225,8 @@ class Exchanges:
             raise self.nonsense(request, f"is no sound XML ({error})", retryable=True) from None
         if document.root == "Error":  # with status 200: it had begun to answer before it failed
             raise self.refused(request, 500, "", body, headers)
-        if document.root.removesuffix("Result") != root.removesuffix("Result"):  # rclone leaves it out
+        # Where Amazon says ListPartsResult, moto says ListPartsResponse; and rclone leaves such endings out.
+        if document.root.removesuffix("Result").removesuffix("Response") != root.removesuffix("Result"):
             # What a page was said about may be done all the same; only a read changes nothing.
             raise self.nonsense(
                 request, f"is a {document.root[:80]!r}, not a {root!r}", retryable=request.method != "GET"

@@ -137,10 +137,17 @@ def _owned(body: Any) -> bytes:
 
 
 def put(
-    client: Client, key: str, data: bytes, named: dict[str, str] | None, tags: dict[str, str] | None = None
+    client: Client,
+    key: str,
+    data: bytes,
+    named: dict[str, str] | None,
+    tags: dict[str, str] | None = None,
+    *,
+    create: bool = False,
 ) -> str | None:
-    """The ETag of what was written in one request, which is sent once."""
-    send = functools.partial(_obstore.put, attributes=named, tags=tags, use_multipart=False)
+    """The ETag of what was written in one request, which is sent once; with ``create`` only where nothing is."""
+    mode = "create" if create else None
+    send = functools.partial(_obstore.put, attributes=named, tags=tags, use_multipart=False, mode=mode)
     answer = client.attempt("write", key, send, client.upload(len(data)), key, data)
     return answer["e_tag"] or None
 

@@ -1,7 +1,7 @@
 """What an object is beyond its bytes: ETag, time, and the sidecar that holds attributes and versions.
 
-An object has a sidecar only if it has attributes, or was written under a condition (then its ETag is a random
-version), or lies on a file system whose clock is too coarse for a stat ETag. The sidecar is called after the file's
+An object has a sidecar only if it has attributes, or replaced a named version (then its ETag is a random version),
+or lies on a file system whose clock is too coarse for a stat ETag. The sidecar is called after the file's
 inode and names size and mtime_ns: one that does not match is stale (somebody changed the file by other means) and
 ignored. Bound that way, it is written *before* the rename that makes its object appear, so the two become visible
 in one step, and no crash can show new bytes with old attributes, or encoded bytes without their encoding.

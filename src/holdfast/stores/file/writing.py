@@ -233,7 +233,9 @@ class Writer:
         if standing is not None and stat.S_ISDIR(standing.status.st_mode):
             raise in_the_way(path.key, self._name)
         self._check_condition(path, options, standing)
-        bare = not change.attributes and not options.conditional
+        # A create needs no version beyond its mtime, which no object of this name had before: and with one, each file
+        # of a tree that is synced would have a sidecar.
+        bare = not change.attributes and options.if_match is None
         status, exact = stamp(temporary.fd, None if standing is None else standing.status, bare=bare)
         sidecar = None
         if not (bare and exact):

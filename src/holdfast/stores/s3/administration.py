@@ -8,6 +8,7 @@ from datetime import datetime
 from xml.sax.saxutils import escape
 
 from ...errors import AlreadyExists, HoldfastError, StoreError
+from .._documents import Document, Malformed
 from .._obstore_errors import UploadGone
 from .wire import Request, Wire
 
@@ -74,6 +75,21 @@ def abort(wire: Wire, key: str, upload_id: str) -> None:
         wire.call(Request("abort the upload of", "DELETE", key, query={"uploadId": upload_id}))
     except UploadGone:
         return
+
+
+def versioned(wire: Wire) -> bool | None:
+    """Whether the bucket keeps old versions; None where that is not told."""
+    try:
+        document = Document(wire.call(Request("ask for versions of", "GET", query={"versioning": ""})).body)
+    except Malformed:
+        return None
+    except HoldfastError as error:
+        if error.retryable:
+            raise
+        return None
+    if document.root not in {"VersioningConfiguration", "GetBucketVersioningResponse"}:  # the second is moto's
+        return None
+    return document.fields.get("Status") == "Enabled"
 
 
 def create_bucket(wire: Wire) -> bool:

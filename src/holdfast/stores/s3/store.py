@@ -38,6 +38,7 @@ from .administration import PendingUpload
 from .copying import Copy
 from .direct import DirectClient
 from .options import S3Options
+from .parts import PartUpload
 from .probe import probe
 from .wire import Guarantees, Request, Wire
 
@@ -229,6 +230,25 @@ class S3Store(S3Access):
         """Forget this upload and its parts. Whoever is still writing it fails; one that is gone already is no error."""
         administration.abort(self.wire(), upload.key, upload.id)
 
+    def part_upload(self, key: str, options: WriteOptions = WRITE, token: str | None = None) -> PartUpload:
+        """An upload of one object in parts, begun now or, with its ``token``, earlier and anywhere.
+
+        The options' attributes count when it is begun, their condition when it is completed: Unsupported here if the
+        service does not honour it there.
+        """
+        self._check(key)
+        if options.conditional:
+            known = self.guarantees()
+            if not (known.complete and (known.create if options.if_absent else known.replace_if)):
+                raise self._unsupported("an upload in parts", "if_absent" if options.if_absent else "if_match", IGNORED)
+        if token is not None:
+            return PartUpload(self.wire(), key, token)
+        return PartUpload.begin(self.wire(), key, self._attributes(options))
+
+    def versioned(self) -> bool | None:
+        """Whether the bucket keeps what is deleted or replaced; None if the service, or its rules, do not tell."""
+        return administration.versioned(self.wire())
+
     def create_bucket(self) -> bool:
         """Whether the bucket was created now, in the store's region; False if it was there and is ours.
 
@@ -309,7 +329,7 @@ class S3Store(S3Access):
         attributes = self._attributes(options)
         try:
             if options.conditional:
-                return self._write_if(key, body, options, attributes)
+                return self._write_if(client, key, body, options, attributes)
             stamped = self.object_metadata
             return writing.write(client, self.wire(), key, body, options, attributes, stamped=stamped)
         except NotFound as error:
@@ -340,12 +360,14 @@ class S3Store(S3Access):
         default = self.options.storage_class
         return {"Storage-Class": default, **(named or {})} if default else named
 
-    def _write_if(self, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None) -> ObjectInfo:
+    def _write_if(
+        self, client: Client, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None
+    ) -> ObjectInfo:
         known = self.guarantees()
         if not (known.create if options.if_absent else known.replace_if):
             raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
         how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
-        return writing.write_if(self.wire(), key, body, options, attributes, **how)
+        return writing.write_if(client, self.wire(), key, body, options, attributes, **how)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)

@@ -12,18 +12,23 @@ from .conditions import quoted
 from .wire import Request, Wire
 
 
+def begin(wire: Wire, key: str, headers: Mapping[str, str]) -> str:
+    """The name of a multipart upload that has begun."""
+    request = Request("write", "POST", key, query={"uploads": ""}, headers=headers)
+    document, _ = wire.document(request, "InitiateMultipartUploadResult")
+    if name := document.fields.get("UploadId"):
+        return name
+    raise StoreError("the service began an upload without naming it", store=wire.store, key=key)
+
+
 class Upload:
     """A multipart upload that has begun; nothing is visible until ``complete``, and ``abort`` leaves no trace."""
 
     def __init__(self, wire: Wire, key: str, headers: Mapping[str, str]) -> None:
-        begin = Request("write", "POST", key, query={"uploads": ""}, headers=headers)
-        document, _ = wire.document(begin, "InitiateMultipartUploadResult")
         self._wire = wire
         self._key = key
         self._parts: list[str] = []
-        self._id = document.fields.get("UploadId", "")
-        if not self._id:
-            raise StoreError("the service began an upload without naming it", store=wire.store, key=key)
+        self._id = begin(wire, key, headers)
 
     def send_all(self, pieces: Iterable[bytes]) -> int:
         """Send the pieces as parts, and return how many bytes they were."""

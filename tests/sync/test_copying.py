@@ -13,13 +13,13 @@ import pytest
 from holdfast import copy_objects
 from holdfast import errors as e
 from holdfast.engine import Engine
-from holdfast.files import copying
 from holdfast.progress import Bar
 from holdfast.store import READ
 from holdfast.stores.file import FileStore
 from holdfast.stores.http import HttpStore
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.s3 import S3Store
+from holdfast.sync import copying
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
 from tests.stores.scripted import Answer, Scripted

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
@@ -25,6 +25,30 @@ PART = 32 << 20
 GENERIC_TYPES = frozenset(("application/octet-stream", "binary/octet-stream"))
 
 Pair = tuple[str, str]
+
+
+def _count(_: ObjectInfo | None, size: int) -> Any:
+    return size
+
+
+def _believe() -> None:
+    pass
+
+
+class Guard(NamedTuple):
+    """What guards the copy of one object.
+
+    ``condition`` is what the write depends on, as fields of WriteOptions. ``check`` is called when the whole body was
+    read, before it becomes visible, and raises if it must not. ``done`` makes the operation's value from the info of
+    the copy and the number of bytes read.
+    """
+
+    condition: Mapping[str, Any] = {}
+    check: Callable[[], None] = _believe
+    done: Callable[[ObjectInfo | None, int], Any] = _count
+
+
+FREE = Guard()
 
 
 def copy_objects(
@@ -79,7 +103,7 @@ class Copier:
         #: Whether the source cuts ranges, once that was seen: some servers send the whole object for each.
         self.cuts: bool | None = None
 
-    def __call__(self, pair: Pair) -> int | engine.Split | engine.InTurn:
+    def __call__(self, pair: Pair) -> Any:
         """The number of bytes copied, or what will copy them."""
         src, dst = pair
         if self.native:
@@ -93,21 +117,21 @@ class Copier:
             blob.close()
             raise
 
-    def transfer(self, blob: Blob, src: str, dst: str) -> int | engine.Split | engine.InTurn:
-        """Write what the opened blob holds: whole, as a stream, or in parts to come."""
+    def transfer(self, blob: Blob, src: str, dst: str, guard: Guard = FREE) -> Any:
+        """Write what the opened blob holds: whole, as a stream, or in parts to come; the value is that of ``guard``."""
         size = blob.size
         encoding = blob.encoding
         if self.decode and encoding:
-            chunks = codecs.decompress_chunks(self.watched(blob), encoding)
+            chunks = codecs.decompress_chunks(self.watched(blob, guard.check), encoding)
             with blob:
-                self.target._write(dst, chunks, self.options(blob.info, dst, decoded=True))
-            return size or 0
-        options = self.options(blob.info, dst)
+                options = self.options(blob.info, dst, guard.condition, decoded=True)
+                return guard.done(self.target._write(dst, chunks, options), size or 0)
+        options = self.options(blob.info, dst, guard.condition)
         if size is not None and size > WHOLE_STAGED:
             staged = self.target._stage(dst, size, options)
             if staged is not None:
                 try:
-                    return self.split(blob, src, staged, size)
+                    return self.split(blob, src, staged, size, guard)
                 except BaseException:
                     staged.abort()
                     raise
@@ -116,25 +140,25 @@ class Copier:
                 engine.reserve(size)
                 body = blob.bytes()
                 self.moved(size)
+                guard.check()
                 if self.to_file and size <= WHOLE_STAGED:
-                    return engine.InTurn(functools.partial(self.write, dst, body, options))
-                self.target._write(dst, body, options)
-            else:
-                self.target._write(dst, self.watched(blob), options)
-        return size or 0
+                    return engine.InTurn(functools.partial(self.write, dst, body, options, guard))
+                return self.write(dst, body, options, guard)
+            info = self.target._write(dst, self.watched(blob, guard.check), options)
+        return guard.done(info, size or 0)
 
-    def write(self, dst: str, body: bytes, options: WriteOptions) -> int:
-        """The size of the body, which is now written."""
-        self.target._write(dst, body, options)
-        return len(body)
+    def write(self, dst: str, body: bytes, options: WriteOptions, guard: Guard) -> Any:
+        """The value of the guard for the body, which is now written."""
+        return guard.done(self.target._write(dst, body, options), len(body))
 
-    def watched(self, blob: Blob) -> Iterator[Buffer]:
-        """The blob's chunks, each reported as it passes."""
+    def watched(self, blob: Blob, check: Callable[[], None] = _believe) -> Iterator[Buffer]:
+        """The blob's chunks, each reported as it passes; checked before the end, so that nothing wrong is completed."""
         for chunk in blob.chunks():
             self.moved(len(chunk))
             yield chunk
+        check()
 
-    def split(self, blob: Blob, src: str, staged: Staged, size: int) -> engine.Split:
+    def split(self, blob: Blob, src: str, staged: Staged, size: int, guard: Guard = FREE) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
         etag = blob.info.strong_etag
         splits = size >= SPLIT and etag is not None and self.source.capabilities.ranges and self.cuts is not False
@@ -159,9 +183,9 @@ class Copier:
             one = opened.pop(start) if start in opened else open_part(start)
             return pour(one, staged, start, min(start + step, size), self.moved)
 
-        def finish(counts: list[int]) -> int:
-            staged.commit()
-            return sum(counts)
+        def finish(counts: list[int]) -> Any:
+            guard.check()
+            return guard.done(staged.commit(), sum(counts))
 
         def abort() -> None:
             for unread in opened.values():
@@ -170,8 +194,10 @@ class Copier:
 
         return engine.Split([functools.partial(part, start) for start in starts], finish, abort)
 
-    def options(self, info: ObjectInfo, dst: str, *, decoded: bool = False) -> WriteOptions:
-        """What the source says about the object, as far as it says more than the key's name does."""
+    def options(
+        self, info: ObjectInfo, dst: str, condition: Mapping[str, Any] = FREE.condition, *, decoded: bool = False
+    ) -> WriteOptions:
+        """What the source says about the object, as far as it says more than the key's name does; and the condition."""
         if not self.keeps_attributes:
             if info.content_encoding and not decoded:
                 raise Unsupported(
@@ -180,8 +206,8 @@ class Copier:
                     store=self.target.name,
                     key=info.key,
                 )
-            return WRITE
-        kept = info.attributes()
+            return WriteOptions(**condition) if condition else WRITE
+        kept: dict[str, Any] = info.attributes()
         kept.pop("storage_class", None)
         if decoded:
             kept.pop("content_encoding", None)
@@ -191,7 +217,7 @@ class Copier:
                 kept["content_type"] = guessed
         elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
             del kept["content_type"]
-        return WriteOptions(**kept) if kept else WRITE
+        return WriteOptions(**kept, **condition) if kept or condition else WRITE
 
 
 def _unwatched(_: int) -> None:

@@ -1,0 +1,259 @@
+"""Whether the two objects of one key have the same bytes, by the cheapest proof there is."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, get_args
+
+from ..blob import Buffer
+from ..checksums import Digest
+from ..errors import ConfigError, Conflict, NotFound
+from ..store import HEAD
+from ..types import ObjectInfo
+from .actions import Identity
+from .index import Index, pair_of
+from .places import Place
+
+Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
+COMPARISONS: tuple[Compare, ...] = get_args(Compare)
+
+#: How often an object that changes while it is read is read anew.
+READS = 3
+#: The sizes (bytes) of the parts in which tools upload, ours and others'.
+PART_SIZES = tuple(mib << 20 for mib in (5, 6, 8, 10, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024))
+
+_MD5 = re.compile(r'"?([0-9a-f]{32})(?:-([0-9]{1,5}))?"?', re.ASCII)
+
+
+class Changing(Exception):
+    """An object was another one each time that it had been read."""
+
+
+class Verdict(NamedTuple):
+    """Whether two objects are the same (None: nobody can tell without reading both), and how that is known.
+
+    ``exact``: by their bytes or a digest of them, not by size and time.
+    """
+
+    same: bool | None
+    reason: str
+    exact: bool = True
+
+
+class ETagDigest(NamedTuple):
+    """What an ETag says that looks like a digest: an MD5, of the whole object or of so many parts' MD5s."""
+
+    md5: str
+    parts: int
+
+    @classmethod
+    def of(cls, etag: str | None) -> ETagDigest | None:
+        """What this ETag says, or None if it is opaque.
+
+        >>> ETagDigest.of('"d41d8cd98f00b204e9800998ecf8427e"').parts, ETagDigest.of("5f-1")
+        (0, None)
+        """
+        found = _MD5.fullmatch(etag or "")
+        return None if found is None else cls(found[1], int(found[2] or 0))
+
+
+class Comparison:
+    """Compares the objects of a source and a target, by one of ``COMPARISONS``; call it with both rows.
+
+    "auto": size, then what the ``index`` remembers, then the MD5 that an ETag is or is made of, then one HEAD for the
+    stamp that Holdfast leaves. Objects of local stores are read; those of services are not. "digest" reads those,
+    too, when nothing else proves equality. "etag" compares ETags, "size" sizes, "size+mtime" sizes and times: an
+    object is taken for the same if the source's is not later than the target's.
+    """
+
+    def __init__(
+        self,
+        source: Place,
+        target: Place,
+        compare: Compare = "auto",
+        index: Index | None = None,
+        reencode: str | None = None,
+    ) -> None:
+        if compare not in COMPARISONS:
+            raise ConfigError(f"compare={compare!r} is none of {', '.join(COMPARISONS)}")
+        self.source = source
+        self.target = target
+        self.index = index
+        self.pair = pair_of(source, target, reencode) if index is not None else None
+        self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
+            "auto": self._auto,
+            "digest": self._digest,
+            "etag": self._etag,
+            "size+mtime": self._size_and_time,
+            "size": self._size,
+        }[compare]
+        # ETags that look like digests are MD5s where services make them; those of what lies here are versions.
+        self._readable = (source.is_here, target.is_here)
+
+    def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
+            return Verdict(False, f"sizes differ ({mine.size} and {theirs.size} bytes)")
+        return self._compare(mine, theirs)
+
+    # ------------------------------------------------------------------ the ways to compare
+    def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if mine.size == theirs.size == 0:
+            return Verdict(True, "both are empty")
+        verdict = self._remembered(mine, theirs) or self._by_etags(mine, theirs) or self._by_reading(mine, theirs)
+        return verdict or self._by_stamp(mine, theirs) or Verdict(None, "same size, and nothing tells their contents")
+
+    def _digest(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if mine.size == theirs.size == 0:
+            return Verdict(True, "both are empty")
+        verdict = self._by_etags(mine, theirs)
+        if verdict is not None and verdict.same:
+            return verdict
+        same = self.digest(self.source, mine, "sha256") == self.digest(self.target, theirs, "sha256")
+        return Verdict(same, "same contents" if same else "contents differ")
+
+    def _etag(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if mine.etag is None or theirs.etag is None:
+            return Verdict(None, "there is no ETag to compare")
+        same = mine.etag.strip('"') == theirs.etag.strip('"')
+        return Verdict(same, "same ETag" if same else "ETags differ", exact=ETagDigest.of(mine.etag) is not None)
+
+    def _size_and_time(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if None in (mine.size, theirs.size) or mine.last_modified is None or theirs.last_modified is None:
+            return Verdict(None, "there is no size and time to compare", exact=False)
+        if mine.last_modified <= theirs.last_modified:
+            return Verdict(True, "same size, and not newer in the source", exact=False)
+        return Verdict(False, "newer in the source", exact=False)
+
+    def _size(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if None in (mine.size, theirs.size):
+            return Verdict(None, "there is no size to compare", exact=False)
+        return Verdict(True, "same size", exact=False)
+
+    # ------------------------------------------------------------------ proofs
+    def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
+            return None
+        known = self.index.synced(self.pair, mine.key)
+        if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
+            return None
+        return Verdict(True, "unchanged since the last sync")
+
+    def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
+        ours, others = ETagDigest.of(mine.etag), ETagDigest.of(theirs.etag)
+        ours = None if self._readable[0] else ours
+        others = None if self._readable[1] else others
+        if ours is not None and others is not None:
+            if ours == others:
+                return Verdict(True, "same ETag")
+            return Verdict(False, "ETags differ") if not ours.parts and not others.parts else None
+        if others is not None and self._readable[0]:
+            return self._has_etag(self.source, mine, others)
+        if ours is not None and self._readable[1]:
+            return self._has_etag(self.target, theirs, ours)
+        return None
+
+    def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest) -> Verdict | None:
+        if not wanted.parts:
+            same = self.digest(place, info, "md5") == wanted.md5
+            return Verdict(same, "same MD5" if same else "MD5s differ")
+        for part in _part_sizes(info.size, wanted.parts):
+            if self.digest(place, info, f"md5/{part}") == f"{wanted.md5}-{wanted.parts}":
+                return Verdict(True, f"same MD5 of {wanted.parts} parts")
+        return None  # it may have been uploaded in parts of a size that nobody can guess
+
+    def _by_reading(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        if self._readable != (True, True):
+            return None
+        same = self.digest(self.source, mine, "sha256") == self.digest(self.target, theirs, "sha256")
+        return Verdict(same, "same contents" if same else "contents differ")
+
+    def _by_stamp(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        # A tool may have carried a stamp along to other bytes, whose MD5 would then be the ETag: that was asked first.
+        stamps = [
+            self._stamp(self.source, mine, self._readable[0]),
+            self._stamp(self.target, theirs, self._readable[1]),
+        ]
+        if None in stamps:
+            return None
+        same = stamps[0] == stamps[1]
+        return Verdict(same, "same CRC-32C and size" if same else "CRC-32Cs differ")
+
+    def _stamp(self, place: Place, info: ObjectInfo, readable: bool) -> str | None:
+        if readable:
+            return f"{self.digest(place, info, 'crc32c')}-{info.size}"
+        try:
+            with place.store._read(info.key, HEAD) as blob:
+                return blob.stamp if Identity.of(info).matches(blob.info) else None
+        except NotFound:
+            return None
+
+    # ------------------------------------------------------------------ digests
+    def digest(self, place: Place, info: ObjectInfo, algorithm: str) -> str:
+        """The digest of exactly this version: "md5", "sha256", "crc32c", or "md5/SIZE" as of parts of that size.
+
+        Read once and remembered by its ETag. Raises Changing if it is being changed, or is another version by now.
+        """
+        where = place.identity if place.is_here else None
+        if self.index is not None and where is not None and info.etag is not None:
+            known = self.index.digest(where, info.key, info.etag, algorithm)
+            if known is not None:
+                return known
+        for _ in range(READS):
+            began = time.time()
+            digest = self._read_digest(place, info, algorithm)
+            if digest is not None:
+                if self.index is not None and where is not None:
+                    self.index.remember_digest(where, info.key, Identity.of(info), algorithm, digest, began)
+                return digest
+        raise Changing(f"{info.key!r} in {place.name} changes while it is read")
+
+    def _read_digest(self, place: Place, info: ObjectInfo, algorithm: str) -> str | None:
+        """The digest, or None if the bytes may not have been those of this version."""
+        try:
+            with place.store._read(info.key) as blob:
+                if not Identity.of(info).matches(blob.info):
+                    return None
+                digest = digest_of(blob.chunks(), algorithm)
+        except (NotFound, Conflict):
+            return None
+        after = place.head(info.key)
+        return digest if after is not None and Identity.of(info).matches(after) else None
+
+
+def digest_of(chunks: Iterator[Buffer], algorithm: str) -> str:
+    """The digest of the chunks in hexadecimal; "md5/SIZE" is the ETag of an upload in parts of that size.
+
+    >>> digest_of(iter([b"hello"]), "md5/3")
+    '554a2f6105cc700b8cc987b5ddfb8102-2'
+    """
+    name, _, size = algorithm.partition("/")
+    if not size:
+        digest = Digest(name)
+        for chunk in chunks:
+            digest.update(chunk)
+        return digest.hex()
+    part, whole, room, count = Digest("md5"), Digest("md5"), int(size), 0
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            piece, view = view[: room - part.size], view[room - part.size :]
+            part.update(piece)
+            if part.size == room:
+                whole.update(part.digest())
+                part, count = Digest("md5"), count + 1
+    if part.size:
+        whole.update(part.digest())
+        count += 1
+    return f"{whole.hex()}-{count}"
+
+
+def _part_sizes(size: int | None, parts: int) -> list[int]:
+    """The sizes of parts that tools choose, and that give so many parts."""
+    if not size:
+        return []
+    exact = -(-size // parts)
+    in_mib = -(-exact // (1 << 20)) << 20
+    return sorted({part for part in (*PART_SIZES, exact, in_mib) if -(-size // part) == parts})

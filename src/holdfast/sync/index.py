@@ -1,0 +1,165 @@
+"""What is known from earlier: which versions were equal at the last sync, and the digests of local files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from .actions import Identity
+from .places import Place
+
+#: A file that changed less than this (seconds) before it was read may change again without showing it.
+FRESH = 2.0
+
+_TABLES = """
+create table if not exists synced (
+    pair text not null, key text not null, source text not null, target text not null,
+    primary key (pair, key)) without rowid;
+create table if not exists digests (
+    place text not null, key text not null, etag text not null, algorithm text not null, digest text not null,
+    primary key (place, key, algorithm)) without rowid;
+"""
+
+
+class Synced(NamedTuple):
+    """The ETags of both sides of one key when they were last known to be equal."""
+
+    source: str
+    target: str
+
+
+class Index:
+    """A SQLite file of what earlier syncs learned, so that unchanged objects are neither read nor asked for.
+
+    It holds ETags and digests, no names of credentials. Losing it costs time only. Any number of threads and
+    processes may share one. ``path`` may be ":memory:".
+
+    >>> from holdfast.sync.actions import Identity
+    >>> index = Index(":memory:")
+    >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], read=0.0)
+    >>> index.synced("pair", "a")
+    Synced(source='x', target='y')
+    >>> index.close()
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        if self.path != ":memory:":
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+        self._connection.execute("pragma journal_mode=wal")
+        self._connection.execute("pragma synchronous=normal")
+        self._connection.executescript(_TABLES)
+
+    @classmethod
+    def default(cls) -> Self | None:
+        """The index of this user, below $XDG_CACHE_HOME/holdfast or ~/.cache/holdfast; None where none can be kept."""
+        try:
+            return cls(state_directory() / "index.sqlite")
+        except (OSError, sqlite3.Error):
+            return None  # it would have saved time, and is needed for nothing else
+
+    def synced(self, pair: str, key: str) -> Synced | None:
+        """The versions that were equal at the last sync, or None."""
+        row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
+        return None if row is None else Synced(*row)
+
+    def record(self, pair: str, rows: list[tuple[str, Identity, Identity]], read: float) -> None:
+        """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
+
+        ``read`` is the time before which nothing of the sources was read: those that were fresh then are left out.
+        """
+        known = [
+            (pair, key, source.etag, target.etag)
+            for key, source, target in rows
+            if source.etag and target.etag and not is_fresh(source, read)
+        ]
+        if known:
+            self._many("insert or replace into synced values (?, ?, ?, ?)", known)
+
+    def forget(self, pair: str, keys: list[str]) -> None:
+        """Forget these keys, which are deleted."""
+        self._many("delete from synced where pair = ? and key = ?", [(pair, key) for key in keys])
+
+    def digest(self, place: str, key: str, etag: str, algorithm: str) -> str | None:
+        """The digest of this version, if it was computed before."""
+        row = self._one(
+            "select digest from digests where place = ? and key = ? and algorithm = ? and etag = ?",
+            (place, key, algorithm, etag),
+        )
+        return None if row is None else str(row[0])
+
+    def remember_digest(
+        self, place: str, key: str, identity: Identity, algorithm: str, digest: str, read: float
+    ) -> None:
+        """Keep the digest of this version, unless it was so fresh when its reading began that it may change unseen."""
+        if identity.etag is not None and not is_fresh(identity, read):
+            row = (place, key, identity.etag, algorithm, digest)
+            self._many("insert or replace into digests values (?, ?, ?, ?, ?)", [row])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        with self._lock:
+            row: tuple[Any, ...] | None = self._connection.execute(sql, _storable(values)).fetchone()
+        return row
+
+    def _many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._lock:
+            self._connection.execute("begin immediate")
+            try:
+                self._connection.executemany(sql, map(_storable, rows))
+                self._connection.execute("commit")
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+
+
+def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values as SQLite takes them: names that are no UTF-8 as bytes."""
+    return tuple(
+        value.encode("utf-8", "surrogateescape") if isinstance(value, str) and not _is_utf8(value) else value
+        for value in values
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_fresh(identity: Identity, at: float) -> bool:
+    """Whether the object had changed less than two seconds before that time, or later.
+
+    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are.
+    """
+    return identity.last_modified is not None and at - identity.last_modified.timestamp() < FRESH
+
+
+def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:
+    """What the two places are together, across processes; None where one of them cannot be recognised.
+
+    With another encoding on the way they are another pair: what is equal then differs in its stored bytes.
+    """
+    if source.identity is None or target.identity is None:
+        return None
+    return hashlib.sha256(f"{source.identity}\n{target.identity}\n{reencode}".encode()).hexdigest()
+
+
+def state_directory() -> Path:
+    """Where this user's indexes and journals are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "holdfast" / "sync"

@@ -1,0 +1,348 @@
+"""The journal: a SQLite file in which an apply notes what is done, so that it can go on after any end.
+
+One file holds any number of runs, each of one plan. Several workers, threads or processes, may apply one plan with one
+journal at the same time: each claims tasks under a lease, which it renews while it lives and which others take over
+when it has run out. Only what a worker has noted counts as done; a task that was begun and not noted is looked at
+again, and not sent again if it had been done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..errors import ConfigError, StoreError
+from .actions import Action
+from .index import state_directory
+from .performing import Task
+from .plans import Plan
+from .queue import PHASES, Phase, Queue, tasks_of
+from .resuming import Pending
+from .summary import Result
+
+#: So long (seconds) a task belongs to a worker that gives no sign of life.
+LEASE = 60.0
+
+_TODO, _LEASED, _DONE, _FAILED = range(4)
+
+_TABLES = """
+create table if not exists runs (
+    id integer primary key, fingerprint text not null unique, source text not null, target text not null,
+    created real not null, touched real not null);
+create table if not exists tasks (
+    run integer not null references runs(id) on delete cascade, number integer not null, phase text not null,
+    action text not null, state integer not null default 0, owner text, until real, tries integer not null default 0,
+    result text, primary key (run, number)) without rowid;
+create index if not exists tasks_by_state on tasks (run, phase, state, number);
+create table if not exists transfers (
+    name text primary key, target text not null, key text not null, token text not null, part integer not null,
+    touched real not null) without rowid;
+create table if not exists pieces (
+    transfer text not null references transfers(name) on delete cascade, number integer not null,
+    primary key (transfer, number)) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledRun:
+    """One run that a journal knows: the names of its places, when it was begun and last touched, what is left."""
+
+    id: int
+    source: str
+    target: str
+    created: float
+    touched: float
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledTransfer:
+    """A transfer in parts that a journal knows: its target, key and token, and when it was last touched."""
+
+    name: str
+    target: str
+    key: str
+    token: str
+    touched: float
+
+
+class Journal:
+    """A file of runs; ``begin(plan)`` gives the Queue of one, begun now or earlier.
+
+    ``lease`` in seconds is how long a worker that gives no sign of life keeps its tasks.
+
+    >>> journal = Journal(":memory:")
+    >>> list(journal.runs())
+    []
+    >>> journal.close()
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, lease: float = LEASE) -> None:
+        self.path = os.fspath(path)
+        self.lease = lease
+        self._lock = threading.RLock()
+        try:
+            if self.path != ":memory:":
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+            for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
+                self._connection.execute(f"pragma {pragma}")
+            self._connection.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"{self.path} cannot be used as a journal ({error}): name another file") from error
+
+    @classmethod
+    def default(cls) -> Self:
+        """The journal of this user: below $XDG_CACHE_HOME/holdfast, or ~/.cache/holdfast."""
+        return cls(state_directory() / "journal.sqlite")
+
+    def begin(self, plan: Plan) -> JournalQueue:
+        """The queue of this very plan: new, or as far as earlier runs and other workers have come."""
+        fingerprint, now = plan.fingerprint, time.time()
+        with self.transaction() as execute:
+            row = execute("select id from runs where fingerprint = ?", (fingerprint,)).fetchone()
+            if row is None:
+                row = execute(
+                    "insert into runs (fingerprint, source, target, created, touched) values (?, ?, ?, ?, ?)"
+                    " returning id",
+                    (fingerprint, plan.source.name, plan.target.name, now, now),
+                ).fetchone()
+                self._connection.executemany(
+                    "insert into tasks (run, number, phase, action) values (?, ?, ?, ?)",
+                    (
+                        (row[0], task.number, phase, task.action.to_json())
+                        for phase in PHASES
+                        for task in tasks_of(plan, phase)
+                    ),
+                )
+            else:
+                execute("update tasks set state = ? where run = ? and state = ?", (_TODO, row[0], _FAILED))
+        return JournalQueue(self, row[0])
+
+    def runs(self) -> Iterator[JournalledRun]:
+        """The runs in the journal, oldest first."""
+        sql = (
+            "select id, source, target, created, touched,"
+            " (select count(*) from tasks where run = runs.id and state <> ?) from runs order by id"
+        )
+        with self._lock:
+            rows = self._connection.execute(sql, (_DONE,)).fetchall()
+        return (JournalledRun(*row) for row in rows)
+
+    def drop(self, run: int) -> None:
+        """Forget one run."""
+        with self.transaction() as execute:
+            execute("delete from runs where id = ?", (run,))
+
+    # ------------------------------------------------------------------ transfers in parts
+    def pending(self, transfer: str) -> Pending | None:
+        """What is known of the transfer of this name, or None."""
+        with self._lock:
+            row = self._connection.execute("select token, part from transfers where name = ?", (transfer,)).fetchone()
+            pieces = self._connection.execute("select number from pieces where transfer = ?", (transfer,)).fetchall()
+        return None if row is None else Pending(row[0], row[1], frozenset(number for (number,) in pieces))
+
+    def transfers(self) -> Iterator[JournalledTransfer]:
+        """The transfers in parts that were begun and not ended, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "select name, target, key, token, touched from transfers order by touched"
+            ).fetchall()
+        return (JournalledTransfer(*row) for row in rows)
+
+    def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
+        """Remember a transfer in parts of so many bytes, and the token by which it goes on."""
+        with self.transaction() as execute:
+            execute(
+                "insert or replace into transfers values (?, ?, ?, ?, ?, ?)",
+                (transfer, target, key, token, part, time.time()),
+            )
+
+    def note_piece(self, transfer: str, number: int) -> None:
+        """Remember that a piece of it is in its spool."""
+        with self.transaction() as execute:
+            execute("insert or ignore into pieces values (?, ?)", (transfer, number))
+            execute("update transfers set touched = ? where name = ?", (time.time(), transfer))
+
+    def end_transfer(self, transfer: str) -> None:
+        """Forget a transfer, and its spool."""
+        with self.transaction() as execute:
+            execute("delete from transfers where name = ?", (transfer,))
+        if (spool := self.spool(transfer)) is not None:
+            spool.unlink(missing_ok=True)
+
+    def spool(self, transfer: str) -> Path | None:
+        """The file for the pieces of this transfer, beside the journal; None for a journal in memory."""
+        return None if self.path == ":memory:" else Path(f"{self.path}.parts") / transfer
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """A block whose statements are all kept, or none; what it gives executes one."""
+        with self._lock:
+            try:
+                self._connection.execute("begin immediate")
+                yield self._connection.execute
+                self._connection.execute("commit")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+                if isinstance(error, sqlite3.Error):
+                    raise StoreError(f"the journal {self.path} cannot be written: {error}", cause=error) from error
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class JournalQueue(Queue):
+    """The tasks of one run, as the journal has them."""
+
+    def __init__(self, journal: Journal, run: int) -> None:
+        self.journal = journal
+        self.run = run
+        self.owner = owner_name()
+        self._renewed = time.monotonic()
+
+    def claim(self, phase: Phase, limit: int) -> list[Task]:
+        return self._claim(phase, limit) or (self._claim(phase, limit) if self._free_the_orphans() else [])
+
+    def _claim(self, phase: Phase, limit: int) -> list[Task]:
+        now = time.time()
+        with self.journal.transaction() as execute:
+            rows = execute(
+                "select number, action, tries from tasks where run = ? and phase = ?"
+                " and (state = ? or (state = ? and until < ? and owner <> ?)) order by number limit ?",
+                (self.run, phase, _TODO, _LEASED, now, self.owner, limit),
+            ).fetchall()
+            for number, _, _ in rows:
+                execute(
+                    "update tasks set state = ?, owner = ?, until = ?, tries = tries + 1 where run = ? and number = ?",
+                    (_LEASED, self.owner, now + self.journal.lease, self.run, number),
+                )
+        return [Task(number, Action.from_json(action), tries) for number, action, tries in rows]
+
+    def _free_the_orphans(self) -> bool:
+        """Whether tasks were freed whose worker, a process of this machine, is gone: nobody waits for its leases."""
+        with self.journal.transaction() as execute:
+            owners = execute(
+                "select distinct owner from tasks where run = ? and state = ? and owner <> ?",
+                (self.run, _LEASED, self.owner),
+            ).fetchall()
+            gone = [owner for (owner,) in owners if is_gone(owner)]
+            for owner in gone:
+                execute(
+                    "update tasks set state = ?, owner = null where run = ? and state = ? and owner = ?",
+                    (_TODO, self.run, _LEASED, owner),
+                )
+        return bool(gone)
+
+    def renew(self) -> None:
+        """Say that this worker lives, now and then: its tasks stay its own for another lease."""
+        if time.monotonic() - self._renewed < self.journal.lease / 4:
+            return
+        self._renewed = time.monotonic()
+        with self.journal.transaction() as execute:
+            execute(
+                "update tasks set until = ? where run = ? and state = ? and owner = ?",
+                (time.time() + self.journal.lease, self.run, _LEASED, self.owner),
+            )
+
+    def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
+        with self.journal.transaction() as execute:
+            for task, result in results:
+                state = _FAILED if result.is_failure else _DONE
+                execute(
+                    "update tasks set state = ?, owner = ?, until = null, result = ? where run = ? and number = ?",
+                    (state, self.owner, result.to_json(), self.run, task.number),
+                )
+            execute("update runs set touched = ? where id = ?", (time.time(), self.run))
+        self.renew()
+
+    def is_waiting(self, phase: Phase) -> bool:
+        return self._count(phase, _TODO, _LEASED) > 0
+
+    def release(self) -> None:
+        with self.journal.transaction() as execute:
+            execute(
+                "update tasks set state = ?, owner = null where run = ? and state = ? and owner = ?",
+                (_TODO, self.run, _LEASED, self.owner),
+            )
+
+    def failures(self) -> int:
+        # What another worker is about to try again has not succeeded yet, either.
+        return self._count("transfer", _TODO, _LEASED, _FAILED)
+
+    def _count(self, phase: Phase, *states: int) -> int:
+        marks = ", ".join("?" * len(states))
+        with self.journal._lock:
+            row = self.journal._connection.execute(
+                f"select count(*) from tasks where run = ? and phase = ? and state in ({marks})",  # noqa: S608 - of marks
+                (self.run, phase, *states),
+            ).fetchone()
+        return int(row[0])
+
+    def by_others(self) -> Iterator[Result]:
+        """What became of the tasks that earlier runs of this plan, and other workers of this one, have finished."""
+        with self.journal._lock:
+            rows = self.journal._connection.execute(
+                "select action, result from tasks where run = ? and state in (?, ?) and owner <> ? order by number",
+                (self.run, _DONE, _FAILED, self.owner),
+            ).fetchall()
+        for action, result in rows:
+            fields = json.loads(result)
+            planned = Action.from_json(action)
+            yield Result(
+                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""), atomic="checked" not in fields
+            )
+
+
+def owner_name() -> str:
+    """A name for a worker of this process, by which others on this machine can tell whether it still lives."""
+    pid = os.getpid()
+    return "|".join((platform.node(), str(pid), _birth(pid), secrets.token_hex(8)))
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the worker was a process of this machine that has ended; False where that cannot be known.
+
+    >>> is_gone(owner_name()), is_gone("elsewhere|1||ff")
+    (False, False)
+    """
+    host, _, rest = owner.partition("|")
+    pid, _, rest = rest.partition("|")
+    if host != platform.node() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it lives, and is somebody else's
+    return _birth(int(pid)) != rest.partition("|")[0]
+
+
+def _birth(pid: int) -> str:
+    """When the process began, in the kernel's words: numbers of processes are used again; "" where that is not told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

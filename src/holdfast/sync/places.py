@@ -1,0 +1,130 @@
+"""The two ends of a sync: a store whose keys are relative, and what the planner must know about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import redact, registry
+from ..checksums import digest_chunks
+from ..errors import ConfigError, NotFound
+from ..keys import join
+from ..store import HEAD, LIST, ObjectStore
+from ..types import Location, ObjectInfo
+from ..wrap.rekey import PrefixStore
+from ..wrap.suffix import SuffixStore
+
+#: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
+_FORGETFUL = frozenset(("mem",))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One end of a sync: everything in ``store``, whose keys are relative to the place.
+
+    ``name`` is how plans, errors and journals call it (without secrets); ``location`` is what to open it by again,
+    None for a store that was handed over as an object.
+    """
+
+    store: ObjectStore
+    name: str
+    location: str | None = field(default=None, compare=False)
+
+    @property
+    def vendor(self) -> str | None:
+        """The kind of backend ("s3", "file", "mem"), or None where a wrapper changes what is stored."""
+        where = self.where()
+        return None if where is None else where.vendor
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the objects lie on this machine, so that reading them costs little."""
+        return self.store.local or self.vendor == "zip"
+
+    @property
+    def is_files(self) -> bool:
+        """Whether the objects are plain files, so that names obey a file system."""
+        return self.vendor == "file"
+
+    @property
+    def directory(self) -> str | None:
+        """The path of the local directory that the place is, or None if it is none."""
+        where = self.where()
+        if where is None or where.vendor != "file":
+            return None
+        return os.path.join(where.bucket, where.key[:-1])
+
+    @property
+    def identity(self) -> str | None:
+        """What the place is, across processes: the same text means the same objects; None where nobody can tell."""
+        where = self.where()
+        if where is None or where.vendor in _FORGETFUL:
+            return None
+        return "|".join((where.vendor, where.identity, where.bucket, where.key[:-1]))
+
+    def rows(self) -> Iterator[ObjectInfo]:
+        """The objects, as the store lists them; directory markers are none."""
+        return (row for row in self.store._scan(LIST) if not is_marker(row))
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object's info, or None if there is none."""
+        try:
+            with self.store._read(key, HEAD) as blob:
+                return blob.info
+        except NotFound:
+            return None
+
+    def identified(self, info: ObjectInfo) -> ObjectInfo:
+        """The info of this version with something to know it again by.
+
+        Where the store tells neither ETags nor times, the object is read, and the digest of its bytes is its ETag.
+        """
+        if info.etag is not None or info.last_modified is not None:
+            return info
+        with self.store._read(info.key) as blob:
+            digest = digest_chunks(blob.chunks(), "sha256")
+        return replace(info, size=digest.size, etag=f"sha256-{digest.hex()}")
+
+    def native(self, key: str) -> tuple[ObjectStore, str]:
+        """The store itself and the object's key there, below the prefixes that only rename it."""
+        store: Any = self.store
+        while type(store) is PrefixStore:
+            store, key = store.store, store.prefix + key
+        return store, key
+
+    def where(self) -> Location | None:
+        """Where the place is, as the location of an object "x" in it; None where a wrapper changes what is stored."""
+        # Names with suffixes lie in the same tree, though not every byte is found under the name of its key.
+        store = self.store.store if isinstance(self.store, SuffixStore) else self.store
+        return store._locate("x")
+
+
+def is_marker(row: ObjectInfo) -> bool:
+    """Whether this row of a listing stands for a directory, not for an object."""
+    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
+
+
+def place(where: Any) -> Place:
+    """The place that is meant: one already, a location (text or path), a store, or what has one as ``.store``.
+
+    A location is everything under location + "/": ``run1`` never means ``run10``. Raises ConfigError or TypeError.
+
+    >>> place("mem://places/run1").name
+    'mem://places/run1/'
+    """
+    if isinstance(where, Place):
+        return where
+    if isinstance(where, ObjectStore):
+        return Place(where, where.name)
+    if isinstance(where, str | os.PathLike):
+        text = os.fspath(where)
+        if not isinstance(text, str):
+            raise TypeError("a location is text, not bytes")
+        store = registry.open_store(text)
+        return Place(store, join(redact.text(store.name), ""), redact.url(text) if "://" in text else text)
+    inner = getattr(where, "store", None)
+    if isinstance(inner, ObjectStore):
+        return Place(inner, inner.name)
+    raise ConfigError(f"{type(where).__name__} is no place to sync: give a location, a store or a CloudFiles")

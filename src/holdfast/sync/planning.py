@@ -1,0 +1,375 @@
+"""``plan``: two listings side by side, and for each key what is to be done. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+from .. import engine
+from ..errors import ConfigError, HoldfastError, Unsupported
+from ..keys import check, printable, sort_key
+from ..progress import Bar, bar
+from ..types import ObjectInfo
+from .actions import Action, Identity, Kind
+from .comparing import Changing, Compare, Comparison, Verdict
+from .filters import Filter, Patterns
+from .index import Index
+from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused
+from .ordering import in_order
+from .places import Place, place
+from .plans import UNDECIDED, Plan, Terms
+from .reencoding import ReencodedComparison, checked_encoding
+from .renaming import renamed
+from .sequence import Actions
+
+OnUnknown = Literal["ask", "transfer", "skip"]
+#: At most so many deletions, and at most this part of the target's keys in scope, unless ``max_delete`` says so.
+MOST_DELETIONS = 1000
+DELETED_PART = 10
+#: So many look-alikes are named in a warning.
+NAMED = 5
+
+
+def plan(
+    source: Any,
+    target: Any,
+    *,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    delete: bool = False,
+    compare: Compare = "auto",
+    on_unknown: OnUnknown = "ask",
+    names: Names = "auto",
+    max_delete: int | None = None,
+    move: bool = False,
+    reencode: str | None = None,
+    keys: Iterable[str] | Mapping[str, str] | None = None,
+    index: Index | Literal["auto"] | None = "auto",
+    threads: int | None = None,
+    progress: bool | None = False,
+) -> Plan:
+    """What a sync would do to make the target's objects those of the source, key by key; nothing is changed.
+
+    ``source`` and ``target`` are locations, stores, CloudFiles or Places. ``include`` and ``exclude`` choose keys (see
+    Filter), on both sides alike. ``delete`` plans the deletion of what only the target has; of an empty source nothing
+    is deleted, and apply deletes nothing if there are more than ``max_delete`` of them (default: 1,000, or a tenth of
+    the target's keys in scope if that is less). ``move`` plans that each source is deleted once it is safely there.
+
+    ``compare`` is "auto", "digest", "etag", "size+mtime" or "size" (see Comparison). Where nothing tells whether two
+    objects are equal, ``on_unknown`` says what is planned: "transfer", "skip", or "ask": a conflict, which
+    ``Plan.decide`` settles. ``names`` is "auto" (refuse what the target cannot keep apart), "portable" (what any file
+    system cannot) or "exact". ``reencode`` gives objects another content encoding on their way ("gzip", "br", "zstd";
+    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed; a mapping
+    ``{key: new key}`` gives them others on their way, by which the actions go.
+    ``index`` remembers what earlier syncs proved: one of the user's own by default, None for none.
+
+    Raises ConfigError for what cannot be; StoreError for a listing that fails, goes back or repeats itself: then there
+    is no plan.
+
+    >>> from holdfast.stores.memory import MemoryStore
+    >>> source, target = MemoryStore(), MemoryStore()
+    >>> _ = source.put("a", b"1"), target.put("a", b"2"), source.put("b", b"3")
+    >>> [(action.key, action.kind) for action in plan(source, target)]
+    [('a', 'update'), ('b', 'add')]
+    """
+    if on_unknown not in ("ask", "transfer", "skip"):
+        raise ConfigError(f"on_unknown={on_unknown!r} is none of ask, transfer, skip")
+    if names not in ("auto", "portable", "exact"):
+        raise ConfigError(f"names={names!r} is none of auto, portable, exact")
+    if keys is not None and delete:
+        raise ConfigError("delete goes with whole listings, not with keys=: leave one of them out")
+    if max_delete is not None and max_delete < 0:
+        raise ConfigError(f"max_delete={max_delete} is no number of deletions")
+    here, there = place(source), place(target)
+    if isinstance(keys, Mapping):
+        here = renamed(here, there, keys)
+        keys = keys.values()
+    else:
+        _refuse_overlap(here, there)
+    remembered, own = _index(index, here, there)
+    try:
+        if reencode is not None:
+            comparison: Any = ReencodedComparison(here, there, checked_encoding(reencode, there), remembered)
+        else:
+            comparison = Comparison(here, there, compare, remembered)
+        with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
+            planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
+            actions = planner.run(keys, threads, shown)
+    finally:
+        if own and remembered is not None:
+            remembered.close()
+    patterns = chosen.describe()
+    limit = min(MOST_DELETIONS, -(-planner.in_scope // DELETED_PART)) if max_delete is None else max_delete
+    terms = Terms(
+        include=tuple(patterns[0]),
+        exclude=tuple(patterns[1]),
+        compare=compare,
+        on_unknown=on_unknown,
+        names=names,
+        delete=delete,
+        move=move,
+        reencode=reencode,
+        max_delete=limit,
+        listed=planner.listed,
+        in_scope=planner.in_scope,
+        recoverable=_recoverable(there) if planner.deletions else None,
+        warnings=tuple(planner.warnings),
+    )
+    return Plan(here, there, terms, actions)
+
+
+class Pair(NamedTuple):
+    """One key and what lies under it on both sides; ``obstacle`` is why it cannot be written."""
+
+    key: str
+    mine: ObjectInfo | None
+    theirs: ObjectInfo | None
+    obstacle: Obstacle | None
+
+
+class _Planner:
+    """The state of one planning: what was seen so far, and what must be changed afterwards."""
+
+    def __init__(
+        self,
+        source: Place,
+        target: Place,
+        chosen: Filter,
+        comparison: Callable[[ObjectInfo, ObjectInfo], Verdict],
+        *,
+        delete: bool,
+        on_unknown: OnUnknown,
+        names: Names,
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.chosen = chosen
+        self.compare = comparison
+        self.delete = delete
+        self.on_unknown = on_unknown
+        self.names = NameCheck(target, names)
+        self.folds = names == "portable" or (
+            names == "auto" and target.directory is not None and folds_names(target.directory)
+        )
+        self.ancestors = Ancestors()
+        self.lookalikes = Lookalikes()
+        #: What is known only later about keys that came before: why they are refused, or conflict.
+        self.later: dict[str, Obstacle] = {}
+        #: Keys in whose way there are objects that are to be deleted, so that their turn comes then.
+        self.late: set[str] = set()
+        #: Keys in whose way there is a directory, which goes if all in it is deleted.
+        self.unless_late: dict[str, Obstacle] = {}
+        self.listed = 0
+        self.in_scope = 0
+        self.deletions = 0
+        self.warnings: list[str] = []
+
+    def run(self, keys: Iterable[str] | None, threads: int | None, shown: Bar) -> Actions:
+        """The actions for all keys, or for these."""
+        actions = Actions()
+        local = self.source.store.local and self.target.store.local
+        outcomes = engine.default().run(
+            self.decide, self.pairs(keys), threads=threads, ordered=True, local=local, progress=shown.advance
+        )
+        for outcome in outcomes:
+            actions.append(outcome.value)
+            self.deletions += outcome.value.kind == "delete"
+        self._refuse_lookalikes(actions)
+        self._settle_later(actions)
+        if self.deletions and not self.listed:
+            self._refuse_deletions(actions)
+        return actions
+
+    # ------------------------------------------------------------------ both sides, key by key
+    def pairs(self, keys: Iterable[str] | None) -> Iterator[Pair]:
+        """Every key in scope, in order, with what both sides have there."""
+        if keys is None:
+            mine, theirs = self._rows(self.source), self._rows(self.target)
+        else:
+            wanted = sorted({check(key, self.source.name) for key in keys}, key=sort_key)
+            mine, theirs = _heads(self.source, wanted), _heads(self.target, wanted)
+        for key, one, other in merged(mine, theirs):
+            self.in_scope += other is not None
+            obstacle = self.names.why_not(key) if one is not None else None
+            if obstacle is None:
+                self._look_for_collisions(key, one, other)
+                if one is not None and other is None:
+                    obstacle = self.names.in_the_way(key)
+                    if obstacle is not None and obstacle.kind == "conflict" and self.delete:
+                        self.unless_late[key], obstacle = obstacle, None
+            yield Pair(key, one, other, obstacle)
+
+    def _rows(self, where: Place) -> Iterator[ObjectInfo]:
+        """The rows that the filters choose, in order."""
+        if not where.store.capabilities.listing:
+            raise Unsupported("cannot be listed, so it cannot be synced", store=where.name)
+        ordered = in_order(where.rows(), where.name, is_sorted=where.store.capabilities.sorted)
+        counted = self._all_counted(ordered) if where is self.source else ordered
+        return (row for row, keep in self.chosen.divide((row.key, row) for row in counted) if keep)
+
+    def _all_counted(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
+        for row in rows:
+            self.listed += 1
+            yield row
+
+    def _look_for_collisions(self, key: str, mine: ObjectInfo | None, theirs: ObjectInfo | None) -> None:
+        self.lookalikes.add(key)
+        if not self.names.is_tree:
+            return
+        for above, in_source, in_target in self.ancestors.meet(
+            key, in_source=mine is not None, in_target=theirs is not None
+        ):
+            if in_target and theirs is not None:
+                continue  # both are there already, whatever the target is
+            if in_source and not in_target:
+                self._blame(above, f"there are objects below it, such as {printable(key)!r}", mine is not None)
+            if mine is not None and theirs is None:
+                self._blame(key, f"there is an object {printable(above)!r} where its directory would be", in_source)
+
+    def _blame(self, key: str, reason: str, in_source: bool) -> None:
+        """Note that another key is in this one's way: in the source, or else at the target, where it may be deleted."""
+        if in_source:
+            self.later.setdefault(key, Obstacle("refuse", f"{reason} in the source"))
+        elif self.delete:
+            self.late.add(key)
+        else:
+            self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
+
+    # ------------------------------------------------------------------ one key
+    def decide(self, pair: Pair) -> Action:
+        """What is to be done with one key."""
+        mine = None if pair.mine is None else Identity.of(pair.mine)
+        theirs = None if pair.theirs is None else Identity.of(pair.theirs)
+        if pair.obstacle is not None:
+            return Action(pair.key, *pair.obstacle, mine, theirs)
+        if pair.mine is None and not self.delete:
+            return Action(pair.key, "skip", "only at the target", None, theirs)
+        if pair.theirs is None:
+            return Action(pair.key, "add", "only in the source", mine, None)
+        kind: Kind
+        try:
+            if pair.mine is None:
+                kind, reason = "delete", "not in the source"
+            else:
+                kind, reason = self._kind(self.compare(pair.mine, pair.theirs))
+            if kind != "skip":
+                theirs = Identity.of(self.target.identified(pair.theirs))
+        except (Changing, HoldfastError) as error:
+            kind, reason = "conflict", f"could not be compared: {error}"
+        return Action(pair.key, kind, reason, mine, theirs)
+
+    def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
+        if verdict.same is not None:
+            return ("skip" if verdict.same else "update"), verdict.reason
+        if self.on_unknown == "ask":
+            return "conflict", f"{UNDECIDED}: {verdict.reason}"
+        return ("update" if self.on_unknown == "transfer" else "skip"), verdict.reason
+
+    # ------------------------------------------------------------------ what is known only at the end
+    def _refuse_lookalikes(self, actions: Actions) -> None:
+        groups = self.lookalikes.groups(lambda: (action.key for action in actions))
+        if not groups:
+            return
+        named = "; ".join(" and ".join(map(repr, map(printable, group[:2]))) for group in groups[:NAMED])
+        self.warnings.append(f"{len(groups)} names differ from others in case or Unicode form alone: {named}")
+        if self.folds:
+            for group in groups:
+                for key in group:
+                    other = next(one for one in group if one != key)
+                    self.later.setdefault(
+                        key,
+                        Obstacle("refuse", f"differs from {printable(other)!r} in letter case or Unicode form alone"),
+                    )
+
+    def _settle_later(self, actions: Actions) -> None:
+        """Change the actions of keys in whose way there turned out to be something."""
+        for key, obstacle in self.unless_late.items():
+            if key not in self.late:
+                self.later.setdefault(key, obstacle)
+        if not (self.later or self.late):
+            return
+        changed = []
+        for action in actions:
+            if action.kind not in ("add", "update", "delete"):
+                continue
+            if action.key in self.later:
+                changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
+            elif action.key in self.late:
+                changed.append((action, replace(action, late=True)))
+        for old, new in changed:
+            actions.replace(old, new)
+
+    def _refuse_deletions(self, actions: Actions) -> None:
+        self.warnings.append("the source lists nothing, so nothing is deleted")
+        for action in [action for action in actions if action.kind == "delete"]:
+            actions.replace(
+                action, refused(action, "the source lists nothing, which may be a mistake: nothing is deleted")
+            )
+
+
+def merged(
+    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
+) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
+    """Each key of two listings in order, once, with the rows of both."""
+    one, other = next(mine, None), next(theirs, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and _before(one.key, other.key)):
+            assert one is not None
+            yield one.key, one, None
+            one = next(mine, None)
+        elif one is None or one.key != other.key:
+            yield other.key, None, other
+            other = next(theirs, None)
+        else:
+            yield one.key, one, other
+            one, other = next(mine, None), next(theirs, None)
+
+
+def _before(one: str, other: str) -> bool:
+    if one.isascii() and other.isascii():
+        return one < other
+    return sort_key(one) < sort_key(other)
+
+
+def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo]:
+    """The heads of those keys that are there, in order."""
+    for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local):
+        if outcome.value is not None:
+            yield outcome.value
+
+
+def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> tuple[Index | None, bool]:
+    """The index to ask, and whether it is ours to close."""
+    if index != "auto":
+        return index, False
+    if here.identity is None and there.identity is None:
+        return None, False
+    default = Index.default()
+    return default, default is not None
+
+
+def _refuse_overlap(here: Place, there: Place) -> None:
+    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
+    one, other = here.where(), there.where()
+    if one is None or other is None or (one.vendor, one.identity) != (other.vendor, other.identity):
+        return
+    mine, theirs = _address(here, one.bucket, one.key), _address(there, other.bucket, other.key)
+    if mine.startswith(theirs) or theirs.startswith(mine):
+        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
+
+
+def _address(where: Place, bucket: str, key: str) -> str:
+    if where.directory is not None:
+        return os.path.join(os.path.realpath(where.directory), "")
+    return f"{bucket}/{key[:-1]}"
+
+
+def _recoverable(there: Place) -> bool | None:
+    """Whether the target keeps what is deleted, as far as it tells."""
+    if there.vendor in ("file", "mem"):
+        return False
+    store, _ = there.native("x")
+    versioned = getattr(store, "versioned", None)
+    return None if versioned is None else versioned()

@@ -1,0 +1,65 @@
+"""Objects that get another content encoding on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import codecs
+from ..blob import Blob, Buffer
+from ..checksums import Digest
+from ..errors import ConfigError, UnknownEncoding
+from ..types import ObjectInfo
+from .comparing import Comparison, Verdict
+from .index import Index
+from .places import Place
+
+
+def checked_encoding(encoding: str, target: Place) -> str | None:
+    """The encoding that objects get (None: none), if there is one of this name and the target can say it."""
+    if not encoding:
+        return None
+    try:
+        codecs.parse_content_encoding(encoding)
+    except UnknownEncoding as error:
+        raise ConfigError(f"reencode={encoding!r} is no content encoding: {error}") from error
+    if not target.store.capabilities.metadata:
+        raise ConfigError(f"{target.name} cannot keep that an object is encoded: leave reencode out, or say ''")
+    return encoding
+
+
+def reencoded(blob: Blob, encoding: str | None) -> Iterator[Buffer]:
+    """The chunks of the blob in this encoding; as they are, if they have it already."""
+    present = blob.info.content_encoding
+    if present == encoding:
+        return blob.chunks()
+    chunks = codecs.decompress_chunks(blob.chunks(), present) if present else blob.chunks()
+    return codecs.compress_chunks(chunks, encoding) if encoding else chunks
+
+
+class ReencodedComparison:
+    """Compares objects whose stored bytes are meant to differ: by the index, or decoded where both sides are local."""
+
+    def __init__(self, source: Place, target: Place, encoding: str | None, index: Index | None) -> None:
+        self._source = source
+        self._target = target
+        self._encoding = encoding
+        self._remembered = Comparison(source, target, "auto", index, encoding or "")._remembered
+
+    def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        if (verdict := self._remembered(mine, theirs)) is not None:
+            return verdict
+        if not (self._source.is_here and self._target.is_here):
+            return Verdict(None, "re-encoded objects differ in size and digest")
+        with self._source.store._read(mine.key) as one, self._target.store._read(theirs.key) as other:
+            if other.info.content_encoding != self._encoding:
+                return Verdict(False, f"the target's encoding is {other.info.content_encoding or 'none'}")
+            same = decoded_digest(one) == decoded_digest(other)
+        return Verdict(same, "same decoded contents" if same else "decoded contents differ")
+
+
+def decoded_digest(blob: Blob) -> str:
+    """The SHA-256 of the decoded contents."""
+    digest = Digest("sha256")
+    for chunk in reencoded(blob, None):
+        digest.update(chunk)
+    return digest.hex()

@@ -1,0 +1,228 @@
+"""How two objects are compared: by the cheapest proof, and never taken for equal without one."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from holdfast import errors as e
+from holdfast import open_store
+from holdfast.store import READ
+from holdfast.stores.memory import MemoryStore
+from holdfast.sync import Comparison, Index, apply, plan
+from holdfast.sync.comparing import digest_of
+from holdfast.testing.stores import CountingStore
+from holdfast.types import WriteOptions
+
+from .test_plan import kinds, store_of
+from .test_resume import MIB, body, open_moto
+
+
+def reasons(planned):
+    return {action.key: action.reason for action in planned}
+
+
+@pytest.mark.server
+def test_the_md5_of_a_file_is_compared_with_the_etag_of_a_service(moto, tmp_path):
+    local, remote = open_store(tmp_path), open_moto(moto, moto.make_bucket())
+    for key, mine, theirs in (
+        ("same", b"1", b"1"),
+        ("other", b"1", b"2"),
+        ("longer", b"11", b"2"),
+        ("empty", b"", b""),
+    ):
+        local.put(key, mine)
+        remote.put(key, theirs)
+    counted = CountingStore(remote)
+    pushed = plan(local, counted, index=None)
+    assert reasons(pushed) == {
+        "same": "same MD5", "other": "MD5s differ", "longer": "sizes differ (2 and 1 bytes)", "empty": "both are empty",
+    }  # fmt: skip
+    assert counted.calls["read"] == 0
+    assert kinds(plan(counted, local, index=None)) == kinds(pushed)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("part", [5 * MIB, 6 * MIB + 7])
+def test_the_etag_of_an_upload_in_parts_is_computed_anew(moto, tmp_path, part):
+    bucket, data = moto.make_bucket(), body(13 * MIB)
+    client = moto.client()
+    upload = client.create_multipart_upload(Bucket=bucket, Key="deep/er/large")["UploadId"]
+    parts = []
+    for number, start in enumerate(range(0, len(data), part), 1):
+        sent = client.upload_part(
+            Bucket=bucket, Key="deep/er/large", UploadId=upload, PartNumber=number, Body=data[start : start + part]
+        )
+        parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+    client.complete_multipart_upload(
+        Bucket=bucket, Key="deep/er/large", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    remote = open_moto(moto, bucket)
+    assert remote.head("large").etag.strip('"') == digest_of(iter([data]), f"md5/{part}")
+    local = open_store(tmp_path)
+    local.put("large", data)
+    planned = plan(local, remote, index=None)
+    if part == 5 * MIB:
+        assert reasons(planned) == {"large": "same MD5 of 3 parts"}
+    else:  # nobody uploads in parts of that size: it is not taken for the same, nor sent again unasked
+        assert kinds(planned) == {"large": "conflict"}
+        assert kinds(plan(local, remote, index=None, compare="digest")) == {"large": "skip"}
+    local.put("large", body(13 * MIB, seed=1))
+    assert kinds(plan(local, remote, index=None)) == {"large": "conflict"}
+    assert kinds(plan(local, remote, index=None, compare="digest")) == {"large": "update"}
+
+
+@pytest.mark.server
+def test_one_head_asks_for_the_stamp_of_what_was_written_in_parts(moto, tmp_path):
+    remote, data = open_moto(moto, moto.make_bucket()), body(65 * MIB)
+    remote.put("large", data)  # in memory and above one PUT: in parts, with a stamp
+    assert "-" in remote.head("large").etag
+    local = open_store(tmp_path)
+    local.put("large", data[:-1] + b"!")
+    counted = CountingStore(remote)
+    assert reasons(plan(local, counted, index=None)) == {"large": "CRC-32Cs differ"}
+    assert counted.calls["read"] == 1
+    assert counted.bytes_read == 0
+
+
+@pytest.mark.server
+def test_objects_of_two_buckets_are_compared_by_their_etags(moto):
+    one, two = open_moto(moto, moto.make_bucket()), open_moto(moto, moto.make_bucket())
+    for key, mine, theirs in (("same", b"1", b"1"), ("other", b"1", b"2")):
+        one.put(key, mine)
+        two.put(key, theirs)
+    assert reasons(plan(one, two, index=None)) == {"same": "same ETag", "other": "ETags differ"}
+
+
+def test_the_cheap_comparisons_say_what_they_look_at(tmp_path):
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    for key in ("older", "newer"):
+        one.put(key, b"1")
+        two.put(key, b"2")
+    os.utime(tmp_path / "one" / "older", (1000, 1000))
+    os.utime(tmp_path / "two" / "newer", (1000, 1000))
+    assert kinds(plan(one, two, compare="size")) == {"older": "skip", "newer": "skip"}
+    assert kinds(plan(one, two, compare="size+mtime")) == {"older": "skip", "newer": "update"}
+    assert kinds(plan(one, two, compare="etag")) == {"older": "update", "newer": "update"}
+    assert kinds(plan(one, two)) == {"older": "update", "newer": "update"}
+    with pytest.raises(e.ConfigError, match="compare='mtime' is none of auto"):
+        plan(one, two, compare="mtime")
+
+
+def test_a_file_that_keeps_changing_while_it_is_read_is_a_conflict(tmp_path):
+    store, other = open_store(tmp_path), store_of(log=b"2")
+    store.put("log", b"1")
+    reads = []
+
+    class Growing(CountingStore):
+        def _read(self, key, options=READ):
+            blob = super()._read(key, options)
+            if not options.head:
+                reads.append(key)
+                os.utime(tmp_path / "log", (len(reads), len(reads)))
+            return blob
+
+    planned = plan(Growing(store), other, index=None)
+    assert kinds(planned) == {"log": "conflict"}
+    assert "changes while it is read" in reasons(planned)["log"]
+    assert len(reads) == 3
+
+
+def test_an_index_never_speaks_for_another_pair_or_version(tmp_path):
+    with_index = Index(tmp_path / "index")
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    one.put("a", b"1")
+    os.utime(tmp_path / "one" / "a", (1000, 1000))
+    two.put("a", b"2")
+    same = Comparison(*_places(one, two), "auto", with_index)
+    with_index.record(same.pair, [("a", _identity(one, "a"), _identity(two, "a"))], read=time.time())
+    assert same(one.head("a"), two.head("a")).reason == "unchanged since the last sync"
+    other = Comparison(*_places(two, one), "auto", with_index)
+    assert other(two.head("a"), one.head("a")).same is False
+    two.put("a", b"3")
+    assert same(one.head("a"), two.head("a")).same is False
+    assert Comparison(*_places(MemoryStore(), two), "auto", with_index).pair is None
+    with_index.close()
+
+
+def _places(*stores):
+    from holdfast.sync import place
+
+    return [place(store) for store in stores]
+
+
+def _identity(store, key):
+    from holdfast.sync import Identity
+
+    return Identity.of(store.head(key))
+
+
+def test_freshness_counts_from_when_the_reading_began(tmp_path):
+    with_index = Index(tmp_path / "index")
+    store = open_store(tmp_path / "store")
+    store.put("a", b"1")
+    fresh, then = _identity(store, "a"), store.head("a").last_modified.timestamp()
+    with_index.remember_digest("place", "a", fresh, "md5", "x", then + 1.9)
+    with_index.record("pair", [("a", fresh, fresh)], then + 1.9)
+    assert with_index.digest("place", "a", fresh.etag, "md5") is with_index.synced("pair", "a") is None
+    with_index.remember_digest("place", "a", fresh, "md5", "x", then + 2.1)
+    with_index.record("pair", [("a", fresh, fresh)], then + 2.1)
+    assert with_index.digest("place", "a", fresh.etag, "md5") == "x"
+    assert with_index.synced("pair", "a") == (fresh.etag, fresh.etag)
+    with_index.close()
+
+
+def test_without_a_place_for_an_index_a_sync_does_without_one(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    open_store(tmp_path / "one").put("a", b"1")
+    assert apply(plan(tmp_path / "one", tmp_path / "two")).exit_code == 0
+    assert kinds(plan(tmp_path / "one", tmp_path / "two")) == {"a": "skip"}
+    with pytest.raises(e.ConfigError, match="cannot be used as a journal"):
+        apply(plan(tmp_path / "one", tmp_path / "two"), journal=tmp_path / "file" / "journal")
+
+
+def test_what_was_equal_is_not_for_another_encoding(tmp_path):
+    with_index = Index(tmp_path / "index")
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    one.put("a", b"1" * 100)
+    os.utime(tmp_path / "one" / "a", (1000, 1000))
+    apply(plan(one, two, index=with_index), index=with_index)
+    assert kinds(plan(one, two, index=with_index)) == {"a": "skip"}
+    assert kinds(plan(one, two, index=with_index, reencode="gzip")) == {"a": "update"}
+    apply(plan(one, two, index=with_index, reencode="gzip"), index=with_index)
+    assert kinds(plan(one, two, index=with_index, reencode="gzip")) == {"a": "skip"}
+    assert kinds(plan(one, two, index=with_index)) == {"a": "update"}
+    with_index.close()
+
+
+def test_stored_encodings_are_compared_as_they_are_stored(tmp_path):
+    one, two = MemoryStore(), MemoryStore()
+    one.write("a", b"x", WriteOptions(content_encoding="br"))
+    two.write("a", b"x", WriteOptions(content_encoding="br"))
+    assert kinds(plan(one, two)) == {"a": "skip"}
+
+
+def test_chosen_keys_are_asked_for_and_nothing_is_listed():
+    source, target = CountingStore(store_of(a=b"1", b=b"2", c=b"3")), CountingStore(store_of(b=b"2", d=b"4"))
+    planned = plan(source, target, keys=["b", "a", "a", "missing"])
+    assert kinds(planned) == {"a": "add", "b": "skip"}
+    assert source.calls["scan"] == target.calls["scan"] == 0
+    with pytest.raises(e.ConfigError, match="whole listings"):
+        plan(source, target, keys=["a"], delete=True)
+
+
+@pytest.mark.server
+def test_the_plan_says_whether_deletions_can_be_undone(moto, tmp_path):
+    bucket = moto.make_bucket()
+    remote = open_moto(moto, bucket)
+    remote.put("extra", b"1")
+    open_store(tmp_path).put("a", b"1")
+    assert not plan(tmp_path, remote, delete=True).terms.recoverable
+    moto.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    planned = plan(tmp_path, remote, delete=True)
+    assert planned.terms.recoverable is True
+    assert "Deletions are recoverable" in str(planned)
+    assert "permanent" in str(plan(store_of(a=b""), store_of(b=b""), delete=True))
