@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from .files.cloudfiles import CloudFiles
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .registry import open_object, open_store, register
+    from .remote_storage import (
+        Provider,
+        RemoteObjectProtocol,
+        RemoteStorage,
+        RemoteStorageConfig,
+        SyncObject,
+        TransactionSummary,
+    )
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
     from .stores.file.renamed import HashdirStore
@@ -103,6 +111,9 @@ _HOMES = {
     "sync.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "registry": ("open_object", "open_store", "register"),
+    "remote_storage": (
+        "Provider", "RemoteObjectProtocol", "RemoteStorage", "RemoteStorageConfig", "SyncObject", "TransactionSummary",
+    ),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
     "stores.file.renamed": ("HashdirStore",),
@@ -191,6 +202,7 @@ __all__ = [
     "PathConflict",
     "PrefixKeyTransformer",
     "PrefixStore",
+    "Provider",
     "ReadOptions",
     "ReadonlyStore",
     "RedisStore",
@@ -198,6 +210,9 @@ __all__ = [
     "RegexRoutingStore",
     "RegexValidatingStore",
     "RegexValidator",
+    "RemoteObjectProtocol",
+    "RemoteStorage",
+    "RemoteStorageConfig",
     "RemoveOptions",
     "RetryingStore",
     "SafeFilesystemStore",
@@ -206,11 +221,13 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFactory",
+    "SyncObject",
     "TextEncodingStore",
     "TextEncodingTransformer",
     "Throttled",
     "ThrottledStore",
     "Timeout",
+    "TransactionSummary",
     "TransformingStore",
     "UnknownEncoding",
     "Unsupported",
