@@ -398,7 +398,7 @@ class RemoteStorage:
         batches = [keys[start : start + step] for start in range(0, len(keys), step)]
         errors: list[BaseException] = []
         for outcome in engine.default().run(store.remove, batches, on_error="collect", local=store.local):
-            found = [outcome.error] if outcome.error is not None else outcome.value
+            found = [outcome.error] * len(outcome.item) if outcome.error is not None else outcome.value
             errors += [error for error in found if error is not None]
         if errors:
             raise StoreError(f"{len(errors)} of {len(keys)} objects were not deleted: {errors[0]}", cause=errors[0])
