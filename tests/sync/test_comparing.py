@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from holdfast import errors as e
 from holdfast import open_store
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
-from holdfast.sync import Comparison, Index, plan
+from holdfast.sync import Comparison, Index, apply, plan
 from holdfast.sync.comparing import digest_of
 from holdfast.testing.stores import CountingStore
 from holdfast.types import WriteOptions
@@ -136,7 +137,7 @@ def test_an_index_never_speaks_for_another_pair_or_version(tmp_path):
     os.utime(tmp_path / "one" / "a", (1000, 1000))
     two.put("a", b"2")
     same = Comparison(*_places(one, two), "auto", with_index)
-    with_index.record(same.pair, [("a", _identity(one, "a"), _identity(two, "a"))])
+    with_index.record(same.pair, [("a", _identity(one, "a"), _identity(two, "a"))], read=time.time())
     assert same(one.head("a"), two.head("a")).reason == "unchanged since the last sync"
     other = Comparison(*_places(two, one), "auto", with_index)
     assert other(two.head("a"), one.head("a")).same is False
@@ -156,6 +157,45 @@ def _identity(store, key):
     from holdfast.sync import Identity
 
     return Identity.of(store.head(key))
+
+
+def test_freshness_counts_from_when_the_reading_began(tmp_path):
+    with_index = Index(tmp_path / "index")
+    store = open_store(tmp_path / "store")
+    store.put("a", b"1")
+    fresh, then = _identity(store, "a"), store.head("a").last_modified.timestamp()
+    with_index.remember_digest("place", "a", fresh, "md5", "x", then + 1.9)
+    with_index.record("pair", [("a", fresh, fresh)], then + 1.9)
+    assert with_index.digest("place", "a", fresh.etag, "md5") is with_index.synced("pair", "a") is None
+    with_index.remember_digest("place", "a", fresh, "md5", "x", then + 2.1)
+    with_index.record("pair", [("a", fresh, fresh)], then + 2.1)
+    assert with_index.digest("place", "a", fresh.etag, "md5") == "x"
+    assert with_index.synced("pair", "a") == (fresh.etag, fresh.etag)
+    with_index.close()
+
+
+def test_without_a_place_for_an_index_a_sync_does_without_one(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    open_store(tmp_path / "one").put("a", b"1")
+    assert apply(plan(tmp_path / "one", tmp_path / "two")).exit_code == 0
+    assert kinds(plan(tmp_path / "one", tmp_path / "two")) == {"a": "skip"}
+    with pytest.raises(e.ConfigError, match="cannot be used as a journal"):
+        apply(plan(tmp_path / "one", tmp_path / "two"), journal=tmp_path / "file" / "journal")
+
+
+def test_what_was_equal_is_not_for_another_encoding(tmp_path):
+    with_index = Index(tmp_path / "index")
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    one.put("a", b"1" * 100)
+    os.utime(tmp_path / "one" / "a", (1000, 1000))
+    apply(plan(one, two, index=with_index), index=with_index)
+    assert kinds(plan(one, two, index=with_index)) == {"a": "skip"}
+    assert kinds(plan(one, two, index=with_index, reencode="gzip")) == {"a": "update"}
+    apply(plan(one, two, index=with_index, reencode="gzip"), index=with_index)
+    assert kinds(plan(one, two, index=with_index, reencode="gzip")) == {"a": "skip"}
+    assert kinds(plan(one, two, index=with_index)) == {"a": "update"}
+    with_index.close()
 
 
 def test_stored_encodings_are_compared_as_they_are_stored(tmp_path):

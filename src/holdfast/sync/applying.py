@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Literal
 
 from .. import engine
+from ..errors import Unsupported
 from ..progress import Bar, bar
 from .actions import Action
 from .executing import Executor, run_elsewhere
@@ -58,6 +61,8 @@ def apply(
     >>> summary.added, target.get("a")
     (1, b'hello')
     """
+    if not plan.target.store.capabilities.write:
+        raise Unsupported("cannot be written, so it cannot be the target of a sync", store=plan.target.name)
     with ExitStack() as opened:
         queue: Queue
         if journal is None:
@@ -66,14 +71,17 @@ def apply(
             if not isinstance(journal, Journal):
                 journal = opened.enter_context(Journal(journal))
             queue = journal.begin(plan)
-        pair = pair_of(plan.source, plan.target) if index is not None else None
+        pair = pair_of(plan.source, plan.target, plan.terms.reencode) if index is not None else None
         if index == "auto":
             index = Index.default() if pair is not None else None
             if index is not None:
                 opened.callback(index.close)
         total = sum(plan.counts[kind] for kind in ("add", "update", "delete"))
         with bar(progress, f"syncing {plan.source.name}", total=total) as shown:
-            notebook = _Notebook(queue, index, pair, on_result, shown)
+            began = datetime.fromisoformat(plan.terms.created).timestamp()
+            notebook = _Notebook(
+                queue, None if index is None or pair is None else (index, pair, began), on_result, shown
+            )
             _note_the_rest(plan, notebook.summary, on_result)
             if isinstance(queue, JournalQueue):
                 for result in queue.earlier():
@@ -180,15 +188,21 @@ def _kept(action: Action, why: str) -> Result:
 
 
 class _Notebook:
-    """Notes results, some together: in the queue, then in the index, and only then they are told and counted."""
+    """Notes results, some together: in the queue, then in the index, and only then they are told and counted.
+
+    ``memory`` is the index, the pair of places, and the time before which nothing was read.
+    """
 
     def __init__(
-        self, queue: Queue, index: Index | None, pair: str | None, tell: Callable[[Result], None] | None, shown: Bar
+        self,
+        queue: Queue,
+        memory: tuple[Index, str, float] | None,
+        tell: Callable[[Result], None] | None,
+        shown: Bar,
     ) -> None:
         self.summary = Summary()
         self._queue = queue
-        self._index = index
-        self._pair = pair
+        self._memory = memory
         self._tell = tell
         self._bar = shown
         self._waiting: list[tuple[Task, Result]] = []
@@ -225,15 +239,20 @@ class _Notebook:
         self._bar.advance(len(waiting))
 
     def _remember(self, results: list[Result]) -> None:
-        if self._index is None or self._pair is None:
+        if self._memory is None:
             return
+        index, pair, read = self._memory
+        done = [result for result in results if result.outcome in ("done", "already")]
         equal = [
             (result.key, result.source, result.target)
-            for result in results
-            if result.outcome in ("done", "already") and result.source is not None and result.target is not None
+            for result in done
+            if result.source is not None and result.target is not None
         ]
-        gone = [result.key for result in results if result.kind == "delete" and result.outcome in ("done", "already")]
-        if equal:
-            self._index.record(self._pair, equal)
-        if gone:
-            self._index.forget(self._pair, gone)
+        gone = [result.key for result in done if result.kind == "delete"]
+        try:
+            if equal:
+                index.record(pair, equal, read)
+            if gone:
+                index.forget(pair, gone)
+        except sqlite3.Error:
+            self._memory = None  # a full disk, say: the next plan will have to find out by itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, get_args
 
@@ -67,13 +68,20 @@ class Comparison:
     object is taken for the same if the source's is not later than the target's.
     """
 
-    def __init__(self, source: Place, target: Place, compare: Compare = "auto", index: Index | None = None) -> None:
+    def __init__(
+        self,
+        source: Place,
+        target: Place,
+        compare: Compare = "auto",
+        index: Index | None = None,
+        reencode: str | None = None,
+    ) -> None:
         if compare not in COMPARISONS:
             raise ConfigError(f"compare={compare!r} is none of {', '.join(COMPARISONS)}")
         self.source = source
         self.target = target
         self.index = index
-        self.pair = pair_of(source, target) if index is not None else None
+        self.pair = pair_of(source, target, reencode) if index is not None else None
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
             "digest": self._digest,
@@ -81,8 +89,8 @@ class Comparison:
             "size+mtime": self._size_and_time,
             "size": self._size,
         }[compare]
-        #: Digest-like ETags mean MD5s where services make them; those of local stores are versions.
-        self._readable = (source.store.local, target.store.local)
+        # ETags that look like digests are MD5s where services make them; those of what lies here are versions.
+        self._readable = (source.is_here, target.is_here)
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
@@ -188,16 +196,17 @@ class Comparison:
 
         Read once and remembered by its ETag. Raises Changing if it is being changed, or is another version by now.
         """
-        where = place.identity if place.store.local else None
+        where = place.identity if place.is_here else None
         if self.index is not None and where is not None and info.etag is not None:
             known = self.index.digest(where, info.key, info.etag, algorithm)
             if known is not None:
                 return known
         for _ in range(READS):
+            began = time.time()
             digest = self._read_digest(place, info, algorithm)
             if digest is not None:
                 if self.index is not None and where is not None:
-                    self.index.remember_digest(where, info.key, Identity.of(info), algorithm, digest)
+                    self.index.remember_digest(where, info.key, Identity.of(info), algorithm, digest, began)
                 return digest
         raise Changing(f"{info.key!r} in {place.name} changes while it is read")
 

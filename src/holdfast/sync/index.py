@@ -6,7 +6,6 @@ import hashlib
 import os
 import sqlite3
 import threading
-import time
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -41,7 +40,7 @@ class Index:
 
     >>> from holdfast.sync.actions import Identity
     >>> index = Index(":memory:")
-    >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))])
+    >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], read=0.0)
     >>> index.synced("pair", "a")
     Synced(source='x', target='y')
     >>> index.close()
@@ -58,21 +57,27 @@ class Index:
         self._connection.executescript(_TABLES)
 
     @classmethod
-    def default(cls) -> Self:
-        """The index of this user: below $XDG_CACHE_HOME/holdfast, or ~/.cache/holdfast."""
-        return cls(state_directory() / "index.sqlite")
+    def default(cls) -> Self | None:
+        """The index of this user, below $XDG_CACHE_HOME/holdfast or ~/.cache/holdfast; None where none can be kept."""
+        try:
+            return cls(state_directory() / "index.sqlite")
+        except (OSError, sqlite3.Error):
+            return None  # it would have saved time, and is needed for nothing else
 
     def synced(self, pair: str, key: str) -> Synced | None:
         """The versions that were equal at the last sync, or None."""
         row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
         return None if row is None else Synced(*row)
 
-    def record(self, pair: str, rows: list[tuple[str, Identity, Identity]]) -> None:
-        """Remember that these versions (key, source, target) are equal; those without ETags cannot be."""
+    def record(self, pair: str, rows: list[tuple[str, Identity, Identity]], read: float) -> None:
+        """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
+
+        ``read`` is the time before which nothing of the sources was read: those that were fresh then are left out.
+        """
         known = [
             (pair, key, source.etag, target.etag)
             for key, source, target in rows
-            if source.etag and target.etag and not is_fresh(source)
+            if source.etag and target.etag and not is_fresh(source, read)
         ]
         if known:
             self._many("insert or replace into synced values (?, ?, ?, ?)", known)
@@ -89,9 +94,11 @@ class Index:
         )
         return None if row is None else str(row[0])
 
-    def remember_digest(self, place: str, key: str, identity: Identity, algorithm: str, digest: str) -> None:
-        """Keep the digest of this version, unless it is so fresh that it might change unseen."""
-        if identity.etag is not None and not is_fresh(identity):
+    def remember_digest(
+        self, place: str, key: str, identity: Identity, algorithm: str, digest: str, read: float
+    ) -> None:
+        """Keep the digest of this version, unless it was so fresh when its reading began that it may change unseen."""
+        if identity.etag is not None and not is_fresh(identity, read):
             row = (place, key, identity.etag, algorithm, digest)
             self._many("insert or replace into digests values (?, ?, ?, ?, ?)", [row])
 
@@ -134,16 +141,22 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def is_fresh(identity: Identity) -> bool:
-    """Whether the object changed less than two seconds ago (or in the future), so that its times prove nothing."""
-    return identity.last_modified is not None and time.time() - identity.last_modified.timestamp() < FRESH
+def is_fresh(identity: Identity, at: float) -> bool:
+    """Whether the object had changed less than two seconds before that time, or later.
+
+    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are.
+    """
+    return identity.last_modified is not None and at - identity.last_modified.timestamp() < FRESH
 
 
-def pair_of(source: Place, target: Place) -> str | None:
-    """What the two places are together, across processes; None where one of them cannot be recognised."""
+def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:
+    """What the two places are together, across processes; None where one of them cannot be recognised.
+
+    With another encoding on the way they are another pair: what is equal then differs in its stored bytes.
+    """
     if source.identity is None or target.identity is None:
         return None
-    return hashlib.sha256(f"{source.identity}\n{target.identity}".encode()).hexdigest()
+    return hashlib.sha256(f"{source.identity}\n{target.identity}\n{reencode}".encode()).hexdigest()
 
 
 def state_directory() -> Path:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..errors import ConfigError, StoreError
 from .actions import Action
 from .index import state_directory
 from .performing import Task
@@ -89,13 +90,16 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], *, lease: float = LEASE) -> None:
         self.path = os.fspath(path)
         self.lease = lease
-        if self.path != ":memory:":
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
-        for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
-            self._connection.execute(f"pragma {pragma}")
-        self._connection.executescript(_TABLES)
+        try:
+            if self.path != ":memory:":
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+            for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
+                self._connection.execute(f"pragma {pragma}")
+            self._connection.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"{self.path} cannot be used as a journal ({error}): name another file") from error
 
     @classmethod
     def default(cls) -> Self:
@@ -185,12 +189,15 @@ class Journal:
     def transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """A block whose statements are all kept, or none; what it gives executes one."""
         with self._lock:
-            self._connection.execute("begin immediate")
             try:
+                self._connection.execute("begin immediate")
                 yield self._connection.execute
                 self._connection.execute("commit")
-            except BaseException:
-                self._connection.execute("rollback")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+                if isinstance(error, sqlite3.Error):
+                    raise StoreError(f"the journal {self.path} cannot be written: {error}", cause=error) from error
                 raise
 
     def close(self) -> None:
@@ -261,7 +268,7 @@ class JournalQueue(Queue):
     def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
         with self.journal.transaction() as execute:
             for task, result in results:
-                state = _FAILED if result.outcome in ("failed", "kept") else _DONE
+                state = _FAILED if result.is_failure else _DONE
                 execute(
                     "update tasks set state = ?, owner = null, until = null, result = ? where run = ? and number = ?",
                     (state, result.to_json(), self.run, task.number),

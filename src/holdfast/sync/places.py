@@ -14,6 +14,7 @@ from ..keys import join
 from ..store import HEAD, LIST, ObjectStore
 from ..types import Location, ObjectInfo
 from ..wrap.rekey import PrefixStore
+from ..wrap.suffix import SuffixStore
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
 _FORGETFUL = frozenset(("mem",))
@@ -34,8 +35,13 @@ class Place:
     @property
     def vendor(self) -> str | None:
         """The kind of backend ("s3", "file", "mem"), or None where a wrapper changes what is stored."""
-        where = self._where()
+        where = self.where()
         return None if where is None else where.vendor
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the objects lie on this machine, so that reading them costs little."""
+        return self.store.local or self.vendor == "zip"
 
     @property
     def is_files(self) -> bool:
@@ -45,7 +51,7 @@ class Place:
     @property
     def directory(self) -> str | None:
         """The path of the local directory that the place is, or None if it is none."""
-        where = self._where()
+        where = self.where()
         if where is None or where.vendor != "file":
             return None
         return os.path.join(where.bucket, where.key[:-1])
@@ -53,7 +59,7 @@ class Place:
     @property
     def identity(self) -> str | None:
         """What the place is, across processes: the same text means the same objects; None where nobody can tell."""
-        where = self._where()
+        where = self.where()
         if where is None or where.vendor in _FORGETFUL:
             return None
         return "|".join((where.vendor, where.identity, where.bucket, where.key[:-1]))
@@ -88,8 +94,11 @@ class Place:
             store, key = store.store, store.prefix + key
         return store, key
 
-    def _where(self) -> Location | None:
-        return self.store._locate("x")
+    def where(self) -> Location | None:
+        """Where the place is, as the location of an object "x" in it; None where a wrapper changes what is stored."""
+        # Names with suffixes lie in the same tree, though not every byte is found under the name of its key.
+        store = self.store.store if isinstance(self.store, SuffixStore) else self.store
+        return store._locate("x")
 
 
 def is_marker(row: ObjectInfo) -> bool:
