@@ -34,6 +34,7 @@ def test_an_example_runs_and_says_what_it_did(name):
         "demo": "identical\n",
         "five_methods": "listed: 1000",
         "counter": "the counter is at 200; 200 different values",
+        "push_paths": "ROOT/home/foo/bar with the prefix ROOT/home/foo -> base/bar\n",
     }
     assert expected[name] in done.stdout
 

@@ -32,7 +32,7 @@ AnyPath = str | os.PathLike[str]
 
 
 class RemoteStorage:
-    """Files and directories, pushed to and pulled from a bucket like a repository: never over what differs by accident.
+    """Files and directories pushed to and pulled from a bucket, never over what differs by accident.
 
     ``add_extra_to_upload`` gives what is attached to an upload, as libcloud's ``extra`` (``content_type``,
     ``meta_data``). ``remote_hash_extractor`` gives the MD5 of a remote object where its ``hash`` is none, for instance
