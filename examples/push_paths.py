@@ -32,11 +32,7 @@ def main() -> None:
                 shown = storage.push(path, prefix).matched_source_files[0].name
             except ValueError as error:
                 shown = f"ValueError: {error}"
-            print(
-                f"{path!s} with the prefix {prefix} -> {shown}".replace(str(root), "ROOT").replace(
-                    "base/ROOT", "base/R"
-                )
-            )
+            print(f"{path!s} with the prefix {prefix} -> {shown}".replace(str(root), "ROOT"))
         os.chdir("/")
         assert all(data == b"hello" for entry in storage.list_objects() for data in entry.as_stream())
 

@@ -372,6 +372,25 @@ def test_bucket_and_driver(s3, home, moto):
     assert s3.objects() == {}
 
 
+@row("accsr", "RemoteStorageConfig and push: use_pbar")
+def test_progress_is_drawn_on_terminals_and_where_wanted(remote):
+    assert remote.storage()._progress(None) is None  # where standard error is a terminal
+    assert remote.storage()._progress(False) is False
+    remote.conf.use_pbar = False
+    assert remote.storage()._progress(None) is False
+    assert remote.storage()._progress(True) is None
+
+
+@row("accsr", "Provider.GOOGLE_STORAGE with an HMAC key, as libcloud takes it")
+def test_an_hmac_key_of_google_speaks_s3(s3, home):
+    s3.conf.provider, s3.conf.key = Provider.GOOGLE_STORAGE, "GOOG1EXAMPLE"  # moto checks no signatures
+    write(home, a="1")
+    storage = s3.storage()
+    storage.push("a")
+    assert s3.objects() == {"a": b"1"}
+    assert storage.list_objects("")[0].provider == "google_storage"
+
+
 @row("accsr", "create_bucket(exist_ok=True)")
 @pytest.mark.parametrize("provider", ["moto", "local"])
 def test_create_bucket(make_remote, provider, home):
