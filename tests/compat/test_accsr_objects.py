@@ -25,6 +25,7 @@ from holdfast import (
 from holdfast import errors as e
 from holdfast.remote_storage import Bucket, Driver, RemoteObject
 from holdfast.remote_storage.configuration import open_bucket
+from holdfast.store import READ, Wrapper
 from tests.compat.rows import row
 from tests.compat.test_accsr_push import names, write
 
@@ -342,6 +343,21 @@ def test_a_download_goes_where_it_is_sent(own_gcs, make_remote, home):
     good.download("link", overwrite_existing=True)
     assert not (home / "elsewhere").exists()
     assert (home / "link").read_bytes() == b"1"
+
+
+def test_a_download_does_not_replace_what_appears_meanwhile(remote, home):
+    class Late(Wrapper):
+        def _read(self, key, options=READ):
+            Path("copy").write_text("somebody else's")
+            return super()._read(key, options)
+
+    remote.put("a", b"1")
+    storage = remote.storage()
+    found = storage.list_objects("a")[0]
+    storage.bucket.store = Late(storage.bucket.store)
+    with pytest.raises(FileExistsError):
+        found.download("copy")
+    assert Path("copy").read_text() == "somebody else's"
 
 
 @row(

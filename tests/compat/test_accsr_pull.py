@@ -198,14 +198,16 @@ def test_nothing_is_written_outside(make_remote, own_gcs, home, tmp_path, key, f
     assert (home / "out/good").read_bytes() == b"1"
 
 
-def test_an_object_and_a_directory_of_one_name_are_told(s3, home):
+def test_an_object_and_a_directory_of_one_name_are_told(s3, home, caplog):
     s3.put("a", b"1")
     s3.put("a/b", b"2")
     with pytest.raises(e.InvalidKey, match="objects below it"):
         s3.storage().pull("", "out")
     s3.put("dir/", b"")  # a marker
     assert names(s3.storage().pull("a/", "out").synced_files) == ["a/b"]
-    assert s3.storage().pull("dir", "out").synced_files == []
+    with caplog.at_level(logging.WARNING):
+        assert s3.storage().pull("dir", "out").all_files_analyzed == []
+    assert "No files found" in caplog.text
 
 
 def test_a_dry_run_makes_nothing(remote, home):
