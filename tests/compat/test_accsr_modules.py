@@ -213,6 +213,12 @@ def test_a_file_in_an_archive(archive):
 
 
 @row(
+    "accsr",
+    "gap: download_file installs a global opener with the auth header",
+    "kept and fixed",
+    "headers go with one request",
+)
+@row(
     "accsr", "loading.download_file(url, output_file, show_progress, overwrite_existing, headers)", "kept and fixed",
     "written whole or not at all; the headers, with their credentials, stay with this one request",
 )  # fmt: skip

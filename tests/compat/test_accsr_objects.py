@@ -206,6 +206,7 @@ def test_a_sync_object_as_dictionary(home):
     assert json.loads(entry.to_json()) == json.loads(repr(entry)) == entry.to_dict()
 
 
+@row("accsr", "gap: MD5 reads the whole file into memory", "kept and fixed", "it reads pieces")
 @row("accsr", "SyncObject.local_hash", "kept and fixed", "the file is read in pieces; the original read it all at once")
 def test_large_files_are_digested_in_pieces(home):
     import tracemalloc

@@ -8,10 +8,13 @@ from collections import Counter
 
 import pytest
 
+from holdfast import RemoteStorage, RemoteStorageConfig
 from holdfast import errors as e
 from holdfast.testing.stores import CountingStore, FaultStore
 from tests.compat.rows import row
 from tests.compat.test_accsr_push import SERVED, names, write
+from tests.servers.faults import CORRUPT
+from tests.servers.faulty_s3 import FaultyS3
 
 
 def tree(directory) -> dict[str, bytes]:
@@ -26,6 +29,7 @@ def tree(directory) -> dict[str, bytes]:
     return found
 
 
+@row("accsr", "gap: empty files are pushed but never pulled back", "kept and fixed", "they are pulled")
 # ---------------------------------------------------------------------- where things go
 @row("accsr", "pull: the destination is local_base_dir and the path relative to the base path; force overwrites")
 @row("accsr", "pull: empty files", "kept and fixed", "the original pushed them and never pulled them back")
@@ -135,6 +139,7 @@ def test_absolute_paths(remote, home):
     assert len(kept.synced_files) == 1
 
 
+@row("accsr", "gap: pull's unresolvable_collisions can never be filled", "kept and fixed", "a dry run fills them")
 # ---------------------------------------------------------------------- what is in the way
 @row(
     "accsr", "pull onto a directory: FileExistsError with 'directory:'", "kept and fixed",
@@ -175,6 +180,7 @@ def test_other_things_in_the_way(remote, home, tmp_path):
     assert (out / "fine").exists()
 
 
+@row("accsr", "gap: an object named ../../x is written outside local_base_dir", "kept and fixed", "it is refused")
 @row(
     "accsr", "pull: names that lead out of local_base_dir", "kept and fixed",
     "they are refused, and nothing is pulled; the original wrote '../../x' wherever that is",
@@ -237,6 +243,27 @@ def test_one_listing_for_a_pull(s3, home):
     assert counting.calls - before == {"scan": 1, "read": 1, "locate": counting.calls["locate"] - before["locate"]}
 
 
+@row(
+    "accsr",
+    "gap: downloads are not atomic and not verified",
+    "kept and fixed",
+    "they are whole and checked, or not there",
+)
+def test_damaged_objects_are_not_pulled(home):
+    with FaultyS3() as server:
+        port = int(server.endpoint.rpartition(":")[2])
+        conf = RemoteStorageConfig("s3", "AK", server.make_bucket(), "SK", host="127.0.0.1", port=port, secure=False)
+        storage = RemoteStorage(conf)
+        write(home, a="what is stored", b="fine")
+        storage.push("*")
+        write(home, a="what was here", b="differs")
+        server.inject(CORRUPT, lambda request: request.method == "GET" and request.key == "a")
+        with pytest.raises(e.StoreError, match="1 of 2 files were not pulled") as raised:
+            storage.pull("", force=True)
+    assert isinstance(raised.value.cause, e.IntegrityError)
+    assert tree(home) == {"a": b"what was here", "b": b"fine"}
+
+
 def test_what_fails_is_told_and_the_next_pull_goes_on(s3, home):
     for number in range(5):
         s3.put(f"data/{number}", b"1")
@@ -284,6 +311,7 @@ def test_delete_by_expressions(remote):
     assert remote.objects() == {"other": b"1"}
 
 
+@row("accsr", "gap: delete('') empties the base path", "kept and fixed", "it asks")
 @row(
     "accsr", "delete(''): everything below the base path", "different",
     "without an include_regex it needs confirm=True, or a function that confirms the number of objects",

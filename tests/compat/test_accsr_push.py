@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from holdfast import RemoteStorage
 from holdfast import errors as e
+from holdfast.store import WRITE, Wrapper
 from holdfast.sync import Regex
 from holdfast.testing.stores import CountingStore, FaultStore
 from tests.compat.conftest import PROVIDERS
@@ -83,6 +85,12 @@ def test_paths_are_names_without_dots(remote, home):
         remote.storage().push("../elsewhere/b")
 
 
+@row(
+    "accsr",
+    "gap: base path 'base/' makes base//a.txt, './sub/b' pushes ./sub/b",
+    "kept and fixed",
+    "one slash, and no dots",
+)
 @row("accsr", "push: remote_base_path='base/'", "kept and fixed", "the original made 'base//a.txt' of it")
 def test_a_base_path_may_end_with_a_slash(remote, home):
     write(home, a="1")
@@ -128,6 +136,7 @@ def test_what_is_not_there(remote, home, path):
     assert "does not refer to a file or directory" in str(raised.value)
 
 
+@row("accsr", "gap: push changes the working directory", "kept and fixed", "it does not")
 # ---------------------------------------------------------------------- globs
 @row(
     "accsr", "push: globs, relative to local_path_prefix", "kept and fixed",
@@ -260,6 +269,12 @@ def test_what_is_there(make_remote, home, provider):
     assert all(entry.remote_obj.name == entry.name and entry.equal_md5_hash_sum for entry in done.synced_files)
 
 
+@row(
+    "accsr",
+    "gap: ETags of uploads in parts never equal an MD5",
+    "kept and fixed",
+    "they are computed from the file's parts",
+)
 @row("accsr", "push: equality is that of MD5s", "kept and fixed", "ETags of uploads in parts are recognised as well")
 def test_an_upload_in_parts_is_recognised(s3, home, moto):
     (home / "large").write_bytes(b"x" * (12 << 20))
@@ -309,6 +324,12 @@ def test_a_dry_run_warns(remote, home, caplog):
     assert not caplog.text
 
 
+@row(
+    "accsr",
+    "gap: one object below the name of a pushed file ends the whole push",
+    "kept and fixed",
+    "it is a collision like any other",
+)
 # ---------------------------------------------------------------------- collisions
 @row(
     "accsr", "push: a file whose name is a directory in the bucket is an unresolvable collision", "kept and fixed",
@@ -359,6 +380,7 @@ def test_siblings_are_left_alone(s3, home):
     }  # fmt: skip
 
 
+@row("accsr", "gap: a listing for each pushed file", "kept and fixed", "one for all")
 # ---------------------------------------------------------------------- requests, failures
 @row("accsr", "push: one listing", "kept and fixed", "the original listed once for each file, whole subtrees at times")
 @pytest.mark.parametrize("path", ["data", "data/0", "data/*", "."])
@@ -373,6 +395,21 @@ def test_one_listing_for_a_push(s3, home, path):
     assert counting.calls["scan"] == 2
     assert counting.calls["read"] - done["read"] <= 1, "a HEAD of the directory's own name, and none for any file"
     assert counting.calls["write"] == done["write"]
+
+
+@row("accsr", "gap: sequential transfers", "kept and fixed", "several are under way at a time")
+def test_transfers_run_side_by_side(s3, home):
+    both = threading.Barrier(2, timeout=30)
+
+    class Meeting(Wrapper):
+        def _write(self, key, body, options=WRITE):
+            both.wait()
+            return super()._write(key, body, options)
+
+    write(home, a="1", b="2")
+    storage = s3.storage()
+    storage.bucket.store = Meeting(storage.bucket.store)
+    assert len(storage.push("*").synced_files) == 2
 
 
 def test_what_fails_is_told_and_the_next_push_goes_on(remote, home):
