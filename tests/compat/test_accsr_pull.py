@@ -278,6 +278,16 @@ def test_what_fails_is_told_and_the_next_pull_goes_on(s3, home):
     assert names(storage.pull("data").synced_files) == ["data/3"]
 
 
+def test_nothing_stays_open(remote, home, no_leaks):
+    write(home, data__a="1", data__b="2")
+    storage = remote.storage()
+    for turn in range(3):
+        storage.push("data", force=True, include_regex="data")
+        storage.pull("data", f"out{turn}", exclude_regex=".*b")
+        if turn == 0:
+            no_leaks.baseline()  # the engine keeps its threads, the bucket its directories
+
+
 # ---------------------------------------------------------------------- delete
 @row("accsr", "delete: the objects that were deleted, by exact path or everything below it")
 @row("accsr", "delete and list_objects with a base path: names are whole")

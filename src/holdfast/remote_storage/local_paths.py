@@ -201,3 +201,19 @@ class Obstacles:
             return os.lstat(self._path(key)).st_mode
         except OSError:
             return None
+
+
+def is_inside(path: str, directory: str) -> bool:
+    """Whether an absolute path is the directory, or below it."""
+    return os.path.isabs(path) and os.path.join(os.path.normpath(path), "").startswith(os.path.join(directory, ""))
+
+
+def relative_to(path: str, prefix: str | os.PathLike[str] | None) -> str:
+    """The path without the prefix, if it is absolute and there is one; ValueError if it lies elsewhere."""
+    if prefix is None or not os.path.isabs(path):
+        return path
+    above = os.path.abspath(prefix)
+    if not is_inside(path, above):
+        raise ValueError(f"remote_path={path} is not below strip_abspath_prefix={above}")
+    relative = os.path.relpath(path, above)
+    return "" if relative == "." else relative

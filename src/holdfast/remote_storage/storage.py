@@ -19,7 +19,7 @@ from ..sync.places import is_marker
 from ..types import ObjectInfo
 from ..wrap.rekey import PrefixStore
 from .configuration import RemoteStorageConfig
-from .local_paths import LocalFiles, Obstacles, gather, match, parents
+from .local_paths import LocalFiles, Obstacles, gather, is_inside, match, parents, relative_to
 from .remote_objects import Bucket, Driver, RemoteObject, RemoteObjectProtocol
 from .sync_objects import Direction, SyncObject
 from .syncing import ChosenObjects, Extra, Transaction
@@ -146,12 +146,21 @@ class RemoteStorage:
         Raises FileNotFoundError for a path that names nothing, ValueError for one outside the prefix. If part of a push
         fails, StoreError or Conflict says which part, and the same call does the rest.
         """
+        chosen = _filter(include_regex, exclude_regex, path_regex)
         found = match(path, local_path_prefix)
         files = gather(found)
-        directory = os.path.join(found.root, files.folder)
+        with files.store:
+            directory = os.path.join(found.root, files.folder)
+            transaction = self._push_plan(directory, files, chosen, use_pbar)
+            if not transaction.summary.matched_source_files:
+                self._log.warning("No files found to push under path: %s", os.fspath(path))
+            return self._finish(transaction, force=force, dryrun=dryrun, use_pbar=use_pbar)
+
+    def _push_plan(self, directory: str, files: LocalFiles, chosen: Filter, use_pbar: bool | None) -> Transaction:
+        """The plan to push these files, entered into a summary."""
         store = self._below(files.folder)
         summary = TransactionSummary(sync_direction="push")
-        with _filter(include_regex, exclude_regex, path_regex) as chosen:
+        with chosen:
             kept = list(self._chosen(files.rows, files.folder, chosen))
         rows = [row for row, keep in kept if keep]
         remote, collisions = self._remote_side(files, [row.key for row in rows], store)
@@ -163,9 +172,6 @@ class RemoteStorage:
             summary.add_entry(describe(key), skip=True)
         if files.left_out:
             self._log.warning("Not pushing what is no regular file: %s", ", ".join(map(repr, files.left_out)))
-        if not rows:
-            self._log.warning("No files found to push under path: %s", os.fspath(path))
-            return summary
         known = [remote[row.key] for row in rows if row.key in remote]
         transaction = self._plan(
             "push",
@@ -176,7 +182,7 @@ class RemoteStorage:
             use_pbar=use_pbar,
         )
         transaction.enter(collisions.get, self._equal())
-        return self._finish(transaction, force=force, dryrun=dryrun, use_pbar=use_pbar)
+        return transaction
 
     def _remote_side(
         self, files: LocalFiles, keys: list[str], store: ObjectStore
@@ -252,9 +258,9 @@ class RemoteStorage:
         directory = os.path.abspath(local_base_dir)
         text = os.fspath(remote_path)
         strip = strip_abspath_prefix
-        if strip is None and strip_abs_local_base_dir and os.path.isabs(local_base_dir) and _is_inside(text, directory):
+        if strip is None and strip_abs_local_base_dir and os.path.isabs(local_base_dir) and is_inside(text, directory):
             strip = directory
-        text = _relative(text, strip)
+        text = relative_to(text, strip)
         if convert_to_linux_path:
             text = text.replace("\\", "/")
         summary = TransactionSummary(sync_direction="pull")
@@ -451,18 +457,3 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError as error:
         return text[: error.start]
     return text
-
-
-def _is_inside(path: str, directory: str) -> bool:
-    return os.path.isabs(path) and os.path.join(os.path.normpath(path), "").startswith(os.path.join(directory, ""))
-
-
-def _relative(path: str, prefix: AnyPath | None) -> str:
-    """The path without the prefix, if it is absolute and there is one; ValueError if it lies elsewhere."""
-    if prefix is None or not os.path.isabs(path):
-        return path
-    above = os.path.abspath(prefix)
-    if not _is_inside(path, above):
-        raise ValueError(f"remote_path={path} is not below strip_abspath_prefix={above}")
-    relative = os.path.relpath(path, above)
-    return "" if relative == "." else relative
