@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_killed_transfers(tmp_path, monkeypatch, soak, direction):
     ended = tmp_path / ("bucket" if direction == "push" else "target")
     storage = RemoteStorage(RemoteStorageConfig("local", str(tmp_path), "bucket", ""))
     chance, killed = random.Random(7), 0
-    for turn in range(100 if soak else 4):
+    for turn in range(100 if soak else 8):
         (begun / "data").mkdir(parents=True, exist_ok=True)
         for number in range(FILES):
             (begun / f"data/{number}").write_bytes(body(number, turn))
@@ -64,6 +65,7 @@ def test_killed_transfers(tmp_path, monkeypatch, soak, direction):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for _ in range(chance.randrange(1, FILES)):
                 assert process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.003))  # somewhere within the write that was told of, not only before it
             process.kill()
             process.communicate()
             killed += process.returncode == -9
