@@ -1,11 +1,14 @@
 """A sync that is killed: logs each write as it begins, and each result once it was noted for good.
 
-Arguments: source, target, directory of journal, index and log, and whether the plan is kept from run to run.
+Arguments: source, target, directory of journal, index and log, whether the plan is kept from run to run, and after how
+many lines of the log it kills itself (-1: never).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +22,18 @@ from holdfast.sync import Index, Place, Plan, apply, plan, resuming
 resuming.LARGE = resuming.PART = 5 << 20
 
 
-def main(source: str, target: str, state: Path, keeps_plan: bool) -> None:
+def main(source: str, target: str, state: Path, keeps_plan: bool, last: int) -> None:
     log = os.open(state / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    lines = itertools.count()
+
+    def note(line: str) -> None:
+        os.write(log, f"{line}\n".encode())
+        if next(lines) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def logged(verb: Callable[..., Any], at: int) -> Callable[..., Any]:
         def call(store: Any, *arguments: Any, **more: Any) -> Any:
-            os.write(log, f"write {arguments[at].removeprefix('r/')}\n".encode())
+            note(f"write {arguments[at].removeprefix('r/')}")
             return verb(store, *arguments, **more)
 
         return call
@@ -36,9 +45,9 @@ def main(source: str, target: str, state: Path, keeps_plan: bool) -> None:
     real_send = parts.PartUpload.send
 
     def send(upload: parts.PartUpload, number: int, data: bytes) -> str:
-        os.write(log, f"write part-{number}\n".encode())
+        note(f"write part-{number}")
         etag = real_send(upload, number, data)
-        os.write(log, f"ack part-{number}\n".encode())
+        note(f"ack part-{number}")
         return etag
 
     parts.PartUpload.send = send  # type: ignore[method-assign]
@@ -51,17 +60,17 @@ def main(source: str, target: str, state: Path, keeps_plan: bool) -> None:
         planned = plan(*places, index=with_index, on_unknown="transfer")
         planned.write(state / "plan.new")
         os.replace(state / "plan.new", kept)
-    os.write(log, b"begin\n")
+    note("begin")
     summary = apply(
         planned,
         journal=state / "journal",
         index=with_index,
-        on_result=lambda result: os.write(log, f"ack {result.key}\n".encode()) and None,
+        on_result=lambda result: note(f"ack {result.key}"),
     )
-    os.write(log, b"end\n")
+    note("end")
     with_index.close()
     sys.exit(summary.exit_code)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4] == "True")
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4] == "True", int(sys.argv[5]))
