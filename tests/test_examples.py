@@ -40,6 +40,7 @@ def test_an_example_runs_and_says_what_it_did(name):
         "object_stores": "archive: AlreadyExists; still b'my object data'\na missing key is a KeyError everywhere",
         "stores_from_yaml": "awaited: b'my object data'\nbucket_store: s3://http://test/defaultbucket",
         "shared_scores": "ada: 100, grace: 100\nrefused: 'ada'",
+        "push_paths": "ROOT/home/foo/bar with the prefix ROOT/home/foo -> base/bar\n",
     }
     assert expected[name] in done.stdout
 

@@ -46,6 +46,14 @@ if TYPE_CHECKING:
     )
     from .recipes import pickling
     from .registry import open_object, open_store, register
+    from .remote_storage import (
+        Provider,
+        RemoteObjectProtocol,
+        RemoteStorage,
+        RemoteStorageConfig,
+        SyncObject,
+        TransactionSummary,
+    )
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
     from .stores.file.renamed import HashdirStore
@@ -122,6 +130,9 @@ _HOMES = {
     ),
     "recipes": ("pickling",),
     "registry": ("open_object", "open_store", "register"),
+    "remote_storage": (
+        "Provider", "RemoteObjectProtocol", "RemoteStorage", "RemoteStorageConfig", "SyncObject", "TransactionSummary",
+    ),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
     "stores.file.renamed": ("HashdirStore",),
@@ -221,6 +232,7 @@ __all__ = [
     "PathConflict",
     "PrefixKeyTransformer",
     "PrefixStore",
+    "Provider",
     "ReadOptions",
     "ReadonlyStore",
     "RedisStore",
@@ -228,6 +240,9 @@ __all__ = [
     "RegexRoutingStore",
     "RegexValidatingStore",
     "RegexValidator",
+    "RemoteObjectProtocol",
+    "RemoteStorage",
+    "RemoteStorageConfig",
     "RemoveOptions",
     "RetryingStore",
     "SafeFilesystemStore",
@@ -236,11 +251,13 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFactory",
+    "SyncObject",
     "TextEncodingStore",
     "TextEncodingTransformer",
     "Throttled",
     "ThrottledStore",
     "Timeout",
+    "TransactionSummary",
     "TransformingStore",
     "UnknownEncoding",
     "Unsupported",

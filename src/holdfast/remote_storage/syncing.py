@@ -1,0 +1,207 @@
+"""From chosen objects on two sides to a plan, from the plan to a TransactionSummary, and to its execution."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import sync
+from ..blob import Staged
+from ..errors import AlreadyExists, Conflict, HoldfastError, InvalidKey, StoreError
+from ..keys import printable, sort_key
+from ..store import LIST, WRITE, ObjectStore, select
+from ..sync import Action, Plan, Result
+from ..types import Body, Capabilities, ListOptions, ObjectInfo, WriteOptions
+from ..wrap.rekey import KeyTransform
+from .remote_objects import RemoteObjectProtocol, attributes_of
+from .sync_objects import Direction, SyncObject
+from .transactions import TransactionSummary
+
+#: So many names stand in one message.
+NAMED = 5
+
+#: What was sent with an upload, by key: libcloud's ``extra``.
+Extra = Callable[[str], Mapping[str, Any]]
+
+
+class ChosenObjects(KeyTransform):
+    """A store of which only certain objects are listed, some perhaps under other keys than their own.
+
+    What is listed was looked up before, so a listing asks nothing. ``extra`` gives what is attached to new objects.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        rows: Iterable[ObjectInfo],
+        actual: Mapping[str, str] | None = None,
+        extra: Extra | None = None,
+    ) -> None:
+        super().__init__(store)
+        self._rows = sorted(rows, key=lambda row: sort_key(row.key))
+        self._actual = actual or {}
+        self._extra = extra
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside; what is listed is sorted."""
+        return replace(self.store.capabilities, sorted=True)
+
+    def to_inner(self, key: str) -> str:
+        """The key under which the store has it."""
+        return self._actual.get(key, key)
+
+    def to_outer(self, key: str) -> str:
+        """The key by which it was chosen."""
+        return next((outer for outer, inner in self._actual.items() if inner == key), key)
+
+    def _scan(self, options: ListOptions = LIST) -> Iterator[ObjectInfo]:
+        return select(iter(self._rows), options)
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        return super()._write(key, body, self._attached(key, options))
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        return super()._copy(source, src, dst, self._attached(dst, options))
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        return super()._stage(key, size, self._attached(key, options))
+
+    def _attached(self, key: str, options: WriteOptions) -> WriteOptions:
+        return options if self._extra is None else replace(options, **attributes_of(self._extra(key)))
+
+
+@dataclass
+class Transaction:
+    """One push or pull: a plan over chosen objects, and how its keys are called on both sides.
+
+    ``describe`` makes the SyncObject of a key, and ``remote_obj`` the remote object that a push left behind.
+    """
+
+    direction: Direction
+    plan: Plan
+    summary: TransactionSummary
+    describe: Callable[[str], SyncObject]
+    remote_obj: Callable[[ObjectInfo], RemoteObjectProtocol]
+
+    def __post_init__(self) -> None:
+        self._objects: dict[str, SyncObject] = {}
+        self._unsafe = True
+
+    def enter(
+        self,
+        collides: Callable[[str], Iterable[RemoteObjectProtocol] | str | None],
+        equal: Callable[[SyncObject], bool] | None,
+    ) -> None:
+        """Enter every action of the plan into the summary.
+
+        ``collides`` tells what else than the plan knows is in the way of a key; ``equal`` overrules the planner about
+        two objects that are there.
+        """
+        decided = [self._enter(action, collides, equal) for action in self.plan]
+        self.plan = Plan(self.plan.source, self.plan.target, self.plan.terms, decided)
+
+    def _enter(
+        self,
+        action: Action,
+        collides: Callable[[str], Iterable[RemoteObjectProtocol] | str | None],
+        equal: Callable[[SyncObject], bool] | None,
+    ) -> Action:
+        entry = self._objects[action.key] = self.describe(action.key)
+        if action.kind == "refuse":
+            self.summary.add_entry(entry, collides_with=action.reason)
+            return action
+        in_the_way = collides(action.key)
+        if in_the_way or action.kind == "conflict":
+            self._unsafe = False
+            self.summary.add_entry(entry, collides_with=in_the_way or action.reason)
+            return action
+        if equal is not None and action.kind in {"skip", "update"}:
+            same = equal(entry)
+            action = replace(action, kind="skip" if same else "update", reason="same hash" if same else "hashes differ")
+        self.summary.add_entry(entry.judged(action.kind == "skip"))
+        return action
+
+    # ------------------------------------------------------------------ before anything is sent
+    def refuse(self, force: bool) -> None:
+        """Raise if something is in the way, or differs at the target without ``force``; nothing was sent then."""
+        if self.summary.has_unresolvable_collisions:
+            kind: type[HoldfastError] = InvalidKey if self._unsafe else AlreadyExists
+            raise kind(
+                f"nothing was {self.direction}ed, because of what no force resolves: {self.collisions()}. Leave them "
+                "out with exclude_regex, or remove what is in the way"
+            )
+        if self.summary.requires_force and not force:
+            names = _named([entry.name for entry in self.summary.on_target_neq_md5])
+            raise AlreadyExists(
+                f"nothing was {self.direction}ed, because these differ at the target: {names}; force=True overwrites "
+                "them"
+            )
+
+    def warn(self, log: logging.LoggerAdapter[logging.Logger], force: bool) -> None:
+        """Log as a warning what ``refuse`` would raise."""
+        if self.summary.has_unresolvable_collisions:
+            log.warning("A %s would be refused: %s", self.direction, self.collisions())
+        elif self.summary.requires_force and not force:
+            names = _named([entry.name for entry in self.summary.on_target_neq_md5])
+            log.warning("A %s would need force=True, because these differ at the target: %s", self.direction, names)
+
+    def collisions(self) -> str:
+        """What is in the way of what, for people."""
+        return _named(
+            [f"{name}: {_told(found)}" for name, found in self.summary.unresolvable_collisions.items()], shown=True
+        )
+
+    # ------------------------------------------------------------------ sending
+    def execute(self, progress: bool | None) -> None:
+        """Do what the plan says, and enter what was sent; raises if not all of it was done.
+
+        Conflict if something changed meanwhile on either side, StoreError if something failed: the rest was done, and
+        the same call does what is left.
+        """
+        results: dict[str, Result] = {}
+
+        def note(result: Result) -> None:
+            results[result.key] = result
+
+        done = sync.apply(self.plan, progress=progress, on_result=note)
+        keys = {entry.name: key for key, entry in self._objects.items()}
+        for entry in self.summary.files_to_sync:
+            result = results.get(keys[entry.name])
+            if result is not None and result.outcome == "done":
+                self.summary.synced_files.append(self._sent(entry, result))
+        if done.exit_code:
+            left = [*done.failed, *done.stale]
+            told = _named([f"{printable(result.key)}: {result.detail}" for result in left], shown=True)
+            kind = StoreError if done.failed else Conflict
+            raise kind(
+                f"{len(left)} of {len(self.summary.files_to_sync)} files were not {self.direction}ed: {told}; what was "
+                f"{self.direction}ed stays, and the same call goes on",
+                cause=left[0].error,
+            )
+
+    def _sent(self, entry: SyncObject, result: Result) -> SyncObject:
+        remote = entry.remote_obj
+        if self.direction == "push" and result.target is not None:
+            info = ObjectInfo(entry.name, result.target.size, result.target.etag, result.target.last_modified)
+            remote = self.remote_obj(info)
+        sent = SyncObject(
+            local_path=entry.local_path,
+            remote_obj=remote,
+            remote_path=entry.remote_path,
+            sync_direction=self.direction,
+        )
+        return sent.judged(True)
+
+
+def _told(found: Iterable[RemoteObjectProtocol] | str) -> str:
+    return found if isinstance(found, str) else "there is " + _named([one.name for one in found])
+
+
+def _named(names: list[str], *, shown: bool = False) -> str:
+    """Some of the names, and how many more there are; ``shown`` are sentences already."""
+    told = names[:NAMED] if shown else [repr(printable(name)) for name in names[:NAMED]]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(told) + more if shown else ", ".join(told) + more
