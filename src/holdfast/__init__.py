@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from .files.cloudfiles import CloudFiles
+    from .files.resumable import ResumableTransfer
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
@@ -100,6 +101,7 @@ _HOMES = {
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
+    "files.resumable": ("ResumableTransfer",),
     "sync.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "registry": ("open_object", "open_store", "register"),
@@ -199,6 +201,7 @@ __all__ = [
     "RegexValidatingStore",
     "RegexValidator",
     "RemoveOptions",
+    "ResumableTransfer",
     "RetryingStore",
     "SafeFilesystemStore",
     "SimpleWrapper",

@@ -80,7 +80,11 @@ def plan(
     if max_delete is not None and max_delete < 0:
         raise ConfigError(f"max_delete={max_delete} is no number of deletions")
     here, there = place(source), place(target)
-    _refuse_overlap(here, there)
+    if keys is None:
+        _refuse_overlap(here, there)
+    else:
+        keys = list(keys)
+        _refuse_itself(here, there, keys)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -335,6 +339,13 @@ def _refuse_overlap(here: Place, there: Place) -> None:
     mine, theirs = _address(here, one.bucket, one.key), _address(there, other.bucket, other.key)
     if mine.startswith(theirs) or theirs.startswith(mine):
         raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
+
+
+def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:
+    """Raise ConfigError for a key that is one object on both sides: a move would delete it."""
+    for key in keys:
+        if here.address(key) == there.address(key):
+            raise ConfigError(f"{printable(key)!r} of {here.name} would be synced onto itself")
 
 
 def _address(where: Place, bucket: str, key: str) -> str:
