@@ -60,7 +60,7 @@ def test_a_file_in_the_place_of_a_directory(holdfast, bucket, folder):
     bucket.put({"x/a": b"1"})
     folder.put({"x": b"2"})
     result = holdfast("diff", bucket.base, folder.base)
-    assert (result.code, result.lines[-1]) == (1, "0 same, 1 extra, 1 conflict")
+    assert (result.code, result.lines[-1]) == (1, "0 same, 1 missing, 1 extra")
 
 
 def test_one_object(holdfast, place, folder, tmp_path):

@@ -200,7 +200,7 @@ def test_a_move_replaces_what_is_there_and_keeps_encodings(cf, other):
     ("pairs", "error"),
     [
         ([("a", "a")], e.ConfigError),
-        ([("a", "data/b"), ("data/b", "a")], ValueError),
+        ([("a", "data/b"), ("data/b", "a")], e.ConfigError),
         ([("a", "x"), ("data/b", "x")], ValueError),
         ([("a", "x"), ("a", "y")], ValueError),
         ([("a", "x"), ("nope", "y")], e.NotFound),

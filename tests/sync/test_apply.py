@@ -9,12 +9,12 @@ from multiprocessing import get_context
 
 import pytest
 
-from holdfast import ReadonlyStore, open_store
+from holdfast import GzipStore, MirroringStore, ReadonlyStore, open_store
 from holdfast import errors as e
 from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 from holdfast.stores.plain import DictStore
-from holdfast.sync import Index, apply, plan
+from holdfast.sync import Index, Journal, Plan, apply, plan
 from holdfast.testing.stores import CountingStore, FaultStore
 from holdfast.types import WriteOptions
 
@@ -130,11 +130,58 @@ def test_what_the_filters_leave_out_is_neither_copied_nor_deleted():
     assert sorted(contents(target)) == ["a.csv", "c.txt"]
 
 
+def test_a_file_becomes_a_directory_and_a_directory_a_file_when_what_is_in_the_way_is_deleted(tmp_path):
+    source = store_of(**{"a/b": b"1", "a/c/d": b"2", "e": b"3", "x": b""})
+    target = open_store(tmp_path / "target")
+    for key in ("a", "e/f", "e/g/h"):
+        target.put(key, b"old")
+    planned = plan(source, target)
+    assert kinds(planned) == {
+        "a": "skip", "a/b": "conflict", "a/c/d": "conflict",
+        "e": "conflict", "e/f": "skip", "e/g/h": "skip", "x": "add",
+    }  # fmt: skip
+    planned = plan(source, target, delete=True, max_delete=3)
+    planned.write(tmp_path / "plan")
+    summary = apply(Plan.read(tmp_path / "plan", source, target), journal=tmp_path / "journal")
+    assert (summary.added, summary.deleted, summary.exit_code) == (4, 3, 0)
+    assert contents(target) == contents(source)
+
+
+def test_what_is_not_deleted_stays_in_the_way_of_what_would_come_then(tmp_path):
+    source = store_of(e=b"3", x=b"")
+    target = open_store(tmp_path)
+    target.put("e/f", b"1")
+    target.put("e/kept.txt", b"2")
+    os.mkdir(tmp_path / "x")
+    planned = plan(source, target, delete=True, exclude="*.txt")
+    assert kinds(planned) == {"e": "add", "e/f": "delete", "x": "conflict"}
+    summary = apply(planned)
+    assert [result.key for result in summary.failed] == ["e"]
+    assert contents(target) == {"e/kept.txt": b"2"}
+
+
 def test_a_target_that_cannot_be_written_can_be_compared_with_and_nothing_else():
     planned = plan(store_of(a=b"1"), ReadonlyStore(store_of(a=b"1", b=b"2")))
     assert planned.is_empty
     with pytest.raises(e.Unsupported, match="cannot be written"):
         apply(planned)
+
+
+@pytest.mark.parametrize("kind", ["sqlite:///{}/x.db", "zip:///{}/x.zip", "{}/directory", "gzip", "several"])
+def test_any_store_is_a_target_and_a_source(tmp_path, kind):
+    source = open_store(tmp_path / "source")
+    for number in range(50):
+        source.put(f"{number % 7}/{number}", b"x" * number)
+    wrapped = {
+        "gzip": lambda: GzipStore(MemoryStore()),
+        "several": lambda: MirroringStore([MemoryStore(), MemoryStore()]),
+    }
+    there = wrapped[kind]() if kind in wrapped else open_store(kind.format(tmp_path))
+    with there:
+        assert apply(plan(source, there)).exit_code == 0
+        assert plan(source, there).is_empty
+        assert apply(plan(there, tmp_path / "back")).exit_code == 0
+    assert contents(open_store(tmp_path / "back")) == contents(source)
 
 
 # ---------------------------------------------------------------------- moves
@@ -165,6 +212,44 @@ def test_a_move_keeps_a_source_that_changed_or_whose_copy_is_another():
     summary = apply(plan(source, target, move=True))
     assert contents(source) == {"copied": b"1", "source": b"newer"}
     assert sorted(result.key for result in summary.stale) == ["copied", "source"]
+
+
+def test_a_move_keeps_what_was_skipped_without_being_equal():
+    source, target = store_of(a=b"1", b=b"2"), store_of(a=b"1", b=b"3")
+    summary = apply(plan(source, target, move=True, compare="size"))
+    assert contents(source) == {"b": b"2"}
+    assert [result.key for result in summary.kept] == ["b"]
+    assert summary.exit_code == 1
+
+
+def test_a_key_that_the_source_cannot_have_is_deleted(tmp_path):
+    open_store(tmp_path).put("a", b"1")
+    target = store_of(**{"a": b"1", "a//b": b"2", "..": b"3"})
+    assert apply(plan(tmp_path, target, delete=True, max_delete=2)).deleted == 2
+    assert contents(target) == {"a": b"1"}
+
+
+def test_objects_get_other_keys_on_their_way():
+    store, other = store_of(**{"a": b"1", "d/b": b"2", "c": b"3"}), MemoryStore()
+    summary = apply(plan(store, other, keys={"a": "x/y", "d/b": "z", "missing": "w"}))
+    assert (contents(other), summary.added) == ({"x/y": b"1", "z": b"2"}, 2)
+    summary = apply(plan(store, store, keys={"a": "new/a", "d/b": "b"}, move=True))
+    assert (contents(store), summary.exit_code) == ({"new/a": b"1", "b": b"2", "c": b"3"}, 0)
+    for keys, why in (
+        ({"c": "x", "b": "x"}, "two objects would get"),
+        ({"c": "b", "b": "x"}, "still to be read"),
+        ({"c": "c"}, "still to be read"),
+    ):
+        with pytest.raises(e.ConfigError, match=why):
+            plan(store, store, keys=keys, move=True)
+    assert contents(store) == {"new/a": b"1", "b": b"2", "c": b"3"}
+
+
+def test_a_renaming_is_not_taken_for_another_after_it_was_read_from_disk(tmp_path):
+    source, target = store_of(a=b"1", b=b"2"), MemoryStore()
+    plan(source, target, keys={"a": "b"}).write(tmp_path / "plan")
+    with pytest.raises(e.ConfigError, match="was given"):
+        Plan.read(tmp_path / "plan", source, target)
 
 
 # ---------------------------------------------------------------------- on the way
@@ -202,6 +287,15 @@ def test_a_file_that_changes_while_it_is_read_is_not_written(tmp_path):
     summary = apply(planned)
     assert [result.key for result in summary.stale] == ["a"]
     assert contents(target) == {}
+
+
+def test_what_a_lost_worker_had_encoded_anew_is_known_again(tmp_path):
+    source, target = store_of(a=b"1" * 100), MemoryStore()
+    planned = plan(source, target, reencode="gzip")
+    with Journal(tmp_path / "journal", lease=0.0) as journal:
+        journal.begin(planned).claim("transfer", 1)
+        target.write("a", gzip.compress(b"1" * 100, 1), WriteOptions(content_encoding="gzip"))
+        assert apply(planned, journal=journal).counts == {("add", "already"): 1}
 
 
 # ---------------------------------------------------------------------- memory of earlier syncs

@@ -63,6 +63,26 @@ def test_a_regular_expression_matches_at_the_start_as_re_match_does():
         assert regex.matches(["a/a", "a/b"]) == [True, False]
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
+@pytest.mark.parametrize(
+    "pattern", [r"\w+$", r"a{,2}$", r"[[:alpha:]]x", r"(?=a)a", r"data/.*[.]csv$", r"(?i)A", r"\S+\Z"]
+)
+def test_with_and_without_re2_a_pattern_means_what_python_means(pattern):
+    keys = ["é", "aa", "a{,2}", "bx", ":]x", "a\n", "data/q.csv", "aa\udcff", "\x0b", "A"]
+    with Regex(pattern) as regex:
+        assert regex.matches(keys) == [re.match(pattern, key) is not None for key in keys]
+
+
+def test_a_child_that_was_killed_is_told_and_replaced():
+    with Regex(r"(?=a)a") as regex:
+        assert regex.matches(["a"]) == [True]
+        regex._child.kill()
+        regex._child.wait()
+        with pytest.raises(e.ConfigError, match="ended by itself"):
+            regex.matches(["a"])
+        assert regex.matches(["a"]) == [True]
+
+
 def test_a_pattern_that_would_never_end_is_given_up():
     with Regex(r"(a+)+$(?=)", deadline=1.0) as regex:
         began = time.monotonic()

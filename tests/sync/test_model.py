@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import tempfile
 from pathlib import Path
@@ -131,3 +132,34 @@ def test_the_target_becomes_what_the_model_says(
         if not (touched or move):
             assert summary.exit_code == (1 if "refuse" in expected.values() else 0)
             assert summary.done == sum(kind in ("add", "update", "delete") for kind in expected.values())
+
+
+NESTED = ["a", "a/b", "a/b/c", "a/d", "a!", "a!/e", "f/g", "f", "f/g/h"]
+
+
+def collides(key, keys):
+    return any(key.startswith(other + "/") or other.startswith(key + "/") for other in keys)
+
+
+@given(
+    mine=st.sets(st.sampled_from(NESTED), min_size=1), theirs=st.sets(st.sampled_from(NESTED)), ended=st.integers(0, 4)
+)
+def test_any_tree_of_files_becomes_any_other_one(mine, theirs, ended):
+    theirs = {key for key in theirs if not collides(key, theirs)}
+    with tempfile.TemporaryDirectory() as directory:
+        source = filled(MemoryStore(), {key: key.encode() for key in mine})
+        target = filled(open_store(Path(directory) / "target"), dict.fromkeys(theirs, b"old"))
+        planned = plan(source, target, delete=True, max_delete=len(theirs), index=None)
+        # What collides within the source is refused, but for what is at the target already.
+        expected = {key: key.encode() for key in mine if key in theirs or not collides(key, mine)}
+        told = iter(range(ended))
+
+        def end(_):
+            if next(told, None) is None:
+                raise Ended
+
+        with contextlib.suppress(Ended):
+            apply(planned, journal=Path(directory) / "journal", index=None, on_result=end)
+        summary = apply(planned, journal=Path(directory) / "journal", index=None)
+        assert contents(target) == expected
+        assert {result.key for result in summary.refused} == mine - expected.keys()

@@ -217,3 +217,22 @@ def test_a_large_object_does_not_replace_what_appeared_meanwhile(moto, tmp_path,
     summary = apply(planned, journal=tmp_path / "journal")
     assert [result.key for result in summary.stale] == ["large"]
     assert target.get("large") == b"theirs"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("failing", [False, True])
+def test_without_a_journal_a_large_object_goes_in_parts_that_leave_nothing_when_they_fail(
+    moto, tmp_path, small_parts, failing
+):
+    bucket = moto.make_bucket()
+    open_store(tmp_path / "source").put("large", body(SIZE))
+
+    def refuse(request):
+        return DENIED if failing and "partNumber=4" in request.target else None
+
+    with Before(moto, refuse) as before:
+        summary = apply(plan(tmp_path / "source", open_moto(moto, bucket, before.endpoint)))
+        assert before.count("PUT", "partNumber") >= 4
+    assert contents(open_moto(moto, bucket)) == ({} if failing else {"large": body(SIZE)})
+    assert summary.exit_code == int(failing)
+    assert not moto.client().list_multipart_uploads(Bucket=bucket).get("Uploads")

@@ -10,7 +10,6 @@ import click
 
 from .. import redact
 from ..errors import NotFound, PathConflict
-from ..files.transfers import RenamedStore
 from ..keys import join
 from ..sync import Place, Plan, plan
 from ..wrap.rekey import PrefixStore
@@ -20,11 +19,11 @@ from .options import Settings
 
 @dataclass(frozen=True)
 class Ends:
-    """What is to be made equal: everything in two places, or with ``keys`` only those, by their names at the target."""
+    """What is to be made equal: everything in two places, or with ``keys`` only those, {key: key at the target}."""
 
     source: Place
     target: Place
-    keys: list[str] | None = None
+    keys: dict[str, str] | None = None
 
 
 def plan_for(
@@ -74,8 +73,8 @@ def single(opener: Opener, spot: Spot, name: str, target: Location) -> Ends:
         raise PathConflict(f"{target.text} is a directory: write {target.text}/ for {target.child(name)}")
     else:
         goal = opener.object(target)
-    renamed = spot.store if spot.key == goal.key else RenamedStore(spot.store, {goal.key: spot.key})
-    return Ends(Place(renamed, opener.name(spot.store, "")), Place(goal.store, opener.name(goal.store, "")), [goal.key])
+    here, there = (Place(one.store, opener.name(one.store, "")) for one in (spot, goal))
+    return Ends(here, there, {spot.key: goal.key})
 
 
 def the_object(opener: Opener, source: Location, target: Location) -> Ends | None:

@@ -104,8 +104,8 @@ class Transfers:
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
         that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
-        would be moved to where another is moved away from, ConfigError if one would be moved onto itself: then
-        nothing was moved. What fails later is raised as by ``transfer_to``.
+        two, ConfigError if one would be moved onto itself or another that is moved as well: then nothing was moved.
+        What fails later is raised as by ``transfer_to``.
 
         >>> from holdfast import CloudFiles
         >>> files = CloudFiles("mem://moves")

@@ -14,7 +14,7 @@ from ..store import WRITE, ObjectStore
 from ..sync.actions import Action
 from ..sync.applying import apply
 from ..sync.journal import Journal
-from ..sync.places import Place, place
+from ..sync.places import Place
 from ..sync.planning import plan
 from ..sync.plans import Plan
 from ..sync.summary import Summary
@@ -24,25 +24,6 @@ from .requests import is_scalar
 
 #: A path, or {"path": ..., "dest_path": ...} for one that gets another name.
 TransferRequest = str | Mapping[str, str]
-
-
-class RenamedStore(KeyTransform):
-    """Some objects of a store under other names: ``names`` maps those to the names that they have in ``.store``."""
-
-    def __init__(self, store: ObjectStore, names: Mapping[str, str]) -> None:
-        super().__init__(store)
-        self._inner = dict(names)
-        self._outer = {inner: outer for outer, inner in names.items()}
-
-    def to_inner(self, key: str) -> str:
-        """The name in the store inside; a key that is not among the names keeps its own."""
-        return self._inner.get(key, key)
-
-    def to_outer(self, key: str) -> str:
-        """The other name; ValueError for an object that is not among them."""
-        if key not in self._outer:
-            raise ValueError(f"{key!r} is not among the names")
-        return self._outer[key]
 
 
 class RetypedStore(KeyTransform):
@@ -117,18 +98,12 @@ def planned_transfer(
 ) -> Plan:
     """The plan of a transfer; NotFound if one of the paths is not there and ``allow_missing`` does not let it be."""
     names = None if paths is None else destinations(paths)
-    whence: Place = place(source)
-    if names is not None and any(name != path for name, path in names.items()):
-        if move and (both := _moved_over(whence, place(target), names)):
-            raise ValueError(f"{both!r} is to be moved, and to be replaced, in one call: make two of it")
-        whence = place(RenamedStore(source, names))
     planned = plan(
-        whence,
+        source,
         target,
-        keys=names,
+        keys=None if names is None else _keys(names),
         reencode=None if reencode is None else codecs.canonical(reencode) or "",
         on_unknown="transfer",
-        names="auto",
         move=move,
         threads=threads,
         progress=progress,
@@ -137,7 +112,7 @@ def planned_transfer(
         found = {action.key for action in planned if action.source is not None}
         for name, path in names.items():
             if name not in found:
-                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=whence.name)
+                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=planned.source.name)
     return planned
 
 
@@ -184,10 +159,15 @@ def _names_of(request: Any) -> tuple[str, str]:
     return check(request["path"]), check(request.get("dest_path", request["path"]))
 
 
-def _moved_over(source: Place, target: Place, names: Mapping[str, str]) -> str | None:
-    """A path that is moved away and has another one moved to it: which of the two came first would be luck."""
-    leaving = {source.address(path): path for path in names.values()}
-    return next((leaving[there] for name in names if (there := target.address(name)) in leaving), None)
+def _keys(names: Mapping[str, str]) -> list[str] | dict[str, str]:
+    """The keys to plan with: a list, or where some get another name a mapping from path to name."""
+    if all(name == path for name, path in names.items()):
+        return list(names)
+    keys: dict[str, str] = {}
+    for name, path in names.items():
+        if keys.setdefault(path, name) != name:
+            raise ValueError(f"{path!r} would get two names, {keys[path]!r} and {name!r}: make two calls of it")
+    return keys
 
 
 def _to_be_retyped(action: Action) -> Action:

@@ -89,8 +89,8 @@ class Comparison:
             "size+mtime": self._size_and_time,
             "size": self._size,
         }[compare]
-        #: Digest-like ETags mean MD5s where services make them; those of local stores are versions.
-        self._readable = (source.store.local, target.store.local)
+        # ETags that look like digests are MD5s where services make them; those of what lies here are versions.
+        self._readable = (source.is_here, target.is_here)
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
@@ -196,7 +196,7 @@ class Comparison:
 
         Read once and remembered by its ETag. Raises Changing if it is being changed, or is another version by now.
         """
-        where = place.identity if place.store.local else None
+        where = place.identity if place.is_here else None
         if self.index is not None and where is not None and info.etag is not None:
             known = self.index.digest(where, info.key, info.etag, algorithm)
             if known is not None:

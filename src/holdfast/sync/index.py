@@ -142,9 +142,9 @@ def _is_utf8(text: str) -> bool:
 
 
 def is_fresh(identity: Identity, at: float) -> bool:
-    """Whether the object had changed less than two seconds before that time (or later): its times prove nothing then.
+    """Whether the object had changed less than two seconds before that time, or later.
 
-    A change within the same tick of the clock leaves them as they are.
+    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are.
     """
     return identity.last_modified is not None and at - identity.last_modified.timestamp() < FRESH
 

@@ -274,7 +274,7 @@ class JournalQueue(Queue):
     def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
         with self.journal.transaction() as execute:
             for task, result in results:
-                state = _FAILED if result.outcome in ("failed", "kept") else _DONE
+                state = _FAILED if result.is_failure else _DONE
                 execute(
                     "update tasks set state = ?, owner = null, until = null, result = ? where run = ? and number = ?",
                     (state, result.to_json(), self.run, task.number),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound, Unsupported
+from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, InvalidKey, NotFound, Unsupported
 from ..store import READ
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
 from .actions import Action, Identity
@@ -62,7 +63,7 @@ class Performer:
         self.copier = Copier(source.store, target.store, moved=moved)
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
-        self._resumer = None if notes is None else Resumer(source, target, notes, self.copier.moved)
+        self._resumer = Resumer(source, target, notes, self.copier.moved)
         self._compare = Comparison(source, target)
 
     def __call__(self, task: Task) -> Any:
@@ -71,17 +72,17 @@ class Performer:
             if action.kind == "delete":
                 return self._delete(action)
             if action.kind == "skip":
-                return self._move_source(action, Result(action.key, "skip", "done", source=action.source))
+                return self._move_skipped(action)
             return self._transfer(task)
-        except (Exception, Stale) as error:  # noqa: BLE001 - it becomes the task's result
+        except Exception as error:  # noqa: BLE001 - it becomes the task's result
             return self.failure(task, error)
 
     def failure(self, task: Task, error: BaseException) -> Result:
         """The result of a task that ended with this error: done after all, stale, or failed."""
         action = task.action
-        engine_result = functools.partial(Result, action.key, action.kind, source=action.source)
+        result = functools.partial(Result, action.key, action.kind, source=action.source)
         if isinstance(error, Stale):
-            return engine_result("stale", str(error))
+            return result("stale", str(error))
         if isinstance(error, AlreadyExists | Conflict | Indeterminate | NotFound) and action.kind != "delete":
             try:
                 settled = self._settle(action)
@@ -90,14 +91,14 @@ class Performer:
             else:
                 if settled is not None:
                     return settled
-        return engine_result("failed", f"{error}", error=error)
+        return result("failed", f"{error}", error=error)
 
     def _settle(self, action: Action) -> Result | None:
         """What a refused condition, or a lost answer, means: the target has it already, or somebody changed a side."""
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
         if mine is None or action.source is None or not action.source.matches(mine):
             return Result(action.key, action.kind, "stale", SOURCE_CHANGED, source=action.source)
-        if theirs is not None and self.settings.reencode is None and self._compare(mine, theirs).same:
+        if theirs is not None and self._is_done(mine, theirs):
             return self._move_source(
                 action,
                 Result(
@@ -108,6 +109,12 @@ class Performer:
         if self._as_planned(action, theirs):
             return None  # nothing has happened there: it failed, and the next run may do it
         return Result(action.key, action.kind, "stale", TARGET_CHANGED, source=action.source)
+
+    def _is_done(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
+        """Whether the target holds what the transfer would have written."""
+        if self.settings.reencode is None:
+            return self._compare(mine, theirs).same is True
+        return theirs.content_encoding == (self.settings.reencode or None) and self._is_copy(mine, theirs)
 
     # ------------------------------------------------------------------ transfers
     def _transfer(self, task: Task) -> Any:
@@ -150,7 +157,7 @@ class Performer:
             guard.check()
             self.copier.moved(action.nbytes)
             return done(info, action.nbytes)
-        if self._resumer is not None and self.settings.reencode is None and self._resumer.takes(action):
+        if self.settings.reencode is None and self._resumer.takes(action):
             found = self.source.head(action.key)
             if found is None or action.source is None or not action.source.matches(found):
                 raise Stale(SOURCE_CHANGED)
@@ -206,6 +213,17 @@ class Performer:
         return self._move_source(action, result)
 
     # ------------------------------------------------------------------ deletions
+    def _move_skipped(self, action: Action) -> Result:
+        """What becomes of a source whose copy is at the target already, if it is one."""
+        mine, theirs = self.source.head(action.key), self.target.head(action.key)
+        if mine is None or action.source is None or not action.source.matches(mine):
+            raise Stale(SOURCE_CHANGED)
+        if theirs is None or not self._is_copy(mine, theirs):
+            if not self._as_planned(action, theirs):
+                raise Stale(TARGET_CHANGED)
+            return Result(action.key, "skip", "kept", "not deleted: the target's object is no copy of it")
+        return self._move_source(action, Result(action.key, "skip", "done", source=action.source))
+
     def _move_source(self, action: Action, result: Result) -> Result:
         """The result, after the source was deleted if this is a move and the copy is proved to be that very version."""
         if not self.settings.move:
@@ -234,8 +252,9 @@ class Performer:
         """Delete what only the target has: unless the source has it after all, whatever its listing said."""
         result = functools.partial(Result, action.key, "delete")
         assert action.target is not None
-        if self.source.head(action.key) is not None:
-            return result("stale", "the source has it, though its listing did not say so")
+        with contextlib.suppress(InvalidKey):  # a key that the source cannot have
+            if self.source.head(action.key) is not None:
+                return result("stale", "the source has it, though its listing did not say so")
         error, atomic = self._remove(self.target, action.key, action.target)
         if isinstance(error, Conflict):
             return result("stale", TARGET_CHANGED)

@@ -39,6 +39,11 @@ class Place:
         return None if where is None else where.vendor
 
     @property
+    def is_here(self) -> bool:
+        """Whether the objects lie on this machine, so that reading them costs little."""
+        return self.store.local or self.vendor == "zip"
+
+    @property
     def is_files(self) -> bool:
         """Whether the objects are plain files, so that names obey a file system."""
         return self.vendor == "file"

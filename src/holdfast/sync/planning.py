@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from .. import engine
 from ..errors import ConfigError, HoldfastError, Unsupported
-from ..keys import printable, sort_key
+from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
 from ..types import ObjectInfo
 from .actions import Action, Identity, Kind
@@ -20,6 +21,7 @@ from .ordering import in_order
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
+from .renaming import renamed
 from .sequence import Actions
 
 OnUnknown = Literal["ask", "transfer", "skip"]
@@ -43,7 +45,7 @@ def plan(
     max_delete: int | None = None,
     move: bool = False,
     reencode: str | None = None,
-    keys: Iterable[str] | None = None,
+    keys: Iterable[str] | Mapping[str, str] | None = None,
     index: Index | Literal["auto"] | None = "auto",
     threads: int | None = None,
     progress: bool | None = False,
@@ -59,7 +61,8 @@ def plan(
     objects are equal, ``on_unknown`` says what is planned: "transfer", "skip", or "ask": a conflict, which
     ``Plan.decide`` settles. ``names`` is "auto" (refuse what the target cannot keep apart), "portable" (what any file
     system cannot) or "exact". ``reencode`` gives objects another content encoding on their way ("gzip", "br", "zstd";
-    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed.
+    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed; a mapping
+    ``{key: new key}`` gives them others on their way, by which the actions go.
     ``index`` remembers what earlier syncs proved: one of the user's own by default, None for none.
 
     Raises ConfigError for what cannot be; StoreError for a listing that fails, goes back or repeats itself: then there
@@ -80,11 +83,14 @@ def plan(
     if max_delete is not None and max_delete < 0:
         raise ConfigError(f"max_delete={max_delete} is no number of deletions")
     here, there = place(source), place(target)
-    if keys is None:
-        _refuse_overlap(here, there)
-    else:
+    if isinstance(keys, Mapping):
+        here = renamed(here, there, keys)
+        keys = keys.values()
+    elif keys is not None:
         keys = list(keys)
         _refuse_itself(here, there, keys)
+    else:
+        _refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -154,6 +160,10 @@ class _Planner:
         self.lookalikes = Lookalikes()
         #: What is known only later about keys that came before: why they are refused, or conflict.
         self.later: dict[str, Obstacle] = {}
+        #: Keys in whose way there are objects that are to be deleted, so that their turn comes then.
+        self.late: set[str] = set()
+        #: Keys in whose way there is a directory, which goes if all in it is deleted.
+        self.unless_late: dict[str, Obstacle] = {}
         self.listed = 0
         self.in_scope = 0
         self.deletions = 0
@@ -170,7 +180,7 @@ class _Planner:
             actions.append(outcome.value)
             self.deletions += outcome.value.kind == "delete"
         self._refuse_lookalikes(actions)
-        self._refuse_later(actions)
+        self._settle_later(actions)
         if self.deletions and not self.listed:
             self._refuse_deletions(actions)
         return actions
@@ -181,7 +191,7 @@ class _Planner:
         if keys is None:
             mine, theirs = self._rows(self.source), self._rows(self.target)
         else:
-            wanted = sorted(set(keys), key=sort_key)
+            wanted = sorted({check(key, self.source.name) for key in keys}, key=sort_key)
             mine, theirs = _heads(self.source, wanted), _heads(self.target, wanted)
         for key, one, other in merged(mine, theirs):
             self.in_scope += other is not None
@@ -190,6 +200,8 @@ class _Planner:
                 self._look_for_collisions(key, one, other)
                 if one is not None and other is None:
                     obstacle = self.names.in_the_way(key)
+                    if obstacle is not None and obstacle.kind == "conflict" and self.delete:
+                        self.unless_late[key], obstacle = obstacle, None
             yield Pair(key, one, other, obstacle)
 
     def _rows(self, where: Place) -> Iterator[ObjectInfo]:
@@ -214,16 +226,19 @@ class _Planner:
         ):
             if in_target and theirs is not None:
                 continue  # both are there already, whatever the target is
-            if not in_target and in_source:
+            if in_source and not in_target:
                 self._blame(above, f"there are objects below it, such as {printable(key)!r}", mine is not None)
             if mine is not None and theirs is None:
                 self._blame(key, f"there is an object {printable(above)!r} where its directory would be", in_source)
 
     def _blame(self, key: str, reason: str, in_source: bool) -> None:
-        obstacle = (
-            Obstacle("refuse", f"{reason} in the source") if in_source else Obstacle("conflict", f"{reason} there")
-        )
-        self.later.setdefault(key, obstacle)
+        """Note that another key is in this one's way: in the source, or else at the target, where it may be deleted."""
+        if in_source:
+            self.later.setdefault(key, Obstacle("refuse", f"{reason} in the source"))
+        elif self.delete:
+            self.late.add(key)
+        else:
+            self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
 
     # ------------------------------------------------------------------ one key
     def decide(self, pair: Pair) -> Action:
@@ -271,14 +286,21 @@ class _Planner:
                         Obstacle("refuse", f"differs from {printable(other)!r} in letter case or Unicode form alone"),
                     )
 
-    def _refuse_later(self, actions: Actions) -> None:
-        if not self.later:
+    def _settle_later(self, actions: Actions) -> None:
+        """Change the actions of keys in whose way there turned out to be something."""
+        for key, obstacle in self.unless_late.items():
+            if key not in self.late:
+                self.later.setdefault(key, obstacle)
+        if not (self.later or self.late):
             return
         changed = []
         for action in actions:
-            if action.key in self.later and action.kind in ("add", "update"):
-                kind, reason = self.later[action.key]
-                changed.append((action, Action(action.key, kind, reason, action.source, action.target)))
+            if action.kind not in ("add", "update", "delete"):
+                continue
+            if action.key in self.later:
+                changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
+            elif action.key in self.late:
+                changed.append((action, replace(action, late=True)))
         for old, new in changed:
             actions.replace(old, new)
 

@@ -12,14 +12,16 @@ from .performing import Task
 from .plans import Plan
 from .summary import Result
 
-#: Deletions are done when all transfers are: what is still to come may need what would be deleted.
-Phase = Literal["transfer", "delete"]
-PHASES: tuple[Phase, ...] = ("transfer", "delete")
+#: Deletions are done when all transfers are, but for those that what is deleted is in the way of.
+Phase = Literal["transfer", "delete", "late"]
+PHASES: tuple[Phase, ...] = ("transfer", "delete", "late")
 
 
 def phase_of(action: Action) -> Phase:
     """When the action's turn is."""
-    return "delete" if action.kind == "delete" else "transfer"
+    if action.kind == "delete":
+        return "delete"
+    return "late" if action.late else "transfer"
 
 
 def tasks_of(plan: Plan, phase: Phase) -> Iterator[Task]:
@@ -65,7 +67,7 @@ class PlainQueue(Queue):
         return list(itertools.islice(self._tasks[phase], limit))
 
     def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
-        self._failures += sum(result.outcome == "failed" for _, result in results)
+        self._failures += sum(result.is_failure for _, result in results)
 
     def is_waiting(self, phase: Phase) -> bool:
         return False

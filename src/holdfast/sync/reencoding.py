@@ -48,7 +48,7 @@ class ReencodedComparison:
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if (verdict := self._remembered(mine, theirs)) is not None:
             return verdict
-        if not (self._source.store.local and self._target.store.local):
+        if not (self._source.is_here and self._target.is_here):
             return Verdict(None, "re-encoded objects differ in size and digest")
         with self._source.store._read(mine.key) as one, self._target.store._read(theirs.key) as other:
             if other.info.content_encoding != self._encoding:

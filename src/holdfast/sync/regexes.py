@@ -57,8 +57,18 @@ class Regex:
 
     def matches(self, keys: Sequence[str]) -> list[bool]:
         """Whether the pattern matches, key by key; Timeout if that takes longer than the deadline."""
-        if self._linear is not None:
-            return [self._linear.match(key) is not None for key in keys]
+        if self._linear is None:
+            return self._by_child(keys)
+        # The two engines mean the same by a pattern where a key is plain: not so by \w in other alphabets, nor by $
+        # before a line's end.
+        odd = [key for key in keys if not (key.isascii() and key.isprintable())]
+        answers = iter(self._by_child(odd))
+        return [
+            self._linear.match(key) is not None if key.isascii() and key.isprintable() else next(answers)
+            for key in keys
+        ]
+
+    def _by_child(self, keys: Sequence[str]) -> list[bool]:
         if not keys:
             return []
         answer = self._ask(json.dumps(list(keys)).encode() + b"\n")
@@ -66,12 +76,13 @@ class Regex:
 
     def _ask(self, line: bytes) -> bytes:
         if self._child is None:
-            command = [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps([self.pattern, self.flags])]
+            command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _CHILD, json.dumps([self.pattern, self.flags])]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - this Python
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.write(line)
-        self._child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # a child that has ended gives no answer, which is told below
+            self._child.stdin.write(line)
+            self._child.stdin.flush()
         end, answer = time.monotonic() + self.deadline, b""
         while not answer.endswith(b"\n"):
             ready, _, _ = select.select([self._child.stdout], [], [], max(0.0, end - time.monotonic()))
@@ -109,11 +120,15 @@ def _re2(pattern: str, flags: int) -> Any:
         re2 = importlib.import_module("re2")
     except ImportError:
         return None
+    if "{," in pattern or "[:" in pattern:
+        return None  # which mean something else to RE2
     if flags & ~(re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE):
         return None
     named = (("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL))
     letters = "".join(letter for letter, flag in named if flags & flag)
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re2.compile(f"(?{letters}){pattern}" if letters else pattern)
+        return re2.compile(f"(?{letters}){pattern}" if letters else pattern, options)
     except re2.error:
         return None

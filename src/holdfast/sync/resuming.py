@@ -56,14 +56,34 @@ class Notes(Protocol):
         """The file that holds its pieces; None for a journal that is no file."""
 
 
-class Resumer:
-    """Transfers large objects from one place to another so that they can go on in another process."""
+class _Forgetful:
+    """Where there is no journal: uploads in parts are faster all the same, and what failed is aborted."""
 
-    def __init__(self, source: Place, target: Place, notes: Notes, moved: Callable[[int], None]) -> None:
+    def pending(self, transfer: str) -> Pending | None:
+        return None
+
+    def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
+        pass
+
+    def note_piece(self, transfer: str, number: int) -> None:
+        pass
+
+    def end_transfer(self, transfer: str) -> None:
+        pass
+
+    def spool(self, transfer: str) -> Path | None:
+        return None
+
+
+class Resumer:
+    """Transfers large objects from one place to another so that, with ``notes``, they can go on in another process."""
+
+    def __init__(self, source: Place, target: Place, notes: Notes | None, moved: Callable[[int], None]) -> None:
         self._source = source
         self._target = target
-        self._notes = notes
+        self._notes: Notes = notes or _Forgetful()
         self._moved = moved
+        self._remembers = notes is not None
 
     def takes(self, action: Action) -> bool:
         """Whether this object is transferred in parts: it is large, and parts of it can be read under its ETag."""
@@ -121,7 +141,7 @@ class Resumer:
             self._notes.end_transfer(name)
             return guard.done(written.renamed(info.key), sum(map(_sizes(info.size or 0, part), missing)))
 
-        return engine.Split(_lanes(send, missing), finish)
+        return engine.Split(_lanes(send, missing), finish, None if self._remembers else upload.abort)
 
     def _begun(
         self, store: Any, key: str, name: str, options: WriteOptions, info: ObjectInfo

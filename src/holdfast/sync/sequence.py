@@ -84,14 +84,12 @@ class Actions:
 
 def _fields(action: Action) -> tuple[Any, ...]:
     """The action as plain values, which are pickled in a third of the time."""
-    return (
-        action.key,
-        action.kind,
-        action.reason,
-        *(None if one is None else (one.size, one.etag, one.last_modified) for one in (action.source, action.target)),
+    sides = (
+        None if side is None else (side.size, side.etag, side.last_modified) for side in (action.source, action.target)
     )
+    return (action.key, action.kind, action.reason, *sides, action.late)
 
 
 def _action(fields: tuple[Any, ...]) -> Action:
-    key, kind, reason, source, target = fields
-    return Action(key, kind, reason, source and Identity(*source), target and Identity(*target))
+    key, kind, reason, source, target, late = fields
+    return Action(key, kind, reason, source and Identity(*source), target and Identity(*target), late)

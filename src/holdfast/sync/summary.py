@@ -40,6 +40,11 @@ class Result:
     target: Identity | None = None
     error: BaseException | None = None
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether it was not done and may be tried again, by the next run with the same journal."""
+        return self.outcome in {"failed", "kept"}
+
     def to_json(self) -> str:
         """The result as one line of JSON, without its end."""
         fields: dict[str, Any] = {"key": self.key, "action": self.kind, "outcome": self.outcome, "bytes": self.nbytes}
