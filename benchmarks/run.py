@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cloud, copies, service, small, startup
+from benchmarks import cloud, copies, service, small, startup, syncs
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "get-large": copies.get_large,
     "put-large": copies.put_large,
     "memory": copies.memory,
+    "syncs": syncs.syncs,
 }
 
 METHOD = """\
