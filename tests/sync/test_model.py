@@ -7,6 +7,7 @@ import fnmatch
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def meddle(store, tree, changes):
     return touched
 
 
+@pytest.mark.slow
 @given(
     mine=TREES,
     theirs=TREES,

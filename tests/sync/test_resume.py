@@ -83,7 +83,7 @@ def test_workers_on_one_journal_share_the_work_and_nothing_is_sent_twice(tmp_pat
         worker.join()
     assert contents(target) == contents(source)
     assert target.calls["write"] == 400
-    assert [summary.exit_code for summary in summaries] == [0, 0, 0]
+    assert [(summary.added, summary.deleted, summary.exit_code) for summary in summaries] == [(400, 1, 0)] * 3
 
 
 def test_a_worker_that_is_given_up_loses_its_tasks_and_one_that_lives_keeps_them(tmp_path):

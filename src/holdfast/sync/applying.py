@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -64,40 +65,42 @@ def apply(
     if not plan.target.store.capabilities.write:
         raise Unsupported("cannot be written, so it cannot be the target of a sync", store=plan.target.name)
     with ExitStack() as opened:
-        queue: Queue
-        if journal is None:
-            queue = PlainQueue(plan)
-        else:
-            if not isinstance(journal, Journal):
-                journal = opened.enter_context(Journal(journal))
-            queue = journal.begin(plan)
-        pair = pair_of(plan.source, plan.target, plan.terms.reencode) if index is not None else None
-        if index == "auto":
-            index = Index.default() if pair is not None else None
-            if index is not None:
-                opened.callback(index.close)
+        if journal is not None and not isinstance(journal, Journal):
+            journal = opened.enter_context(Journal(journal))
+        queue = PlainQueue(plan) if journal is None else journal.begin(plan)
+        memory = _memory(plan, index, opened)
         total = sum(plan.counts[kind] for kind in ("add", "update", "delete"))
-        with bar(progress, f"syncing {plan.source.name}", total=total) as shown:
-            began = datetime.fromisoformat(plan.terms.created).timestamp()
-            notebook = _Notebook(
-                queue, None if index is None or pair is None else (index, pair, began), on_result, shown
-            )
-            _note_the_rest(plan, notebook.summary, on_result)
-            if isinstance(queue, JournalQueue):
-                for result in queue.earlier():
-                    notebook.summary.add(result)
-            settings = Settings(plan.terms.move, plan.terms.reencode)
-            notes = journal if isinstance(journal, Journal) and executor is None else None
-            performer = Performer(plan.source, plan.target, settings, shown.moved, notes)
-            limit = plan.terms.max_delete if max_delete is None else max_delete
-            worker = _Worker(plan, queue, performer, notebook, executor, threads)
-            try:
-                for phase in PHASES:
-                    worker.work(phase, _why_kept(plan, queue, limit) if phase == "delete" else None)
-            finally:
-                notebook.flush()
-                queue.release()
+        shown = opened.enter_context(bar(progress, f"syncing {plan.source.name}", total=total))
+        notebook = _Notebook(queue, memory, on_result, shown)
+        _note_the_rest(plan, notebook.summary, on_result)
+        settings = Settings(plan.terms.move, plan.terms.reencode)
+        # Where batches are done elsewhere, nobody there may write the journal.
+        performer = Performer(plan.source, plan.target, settings, shown.moved, journal if executor is None else None)
+        limit = plan.terms.max_delete if max_delete is None else max_delete
+        worker = _Worker(plan, queue, performer, notebook, executor, threads)
+        try:
+            for phase in PHASES:
+                worker.work(phase, _why_kept(plan, queue, limit) if phase == "delete" else None)
+        finally:
+            notebook.flush()
+            queue.release()
+        if isinstance(queue, JournalQueue):
+            for result in queue.by_others():
+                notebook.summary.add(result)
         return notebook.summary
+
+
+def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack) -> Memory | None:
+    """Where to remember what is equal; None where that is not wanted, or the places cannot be recognised."""
+    pair = pair_of(plan.source, plan.target, plan.terms.reencode)
+    if index is None or pair is None:
+        return None
+    if index == "auto":
+        index = Index.default()
+        if index is None:
+            return None
+        opened.callback(index.close)
+    return Memory(index, pair, datetime.fromisoformat(plan.terms.created).timestamp())
 
 
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
@@ -187,16 +190,22 @@ def _kept(action: Action, why: str) -> Result:
     return Result(action.key, action.kind, "kept", why, target=action.target)
 
 
-class _Notebook:
-    """Notes results, some together: in the queue, then in the index, and only then they are told and counted.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """An index, the pair of places in it, and the time before which nothing was read."""
 
-    ``memory`` is the index, the pair of places, and the time before which nothing was read.
-    """
+    index: Index
+    pair: str
+    read: float
+
+
+class _Notebook:
+    """Notes results, some together: in the queue, then in the index, and only then they are told and counted."""
 
     def __init__(
         self,
         queue: Queue,
-        memory: tuple[Index, str, float] | None,
+        memory: Memory | None,
         tell: Callable[[Result], None] | None,
         shown: Bar,
     ) -> None:
@@ -241,7 +250,7 @@ class _Notebook:
     def _remember(self, results: list[Result]) -> None:
         if self._memory is None:
             return
-        index, pair, read = self._memory
+        index, pair = self._memory.index, self._memory.pair
         done = [result for result in results if result.outcome in ("done", "already")]
         equal = [
             (result.key, result.source, result.target)
@@ -251,7 +260,7 @@ class _Notebook:
         gone = [result.key for result in done if result.kind == "delete"]
         try:
             if equal:
-                index.record(pair, equal, read)
+                index.record(pair, equal, self._memory.read)
             if gone:
                 index.forget(pair, gone)
         except sqlite3.Error:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ..errors import ConfigError, StoreError
 from .actions import Action
@@ -276,15 +276,14 @@ class JournalQueue(Queue):
             for task, result in results:
                 state = _FAILED if result.is_failure else _DONE
                 execute(
-                    "update tasks set state = ?, owner = null, until = null, result = ? where run = ? and number = ?",
-                    (state, result.to_json(), self.run, task.number),
+                    "update tasks set state = ?, owner = ?, until = null, result = ? where run = ? and number = ?",
+                    (state, self.owner, result.to_json(), self.run, task.number),
                 )
             execute("update runs set touched = ? where id = ?", (time.time(), self.run))
         self.renew()
 
     def is_waiting(self, phase: Phase) -> bool:
-        row = self._one("select 1 from tasks where run = ? and phase = ? and state = ?", phase, _LEASED)
-        return row is not None
+        return self._count(phase, _TODO, _LEASED) > 0
 
     def release(self) -> None:
         with self.journal.transaction() as execute:
@@ -294,14 +293,24 @@ class JournalQueue(Queue):
             )
 
     def failures(self) -> int:
-        row = self._one("select count(*) from tasks where run = ? and phase = ? and state = ?", "transfer", _FAILED)
-        return int(row[0]) if row else 0
+        # What another worker is about to try again has not succeeded yet, either.
+        return self._count("transfer", _TODO, _LEASED, _FAILED)
 
-    def earlier(self) -> Iterator[Result]:
-        """What is done already, by earlier runs of this plan."""
+    def _count(self, phase: Phase, *states: int) -> int:
+        marks = ", ".join("?" * len(states))
+        with self.journal._lock:
+            row = self.journal._connection.execute(
+                f"select count(*) from tasks where run = ? and phase = ? and state in ({marks})",  # noqa: S608 - of marks
+                (self.run, phase, *states),
+            ).fetchone()
+        return int(row[0])
+
+    def by_others(self) -> Iterator[Result]:
+        """What became of the tasks that earlier runs of this plan, and other workers of this one, have finished."""
         with self.journal._lock:
             rows = self.journal._connection.execute(
-                "select action, result from tasks where run = ? and state = ?", (self.run, _DONE)
+                "select action, result from tasks where run = ? and state in (?, ?) and owner <> ? order by number",
+                (self.run, _DONE, _FAILED, self.owner),
             ).fetchall()
         for action, result in rows:
             fields = json.loads(result)
@@ -309,11 +318,6 @@ class JournalQueue(Queue):
             yield Result(
                 planned.key, planned.kind, fields["outcome"], fields.get("detail", ""), atomic="checked" not in fields
             )
-
-    def _one(self, sql: str, phase: Phase, state: int) -> tuple[Any, ...] | None:
-        with self.journal._lock:
-            row: tuple[Any, ...] | None = self.journal._connection.execute(sql, (self.run, phase, state)).fetchone()
-        return row
 
 
 def owner_name() -> str:

@@ -45,7 +45,7 @@ class Queue(ABC):
 
     @abstractmethod
     def is_waiting(self, phase: Phase) -> bool:
-        """Whether tasks of this phase are still with other workers."""
+        """Whether tasks of this phase are still to be done, by other workers or because one gave them back."""
 
     @abstractmethod
     def release(self) -> None:
@@ -53,7 +53,7 @@ class Queue(ABC):
 
     @abstractmethod
     def failures(self) -> int:
-        """How many tasks have failed, in this run of all workers."""
+        """How many transfers have failed, or are not done, in this run of all workers."""
 
 
 class PlainQueue(Queue):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ...engine import reserve
-from ...errors import HoldfastError, Unsupported
+from ...errors import HoldfastError, StoreError, Unsupported
 from ...keys import printable
 from ...store import WRITE
 from ...types import Body, ObjectInfo, WriteOptions
@@ -86,9 +86,14 @@ def _by_engine_first(client: Client, wire: Wire, key: str, data: bytes, named: d
     ways = itertools.chain(["engine"], itertools.repeat("wire"))
 
     def send(base: Version | None) -> str | None:
-        if next(ways) == "engine":
+        if next(ways) == "wire":
+            return otherwise(base)
+        try:
             return _uploads.put(client, key, data, named, tags, create=True)
-        return otherwise(base)
+        except StoreError as error:
+            # The engine cannot tell a proxy's page, behind which it may be done, from a refusal: look, and ask again.
+            error.retryable = True
+            raise
 
     return send
 
