@@ -62,6 +62,27 @@ def small_files(root: Path, count: int, smallest: int, largest: int) -> Tree:
     return Tree(root, keys, total)
 
 
+def mixed_files(root: Path, count: int) -> Tree:
+    """Files as trees have them: nine of ten small, one of a thousand of megabytes; none empty (accsr loses those)."""
+    generator = random.Random(4)
+    pool = generator.randbytes(16 * MIB)
+    keys, total = [], 0
+    for number in range(count):
+        kind = generator.random()
+        if kind < 0.001:
+            size = generator.randint(1 << 20, 8 << 20)
+        else:
+            size = generator.randint(16 << 10, 256 << 10) if kind < 0.1 else generator.randint(1, 16 << 10)
+        start = generator.randrange(len(pool) - size)
+        key = f"{number // 1000:02}/{number // 100 % 10}/file {number:05}.bin"
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pool[start : start + size])
+        keys.append(key)
+        total += size
+    return Tree(root, keys, total)
+
+
 def large_files(root: Path, count: int, size: int) -> Tree:
     """Files of one size, each with other random bytes."""
     root.mkdir(parents=True, exist_ok=True)

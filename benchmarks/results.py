@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 #: From a number of seconds (or bytes) to what the unit counts.
-SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1e-6}
+SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "MB": 1e-6, "MiB": 1 / (1 << 20)}
 
 HEADER = ("what", "server", "ours", "theirs", "ratio (of pairs)", "target", "reached")
 
@@ -92,6 +92,28 @@ class Count:
     def cells(self) -> tuple[str, ...]:
         target = f"at most {self.at_most:,} {self.unit}"
         return (self.what, self.server, f"{self.ours:,} {self.unit}", self.rival, "", target, _verdict(self.reached))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one run of ours asked for or took, beside the others', without a target."""
+
+    what: str
+    server: str
+    unit: str
+    ours: float
+    theirs: Mapping[str, float]
+
+    @property
+    def reached(self) -> bool | None:
+        return None
+
+    def cells(self) -> tuple[str, ...]:
+        theirs = ", ".join(f"{name}: {self._text(value)}" for name, value in self.theirs.items())
+        return (self.what, self.server, self._text(self.ours), theirs, "", "", _verdict(None))
+
+    def _text(self, value: float) -> str:
+        return f"{_digits(value * SCALES.get(self.unit, 1))} {self.unit}"
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cloud, copies, mappings, service, small, startup, stores
+from benchmarks import cloud, copies, mappings, service, small, startup, stores, syncs
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
@@ -44,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "get-large": copies.get_large,
     "put-large": copies.put_large,
     "memory": copies.memory,
+    "syncs": syncs.syncs,
 }
 
 METHOD = """\

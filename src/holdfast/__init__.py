@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from .files.cloudfiles import CloudFiles
+    from .files.resumable import ResumableTransfer
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .mapping.cloudmapping import CloudMapping
     from .mapping.clouds import (
@@ -121,6 +122,7 @@ _HOMES = {
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
     "files.cloudfiles": ("CloudFiles",),
+    "files.resumable": ("ResumableTransfer",),
     "sync.copying": ("copy_objects",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "mapping.cloudmapping": ("CloudMapping",),
@@ -244,6 +246,7 @@ __all__ = [
     "RemoteStorage",
     "RemoteStorageConfig",
     "RemoveOptions",
+    "ResumableTransfer",
     "RetryingStore",
     "SafeFilesystemStore",
     "SimpleWrapper",

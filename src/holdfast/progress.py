@@ -81,7 +81,7 @@ class Bar:
             TimeRemainingColumn,
         )
 
-        self._drawn = Progress(
+        drawn = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -93,9 +93,10 @@ class Bar:
             auto_refresh=False,
             transient=False,
         )
-        self._drawn.start()
-        self._task = self._drawn.add_task(self._description, total=self.total, amount="")
-        self._drawn.tasks[0].start_time = self._began  # not only now, when it is shown
+        self._task = drawn.add_task(self._description, total=self.total, amount="")
+        drawn.tasks[0].start_time = self._began  # not only now, when it is shown
+        self._drawn = drawn  # before it draws: Ctrl-C may come then, and what is drawn must be ended
+        drawn.start()
 
     def __enter__(self) -> Self:
         return self

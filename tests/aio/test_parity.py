@@ -10,6 +10,7 @@ import holdfast
 from holdfast import CloudFiles, ObjectStore, aio, registry
 from holdfast.aio import AsyncBlob, AsyncCloudFiles, AsyncStore
 from holdfast.blob import Blob
+from holdfast.files.transferring import Transfers
 from holdfast.store import CONVENIENCES, FIVE, Store
 
 #: Annotations that are wider, or more general, on the asynchronous side.
@@ -84,7 +85,12 @@ def test_a_blob_has_the_same_methods(name):
     check_returned(getattr(AsyncBlob, name), getattr(Blob, name))
 
 
-@pytest.mark.parametrize("name", [n for n in vars(CloudFiles) if n[0] != "_" and n not in {"close", "join", "sep"}])
+FILES = [
+    name for name in [*vars(CloudFiles), *vars(Transfers)] if name[0] != "_" and name not in {"close", "join", "sep"}
+]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_cloud_files_have_the_same_methods(name):
     ours, theirs = getattr(AsyncCloudFiles, name), getattr(CloudFiles, name)
     assert [one[:3] for one in arguments(ours)] == [one[:3] for one in arguments(theirs)]

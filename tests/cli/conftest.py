@@ -41,6 +41,12 @@ class Result:
         return [json.loads(line) for line in self.lines]
 
 
+@pytest.fixture(autouse=True)
+def memory_of_its_own(tmp_path_factory, monkeypatch):
+    """No test reads, or fills, the index and the journal of whoever runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def holdfast(capsysbinary):
     """Run one command line in this process."""
@@ -110,6 +116,12 @@ def folder(tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     return Place(str(path))
+
+
+@pytest.fixture
+def backup(tmp_path):
+    """Another local directory, which is not there yet."""
+    return Place(str(tmp_path / "backup"))
 
 
 @pytest.fixture(params=["mem", "file", pytest.param("s3", marks=pytest.mark.server)])

@@ -57,14 +57,17 @@ def test_an_unknown_command_suggests_the_nearest(holdfast, typed, meant):
 
 
 def test_an_unknown_command_far_from_all_lists_them(holdfast):
-    assert "there are cat, config, cp, doctor, du, head, ls, rm, uploads, verify, whoami" in holdfast("xyzzy!").err
+    known = "cat, cleanup, config, cp, diff, doctor, du, head, ls, mv, rm, sync, uploads, verify, whoami"
+    assert f"there are {known};" in holdfast("xyzzy!").err
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["ls", "--nope"], ["cp"], ["cp", "one"], ["rm"], ["head"], ["verify", "x"], ["cp", "-j", "0", "a", "b"],
      ["cp", "-j", "many", "a", "b"], ["ls", "ftp://host/x"], ["ls", "s3:///x"], ["ls", ""], ["ls", "--endpoint"],
-     ["cat", "--json", "x"], ["--nope"]],
+     ["cat", "--json", "x"], ["--nope"], ["sync", "a"], ["sync", "-", "a"], ["sync", "--max-delete", "1", "a", "b"],
+     ["sync", "--compare", "guess", "a", "b"], ["diff", "a"], ["mv", "a"], ["mv", "a", "b", "c"], ["mv", "-", "b"],
+     ["cleanup", "--older-than", "long", "a"], ["cleanup", "--journal", "/nowhere/at/all"]],
 )  # fmt: skip
 def test_usage_and_configuration_errors_are_one_line_and_exit_2(holdfast, arguments):
     result = holdfast(*arguments)

@@ -345,6 +345,14 @@ def test_the_probe_leaves_nothing_and_asks_once(server):
     assert len(server.requests) == 1
 
 
+def test_many_threads_ask_once_between_them(server):
+    store = open_store(server, "bucket", retry=None)
+    for _ in Engine().run(lambda key: store.create(key, b"x"), map(str, range(40)), threads=16):
+        pass
+    probed = {request.target.partition("?")[0] for request in server.requests if "holdfast-probe" in request.target}
+    assert len(probed) == 1
+
+
 def without(*ignored):
     """A request as a service sees it that does not know these conditions."""
 

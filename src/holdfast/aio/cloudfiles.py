@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..files.cloudfiles import CloudFiles
 from ..files.requests import ReadRequest, WriteRequest
 from ..types import Body
 from .calls import Calls
 from .facade import AnyStore, sync
+
+if TYPE_CHECKING:
+    from ..files.transfers import TransferRequest
+    from ..sync.summary import Summary
 
 
 class AsyncCloudFiles:
@@ -155,6 +159,47 @@ class AsyncCloudFiles:
         """Create empty objects where there are none."""
         await self._calls.call(self.files.touch, paths, progress, total)
 
+    async def transfer_to(
+        self,
+        cf_dest: AsyncCloudFiles | CloudFiles | str,
+        paths: TransferRequest | Iterable[TransferRequest] | None = None,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> Summary:
+        """What was done to have the objects of ``paths`` (default: all of them) at the destination as well."""
+        rest = (paths, reencode, content_type, allow_missing, progress, resumable)
+        return await self._calls.call(self.files.transfer_to, _plain(cf_dest), *rest)
+
+    async def transfer_from(
+        self,
+        cf_src: AsyncCloudFiles | CloudFiles | str,
+        paths: TransferRequest | Iterable[TransferRequest] | None = None,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> Summary:
+        """What was done to have the objects of ``cf_src`` here."""
+        rest = (paths, reencode, content_type, allow_missing, progress, resumable)
+        return await self._calls.call(self.files.transfer_from, _plain(cf_src), *rest)
+
+    async def move(self, src: str, dest: str) -> Summary:
+        """What was done to move one object, to a path here or to a location elsewhere."""
+        return await self._calls.call(self.files.move, src, dest)
+
+    async def moves(
+        self,
+        cf_dest: AsyncCloudFiles | CloudFiles | str,
+        paths: Iterable[tuple[str, str]],
+        progress: bool | None = None,
+    ) -> Summary:
+        """What was done to move objects to the destination, from (path here, path there) for each."""
+        return await self._calls.call(self.files.moves, _plain(cf_dest), paths, progress)
+
     def list(self, prefix: str = "", flat: bool = False, size: bool = False) -> AsyncIterator[Any]:
         """An asynchronous iterator over the paths that start with the string ``prefix``."""
         return self._calls.rows(partial(self.files.list, prefix, flat, size))
@@ -179,3 +224,7 @@ class AsyncCloudFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _plain(where: AsyncCloudFiles | CloudFiles | str) -> CloudFiles | str:
+    return where.files if isinstance(where, AsyncCloudFiles) else where

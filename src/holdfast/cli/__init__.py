@@ -1,4 +1,4 @@
-"""The command line: ``holdfast ls, cp, cat, config, doctor, head, rm, du, uploads, verify, whoami`` over every store.
+"""The command line: ``holdfast ls, cp, mv, sync, diff, cat, head, rm, du, verify ...`` over every store.
 
 Exit codes are the same everywhere:
 
@@ -7,6 +7,7 @@ Exit codes are the same everywhere:
        named on standard error, the  141  whoever read the output went away (as for any program in a pipe)
        rest was done
     2  a usage or configuration error: nothing was done
+    3  sync and mv: something has changed since it was planned, and was left as it is
 
 Where nothing was done because everything was refused, that is said once, and after a hundred objects the command ends:
 the login is wrong. With ``--json``, ``cp`` and ``rm`` end with a line whose status is "summary"; its "error" is what

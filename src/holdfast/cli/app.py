@@ -14,7 +14,10 @@ from .options import ShowsExamples
 from .output import ClosedOutput, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
-COMMANDS = ("cat", "config", "cp", "doctor", "du", "head", "ls", "rm", "uploads", "verify", "whoami")
+COMMANDS = (
+    "cat", "cleanup", "config", "cp", "diff", "doctor", "du", "head", "ls", "mv", "rm", "sync", "uploads", "verify",
+    "whoami",
+)  # fmt: skip
 
 
 class Commands(ShowsExamples, click.Group):
@@ -44,9 +47,11 @@ class Commands(ShowsExamples, click.Group):
 def _nearest(name: str) -> str:
     import difflib
 
-    wellknown = {"copy": "cp", "get": "cp", "put": "cp", "sync": "cp", "list": "ls", "dir": "ls", "delete": "rm",
-                 "del": "rm", "remove": "rm", "stat": "head", "info": "head", "size": "du", "check": "verify",
-                 "diff": "verify", "cmp": "verify", "less": "cat", "print": "cat", "multipart": "uploads",
+    wellknown = {"copy": "cp", "get": "cp", "put": "cp", "move": "mv", "rename": "mv",
+                 "mirror": "sync", "rsync": "sync", "list": "ls", "dir": "ls",
+                 "delete": "rm", "del": "rm", "remove": "rm", "stat": "head",
+                 "info": "head", "size": "du", "check": "verify", "cmp": "diff", "compare": "diff",
+                 "clean": "cleanup", "less": "cat", "print": "cat", "multipart": "uploads",
                  "stores": "config", "yaml": "config",
                  "probe": "doctor", "test": "doctor",
                  "login": "whoami", "auth": "whoami", "credentials": "whoami"}  # fmt: skip
@@ -63,14 +68,15 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
 EXAMPLES = """
 holdfast ls -l s3://bucket/run1
 holdfast cp -r results s3://bucket/run1
-holdfast verify results s3://bucket/run1
+holdfast sync --dry-run results s3://bucket/run1
+holdfast diff results s3://bucket/run1
 holdfast cat s3://bucket/run1/info.json
 holdfast rm -r s3://bucket/run1
 """
 
 
 HELP = """
-Objects in any cloud and on the local machine: list, copy, show, remove, measure and compare them.
+Objects in any cloud and on the local machine: list, copy, sync, show, remove, measure and compare them.
 
 A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
 run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.

@@ -69,3 +69,13 @@ def shared(*names: str) -> Callable[[Function], Function]:
         return decorated
 
     return decorate
+
+
+def filters(function: Function) -> Function:
+    """A decorator that adds --include and --exclude, each any number of times."""
+    for option, help_text in (
+        ("--exclude", "Leave out what matches, on both sides."),
+        ("--include", "Only what matches a PATTERN: a glob, or re: and a regular expression."),
+    ):
+        function = click.option(option, multiple=True, metavar="PATTERN", help=help_text)(function)
+    return function

@@ -57,21 +57,23 @@ def command(settings: Settings, locations: tuple[str, ...], abort: bool, older_t
     tally = output.Tally()
     with tally.summarised(settings.json), Opener(settings, places) as opener:
         for place in places:
-            store = _administered(opener, place)
-            for upload in _uploads(opener, store, place):
+            store = administered(opener, place)
+            for upload in uploads_at(opener, store, place):
                 if older_than is None or upload.started <= before:
                     _treat(opener, store, upload, settings, tally, abort=abort)
     return tally.close("aborted" if abort else "found", as_json=settings.json, verbose=False, with_bytes=False)
 
 
-def _administered(opener: Opener, place: Location) -> Any:
+def administered(opener: Opener, place: Location) -> Any:
+    """The store at the location, which can show its uploads; Unsupported for any other."""
     store = opener.object(place).store
     if not hasattr(store, "list_multipart_uploads"):
         raise Unsupported(f"{place.url.scheme}:// has no multipart uploads to show", store=store.name)
     return store
 
 
-def _uploads(opener: Opener, store: Any, place: Location) -> Iterator[Any]:
+def uploads_at(opener: Opener, store: Any, place: Location) -> Iterator[Any]:
+    """The uploads to the object at the location, or to anything under it."""
     directory = opener.directory(place).key
     key = None if place.is_directory else opener.object(place).key
     for upload in store.list_multipart_uploads(directory if key is None else key):

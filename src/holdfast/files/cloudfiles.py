@@ -15,13 +15,14 @@ from ..types import Body, ListOptions, ObjectInfo
 from ..wrap.suffix import SuffixStore
 from .reading import Reader, head_fields, parse_json
 from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complete_writes, is_scalar, write_fields
+from .transferring import Transfers
 from .writing import Writer, dump_json
 
 #: Where codecs show as file-name suffixes, because there is no Content-Encoding header to say it.
 SUFFIXED = frozenset(("file", "mem", "zip"))
 
 
-class CloudFiles:
+class CloudFiles(Transfers):
     """The objects under one location, by their paths relative to it: one at a time, or many at once.
 
     ``cloudpath`` is a URL (``s3://bucket/prefix``, ``s3://https://host:port/bucket/prefix``, ``gs://``,
@@ -327,8 +328,14 @@ class CloudFiles:
             return self.get(itertools.islice(self.list(), key.start, key.stop, key.step))
         return self.get(key)
 
-    def __setitem__(self, path: str, content: Body) -> None:
-        self.put(path, content)
+    def __setitem__(self, path: str | slice, content: Any) -> None:
+        """``cf[path] = content`` stores one object; ``cf[:] = other`` transfers all of another CloudFiles here."""
+        if not isinstance(path, slice):
+            self.put(path, content)
+        elif path == slice(None):
+            self.transfer_from(content)
+        else:
+            raise TypeError("only the whole can be assigned: cf[:] = other, or other.transfer_to(cf, paths)")
 
     def __delitem__(self, path: str) -> None:
         self.delete(path)

@@ -144,6 +144,12 @@ class Journal:
         with self.transaction() as execute:
             execute("delete from runs where id = ?", (run,))
 
+    def forget_complete(self) -> None:
+        """Forget the runs of which nothing is left."""
+        for run in self.runs():
+            if not run.left:
+                self.drop(run.id)
+
     # ------------------------------------------------------------------ transfers in parts
     def pending(self, transfer: str) -> Pending | None:
         """What is known of the transfer of this name, or None."""

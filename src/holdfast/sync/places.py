@@ -13,7 +13,7 @@ from ..errors import ConfigError, NotFound
 from ..keys import join
 from ..store import HEAD, LIST, ObjectStore
 from ..types import Location, ObjectInfo
-from ..wrap.rekey import PrefixStore
+from ..wrap.rekey import KeyTransform, PrefixStore
 from ..wrap.suffix import SuffixStore
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
@@ -93,6 +93,19 @@ class Place:
         while type(store) is PrefixStore:
             store, key = store.store, store.prefix + key
         return store, key
+
+    def address(self, key: str) -> tuple[str, ...]:
+        """Which object the key means, comparable between places."""
+        store: Any = self.store
+        while isinstance(store, SuffixStore | KeyTransform):
+            key = store.to_inner(key) if isinstance(store, KeyTransform) else key
+            store = store.store
+        found = store._locate(key)
+        if found is None:
+            return ("store", str(id(store)), key)
+        if found.vendor == "file":
+            return ("file", os.path.realpath(os.path.join(found.bucket, found.key)))
+        return (found.vendor, found.identity, found.bucket, found.key)
 
     def where(self) -> Location | None:
         """Where the place is, as the location of an object "x" in it; None where a wrapper changes what is stored."""

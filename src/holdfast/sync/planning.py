@@ -86,6 +86,9 @@ def plan(
     if isinstance(keys, Mapping):
         here = renamed(here, there, keys)
         keys = keys.values()
+    elif keys is not None:
+        keys = list(keys)
+        _refuse_itself(here, there, keys)
     else:
         _refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
@@ -358,6 +361,13 @@ def _refuse_overlap(here: Place, there: Place) -> None:
     mine, theirs = _address(here, one.bucket, one.key), _address(there, other.bucket, other.key)
     if mine.startswith(theirs) or theirs.startswith(mine):
         raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
+
+
+def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:
+    """Raise ConfigError for a key that is one object on both sides: a move would delete it."""
+    for key in keys:
+        if here.address(key) == there.address(key):
+            raise ConfigError(f"{printable(key)!r} of {here.name} would be synced onto itself")
 
 
 def _address(where: Place, bucket: str, key: str) -> str:

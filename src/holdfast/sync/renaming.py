@@ -40,8 +40,8 @@ def renamed(source: Place, target: Place, keys: Mapping[str, str]) -> Place:
     if len(inner) < len(keys):
         doubled = next(new for old, new in keys.items() if inner[new] != old)
         raise ConfigError(f"two objects would get the key {printable(doubled)!r}: choose another one")
-    addresses = {source.store._locate(old) for old in keys} - {None}
+    addresses = {source.address(old) for old in keys}
     for old, new in keys.items():
-        if target.store._locate(new) in addresses or (source.store is target.store and new in keys):
+        if target.address(new) in addresses:
             raise ConfigError(f"{printable(old)!r} would be written over {printable(new)!r}, which is still to be read")
     return replace(source, store=RenamedStore(source.store, inner), name=f"{source.name} (renamed)", location=None)

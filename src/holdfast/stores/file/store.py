@@ -248,6 +248,19 @@ class FileStore(Store):
     def _locate(self, key: str) -> Location | None:
         return Location(VENDOR, "", self.root, key)
 
+    # ------------------------------------------------------------------ what dead writers left
+    def abandoned(self) -> Iterator[tuple[str, int, float]]:
+        """Path, size in bytes and time of the last write of each temporary file whose writer is gone.
+
+        They are in nobody's way: whoever writes to this store next removes them. Nothing is changed here.
+        """
+        for path, status in self._writer.abandoned():
+            yield os.path.join(self.root, os.fsdecode(path)), status.st_size, status.st_mtime
+
+    def sweep(self, before: float) -> None:
+        """Remove those that were last written before this time (seconds since 1970)."""
+        self._writer.sweep(before)
+
     # ------------------------------------------------------------------ reading
     def _parent(self, key: str) -> tuple[Directory, bytes]:
         """The open directory of the key's file, and the file's name."""

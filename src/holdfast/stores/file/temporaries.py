@@ -17,7 +17,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...blob import Buffer
 from .directories import ATTEMPTS, Directories, Directory
@@ -120,35 +120,41 @@ class Temporaries:
             raise
         return beside
 
-    def sweep(self) -> None:
-        """Remove every temporary whose writer is gone."""
+    def sweep(self, before: float | None = None) -> None:
+        """Remove every temporary whose writer is gone; with ``before`` only those last written before that time."""
         directory = self._open()
-        try:
-            fd = directory.open_to_list()
-        except FileNotFoundError:
-            return  # just removed, because it was empty
-        try:
-            with os.scandir(fd) as entries:
-                names = [os.fsencode(entry.name) for entry in entries]
-        finally:
-            os.close(fd)
-        for name in names:
-            self._sweep_one(directory, name)
+        for name in _names_in(directory):
+            self._sweep_one(directory, name, before)
 
-    def _sweep_one(self, directory: Directory, name: bytes) -> None:
+    def abandoned(self) -> Iterator[tuple[bytes, os.stat_result]]:
+        """The path below the root, and what the system tells, of every temporary whose writer is gone.
+
+        Nothing is changed, and nothing is created where there are none. Copies beside their targets, which notes here
+        tell of, are not named: the sweep finds them by those.
+        """
+        for path in (DIRECTORY, DIRECTORY + b"-%d" % os.geteuid()):
+            try:
+                directory = self._directories.open(path)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue
+            for name in _names_in(directory):
+                fd = _open_abandoned(directory, name)
+                if fd is not None:
+                    try:
+                        yield path + b"/" + name, os.fstat(fd)
+                    finally:
+                        os.close(fd)
+
+    def _sweep_one(self, directory: Directory, name: bytes, before: float | None) -> None:
+        fd = _open_abandoned(directory, name)
+        if fd is None:
+            return
         try:
-            fd = os.open(name, _LOOK, dir_fd=directory.fd)
-        except OSError:
-            return  # just renamed into place, or nothing of ours
-        try:
-            refused = flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if refused is not None and time.time() - os.fstat(fd).st_mtime < _ABANDONED:
+            if before is not None and os.fstat(fd).st_mtime >= before:
                 return
             if name.endswith(_NOTE):
                 self._sweep_beside(os.pread(fd, _LONGEST_NOTE, 0))
             _unlink(directory, name)
-        except BlockingIOError:
-            return  # its writer lives
         finally:
             os.close(fd)
 
@@ -168,6 +174,37 @@ class Temporaries:
             directory = self._directories.open(self.path, create=True, mode=0o700)
         self._directory = directory
         return directory
+
+
+def _names_in(directory: Directory) -> list[bytes]:
+    try:
+        fd = directory.open_to_list()
+    except FileNotFoundError:
+        return []  # just removed, because it was empty
+    try:
+        with os.scandir(fd) as entries:
+            return [os.fsencode(entry.name) for entry in entries]
+    finally:
+        os.close(fd)
+
+
+def _open_abandoned(directory: Directory, name: bytes) -> int | None:
+    """A descriptor of the temporary, locked by us, if its writer is gone; None if it lives."""
+    try:
+        fd = os.open(name, _LOOK, dir_fd=directory.fd)
+    except OSError:
+        return None  # just renamed into place, or nothing of ours
+    try:
+        refused = flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if refused is None or time.time() - os.fstat(fd).st_mtime >= _ABANDONED:
+            return fd
+    except BlockingIOError:
+        pass  # its writer lives
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def copy_range(source: int, target: int, offset: int, size: int) -> int:

@@ -149,6 +149,14 @@ class Writer:
                 raise no_locks(self._name, "a locked block", refused, cure)
             yield
 
+    def abandoned(self) -> Iterator[tuple[bytes, os.stat_result]]:
+        """The path below the root, and what the system tells, of every temporary whose writer is gone."""
+        return self._temporaries.abandoned()
+
+    def sweep(self, before: float) -> None:
+        """Remove the temporaries whose writers are gone and that were last written before this time."""
+        self._temporaries.sweep(before)
+
     def close(self) -> None:
         """Close what is kept open, and remove what only helped to write."""
         if self._swept:

@@ -261,7 +261,9 @@ class S3Store(S3Access):
         if self._known is None:
             wire = self.wire()
             if wire.guarantees is None:
-                wire.guarantees = probe(wire)
+                with wire.asking():
+                    if wire.guarantees is None:
+                        wire.guarantees = probe(wire)
             self._known = wire.guarantees
         return self._known
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import re
+import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -146,12 +148,24 @@ class Wire(Exchanges):
         self.region = region
         #: What the service was found to do with conditions (by probe.py), so that it is asked once.
         self.guarantees: Guarantees | None = None
+        self._asking = (os.getpid(), threading.Lock())
         self._credentials = credentials
         self.options = options or S3Options()
         #: Whether an object was seen to be encrypted as the options ask.
         self.encrypts = False
         self._located = False
         self._beside: dict[str, Wire] = {}
+
+    def asking(self) -> threading.Lock:
+        """What is held while the service is asked what it does, so that many threads do not ask at the same time.
+
+        After a fork it is another one: whoever held it may not be there any more.
+        """
+        process, lock = self._asking
+        if process != os.getpid():
+            lock = threading.Lock()
+            self._asking = (os.getpid(), lock)
+        return lock
 
     def beside(self, bucket: str) -> Wire:
         """The wire to another bucket of the same service, with the same login."""

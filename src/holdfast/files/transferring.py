@@ -1,0 +1,165 @@
+"""The part of CloudFiles that sends objects to other CloudFiles: transfers and moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from .. import redact, url
+from ..store import ObjectStore
+
+if TYPE_CHECKING:
+    from ..sync.summary import Summary
+    from .cloudfiles import CloudFiles
+    from .transfers import TransferRequest
+
+
+class Transfers:
+    """Transfers and moves between two CloudFiles. The planner of ``holdfast.sync`` is imported when one is made."""
+
+    store: ObjectStore
+    progress: bool
+    num_threads: int | None
+
+    def transfer_to(
+        self,
+        cf_dest: CloudFiles | str,
+        paths: TransferRequest | Iterable[TransferRequest] | None = None,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> Summary:
+        """What was done to have the objects of ``paths`` (default: all of them) at the destination as well.
+
+        ``cf_dest`` is a CloudFiles or a location. A path may be ``{"path": ..., "dest_path": ...}`` to get another
+        name there. What is there already with the same bytes is not sent again; stored bytes and attributes are kept
+        as they are, but for ``reencode`` (gzip, br, zstd, ... or "" for decoded) and ``content_type``. Between two
+        places of one service and login the service copies. ``resumable`` notes in the user's journal how far it has
+        come: the same call goes on there after it was killed, large objects in the middle.
+
+        Raises NotFound (a FileNotFoundError) before anything is sent if a path is not there, unless
+        ``allow_missing``; ValueError if two would get one name; else the error of the object that failed, or
+        PartialFailure for several, whose ``outcomes`` tell of each. The rest was done then.
+
+        >>> from holdfast import CloudFiles
+        >>> here, there = CloudFiles("mem://transfer-one"), CloudFiles("mem://transfer-two")
+        >>> here.puts([("a", b"1"), ("b", b"22")])
+        2
+        >>> here.transfer_to(there, ["a", {"path": "b", "dest_path": "c"}]).added, list(there)
+        (2, ['a', 'c'])
+        """
+        with ExitStack() as opened:
+            target = _opened(cf_dest, opened)
+            return _transfer(
+                self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
+                allow_missing=allow_missing, resumable=resumable,
+            )  # fmt: skip
+
+    def transfer_from(
+        self,
+        cf_src: CloudFiles | str,
+        paths: TransferRequest | Iterable[TransferRequest] | None = None,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> Summary:
+        """What was done to have the objects of ``cf_src`` here: ``transfer_to`` seen from the other end.
+
+        >>> from holdfast import CloudFiles
+        >>> here, there = CloudFiles("mem://transfer-three"), CloudFiles("mem://transfer-four")
+        >>> there["a"] = b"1"
+        >>> here.transfer_from(there).added, here["a"]
+        (1, b'1')
+        """
+        with ExitStack() as opened:
+            source = _opened(cf_src, opened)
+            return _transfer(
+                source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
+                allow_missing=allow_missing, resumable=resumable,
+            )  # fmt: skip
+
+    def move(self, src: str, dest: str) -> Summary:
+        """What was done to move one object: ``dest`` is its new path here, or a location elsewhere.
+
+        A location has a scheme (``s3://bucket/key``) or is a local path that begins with "/", "./", "../" or "~";
+        it names the object itself. The source is deleted when the copy is proved to hold its bytes, and only that
+        very version of it. Raises as ``moves`` does.
+        """
+        if not _is_location(dest):
+            return self.moves(self, [(src, dest)], progress=False)
+        if url.parse(dest).is_directory:
+            raise ValueError(f"{redact.url(dest)} is a directory: name the object")
+        directory, _, name = dest.rpartition("/")
+        return self.moves(f"{directory}/", [(src, name)], progress=False)
+
+    def moves(
+        self, cf_dest: CloudFiles | Transfers | str, paths: Iterable[tuple[str, str]], progress: bool | None = None
+    ) -> Summary:
+        """What was done to move objects to the destination, from (path here, path there) for each.
+
+        Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
+        that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
+        two, ConfigError if one would be moved onto itself or another that is moved as well: then nothing was moved.
+        What fails later is raised as by ``transfer_to``.
+
+        >>> from holdfast import CloudFiles
+        >>> files = CloudFiles("mem://moves")
+        >>> files.puts([("a", b"1"), ("b", b"22")])
+        2
+        >>> files.moves(files, [("a", "c"), ("b", "d/e")]).done, list(files)
+        (2, ['c', 'd/e'])
+        """
+        from .transfers import transfer
+
+        requests = [{"path": path, "dest_path": name} for path, name in paths]
+        if len({request["path"] for request in requests}) < len(requests):
+            raise ValueError("one path is to be moved twice: nothing was moved")
+        with ExitStack() as opened:
+            target = _opened(cf_dest, opened).store
+            return transfer(
+                self.store, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
+            )
+
+    def _shown(self, progress: bool | None) -> bool:
+        return self.progress if progress is None else progress
+
+
+def _transfer(
+    source: Transfers,
+    target: Transfers,
+    paths: TransferRequest | Iterable[TransferRequest] | None,
+    progress: bool,
+    *,
+    resumable: bool,
+    **options: Any,
+) -> Summary:
+    from ..sync.journal import Journal
+    from .transfers import transfer
+
+    threads = min(filter(None, (source.num_threads, target.num_threads)), default=None)
+    with ExitStack() as opened:
+        journal = opened.enter_context(Journal.default()) if resumable else None
+        summary = transfer(
+            source.store, target.store, paths, journal=journal, threads=threads, progress=progress, **options
+        )
+        if journal is not None:
+            journal.forget_complete()
+        return summary
+
+
+def _opened(where: Any, opened: ExitStack) -> Transfers:
+    """The CloudFiles that is meant; one that is opened here is closed at the end."""
+    if isinstance(where, Transfers):
+        return where
+    from .cloudfiles import CloudFiles
+
+    return opened.enter_context(CloudFiles(where))
+
+
+def _is_location(path: str) -> bool:
+    return "://" in path or path.startswith(("/", "./", "../", "~"))

@@ -1,0 +1,176 @@
+"""How CloudFiles sends objects to other CloudFiles: a plan, and its application; errors are raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from .. import codecs
+from ..blob import Staged
+from ..errors import Conflict, InvalidKey, NotFound, PartialFailure
+from ..keys import check
+from ..store import WRITE, ObjectStore
+from ..sync.actions import Action
+from ..sync.applying import apply
+from ..sync.journal import Journal
+from ..sync.places import Place
+from ..sync.planning import plan
+from ..sync.plans import Plan
+from ..sync.summary import Summary
+from ..types import Body, Capabilities, Location, ObjectInfo, WriteOptions
+from ..wrap.rekey import KeyTransform
+from .requests import is_scalar
+
+#: A path, or {"path": ..., "dest_path": ...} for one that gets another name.
+TransferRequest = str | Mapping[str, str]
+
+
+class RetypedStore(KeyTransform):
+    """A store to write to, in which every object gets one content type."""
+
+    def __init__(self, store: ObjectStore, content_type: str) -> None:
+        super().__init__(store)
+        self._content_type = content_type
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the store inside."""
+        return self.store.capabilities
+
+    def to_inner(self, key: str) -> str:
+        """The key."""
+        return key
+
+    def to_outer(self, key: str) -> str:
+        """The key."""
+        return key
+
+    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
+        return self.store._write(key, body, self._retyped(options))
+
+    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
+        return self.store._copy(source, src, dst, self._retyped(options))
+
+    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
+        return self.store._stage(key, size, self._retyped(options))
+
+    def _locate(self, key: str) -> Location | None:
+        """None: a copy made by the service would keep the type that the object has."""
+        return None
+
+    def _retyped(self, options: WriteOptions) -> WriteOptions:
+        return replace(options, content_type=self._content_type)
+
+
+def transfer(
+    source: ObjectStore,
+    target: ObjectStore,
+    paths: TransferRequest | Iterable[TransferRequest] | None,
+    *,
+    reencode: str | bool | None = None,
+    content_type: str | None = None,
+    allow_missing: bool = False,
+    move: bool = False,
+    journal: Journal | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Summary:
+    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised."""
+    if content_type is not None:
+        target = RetypedStore(target, content_type)
+    planned = planned_transfer(source, target, paths, reencode, allow_missing, move, threads=threads, progress=progress)
+    if content_type is not None:
+        planned = Plan(planned.source, planned.target, planned.terms, map(_to_be_retyped, planned))
+    return settled(apply(planned, journal=journal, threads=threads, progress=progress), planned.target)
+
+
+def planned_transfer(
+    source: ObjectStore,
+    target: ObjectStore,
+    paths: TransferRequest | Iterable[TransferRequest] | None,
+    reencode: str | bool | None = None,
+    allow_missing: bool = False,
+    move: bool = False,
+    *,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Plan:
+    """The plan of a transfer; NotFound if one of the paths is not there and ``allow_missing`` does not let it be."""
+    names = None if paths is None else destinations(paths)
+    planned = plan(
+        source,
+        target,
+        keys=None if names is None else _keys(names),
+        reencode=None if reencode is None else codecs.canonical(reencode) or "",
+        on_unknown="transfer",
+        move=move,
+        threads=threads,
+        progress=progress,
+    )
+    if names is not None and not allow_missing:
+        found = {action.key for action in planned if action.source is not None}
+        for name, path in names.items():
+            if name not in found:
+                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=planned.source.name)
+    return planned
+
+
+def destinations(paths: TransferRequest | Iterable[TransferRequest]) -> dict[str, str]:
+    """For each name at the target the path at the source; ValueError if two get the same name."""
+    names: dict[str, str] = {}
+    for request in [paths] if is_scalar(paths) else paths:
+        path, name = _names_of(request)
+        if names.setdefault(name, path) != path:
+            raise ValueError(f"{names[name]!r} and {path!r} would both become {name!r}: nothing was transferred")
+    return names
+
+
+def settled(summary: Summary, target: Place) -> Summary:
+    """The summary, if all of it was done; else the error of the first that was not, which counts the others."""
+    problems = [*summary.failed, *summary.refused, *summary.conflicts, *summary.stale]
+    if not problems:
+        return summary
+    first = problems[0]
+    if len(problems) > 1:
+        error = PartialFailure(
+            f"{len(problems)} objects were not transferred (and {summary.done} were); the first: {first.detail}",
+            key=first.key,
+            store=target.name,
+            cause=first.error,
+        )
+        error.outcomes = tuple((result.key, result.error or Conflict(result.detail)) for result in problems)
+        raise error from first.error
+    if first.error is not None:
+        raise first.error
+    kind = InvalidKey if first.outcome == "refuse" else Conflict
+    raise kind(f"was not transferred: {first.detail}", key=first.key, store=target.name)
+
+
+def _names_of(request: Any) -> tuple[str, str]:
+    if isinstance(request, str):
+        return check(request), request
+    if not isinstance(request, Mapping):
+        raise TypeError(f"a request is a path or a dict with a 'path', not {type(request).__name__}")
+    if unknown := request.keys() - {"path", "dest_path"}:
+        raise TypeError(f"unknown field {min(unknown)!r} in a request: known are dest_path, path")
+    if "path" not in request:
+        raise TypeError("a request to transfer has a 'path'")
+    return check(request["path"]), check(request.get("dest_path", request["path"]))
+
+
+def _keys(names: Mapping[str, str]) -> list[str] | dict[str, str]:
+    """The keys to plan with: a list, or where some get another name a mapping from path to name."""
+    if all(name == path for name, path in names.items()):
+        return list(names)
+    keys: dict[str, str] = {}
+    for name, path in names.items():
+        if keys.setdefault(path, name) != name:
+            raise ValueError(f"{path!r} would get two names, {keys[path]!r} and {name!r}: make two calls of it")
+    return keys
+
+
+def _to_be_retyped(action: Action) -> Action:
+    if action.kind != "skip" or action.source is None:
+        return action
+    return replace(action, kind="update", reason="its content type is to be set")

@@ -1,0 +1,121 @@
+"""mv: what was proved to be there is gone here, and nothing else."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from holdfast import sync as planner
+from holdfast.stores.memory import MemoryStore
+
+from .conftest import TREE
+
+
+def rest(*gone):
+    return {key: data for key, data in TREE.items() if key not in gone}
+
+
+@pytest.mark.parametrize("location", ["run1", "run1/"])
+def test_a_directory_moves_without_its_siblings(holdfast, place, backup, location):
+    result = holdfast("mv", place / location, backup.base)
+    assert (result.code, result.err) == (0, "")
+    assert (place.objects, backup.objects) == (rest("run1/a", "run1/sub/b"), {"a": b"one", "sub/b": b"two!"})
+
+
+def test_an_object_moves_within_one_place(holdfast, place):
+    assert holdfast("mv", place / "run1.txt", place / "new/name").code == 0
+    assert place.objects == {**rest("run1.txt"), "new/name": b"nor this"}
+    assert holdfast("mv", place / "new/name", place / "run1/").code == 0
+    assert place.objects == {**rest("run1.txt"), "run1/name": b"nor this"}
+
+
+def test_a_directory_moves_within_one_place(holdfast, place):
+    assert holdfast("mv", place / "run1", place / "2026/run1").code == 0
+    assert place.objects == {**rest("run1/a", "run1/sub/b"), "2026/run1/a": b"one", "2026/run1/sub/b": b"two!"}
+
+
+def test_several_sources_keep_their_names(holdfast, place, backup):
+    assert holdfast("mv", place / "run1", place / "run1.txt", f"{backup.base}/").code == 0
+    assert backup.objects == {"run1/a": b"one", "run1/sub/b": b"two!", "run1.txt": b"nor this"}
+    assert place.objects == rest("run1/a", "run1/sub/b", "run1.txt")
+    result = holdfast("mv", place / "run10/a", backup / "run1/a", f"{backup.base}/")
+    assert (result.code, "would both become" in result.err) == (2, True)
+
+
+def test_an_object_and_the_directory_of_its_name(holdfast, bucket, tmp_path):
+    bucket.put({"run1": b"object", "run1/a": b"below", "run10": b""})
+    goal = bucket / "moved"
+    assert holdfast("mv", bucket / "run1", goal).code == 0
+    assert bucket.objects == {"moved": b"object", "moved/a": b"below", "run10": b""}
+
+
+def test_no_empty_local_directories_are_left(holdfast, folder, backup):
+    folder.put(TREE)
+    os.makedirs(folder / "run1/empty/deeper")
+    assert holdfast("mv", folder / "run1", backup.base).code == 0
+    assert not os.path.exists(folder / "run1")
+    assert folder.objects == rest("run1/a", "run1/sub/b")
+
+
+def test_what_is_in_the_way_is_replaced_and_what_is_equal_only_removed(holdfast, place, backup):
+    backup.put({"a": b"old", "sub/b": b"two!", "more": b"kept"})
+    assert holdfast("mv", place / "run1", backup.base).code == 0
+    assert backup.objects == {"a": b"one", "sub/b": b"two!", "more": b"kept"}
+    assert place.objects == rest("run1/a", "run1/sub/b")
+
+
+def test_a_dry_run_moves_nothing(holdfast, place, backup):
+    result = holdfast("mv", "-n", place / "run1", backup.base)
+    assert (result.code, len(result.lines), place.objects, backup.objects) == (0, 3, TREE, {})
+
+
+@pytest.mark.parametrize("missing", ["nope", "nope/", "run", "run1.txt/"])
+def test_nothing_there_moves_nothing_at_all(holdfast, place, backup, missing):
+    result = holdfast("mv", place / "run10/a", place / missing, f"{backup.base}/")
+    assert (result.code, place.objects, backup.objects) == (4, TREE, {})
+
+
+@pytest.mark.parametrize("target", ["run1", "run1/sub"])
+def test_a_directory_into_itself_is_refused(holdfast, place, target):
+    assert holdfast("mv", place / "run1", place / target).code == 2
+    assert holdfast("mv", place / "run1.txt", place / "run1.txt").code == 2
+    assert place.objects == TREE
+
+
+def test_a_directory_is_no_target_for_an_object_without_a_slash(holdfast, folder):
+    folder.put(TREE)
+    result = holdfast("mv", folder / "run1.txt", folder / "run1")
+    assert (result.code, "is a directory" in result.err, folder.objects) == (1, True, TREE)
+
+
+def test_one_name_that_cannot_be_keeps_everything(holdfast, bucket, tmp_path):
+    store = MemoryStore(bucket.base.removeprefix("mem://"))
+    for name in ("../up", "fine"):
+        store._write(name, b"x")
+    result = holdfast("mv", bucket.base, tmp_path / "target")
+    assert (result.code, "../up" in result.err) == (1, True)
+    assert sorted(store.keys()) == ["../up", "fine"]
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_source_that_changes_meanwhile_is_kept(holdfast, bucket, backup, monkeypatch):
+    bucket.put({"a": b"1", "b": b"2"})
+    apply = planner.apply
+
+    def late(*arguments, **more):
+        bucket.put({"a": b"changed"})
+        return apply(*arguments, **more)
+
+    monkeypatch.setattr("holdfast.cli.mv.apply", late)
+    result = holdfast("mv", bucket.base, backup.base)
+    assert (result.code, bucket.objects, backup.objects) == (3, {"a": b"changed"}, {"b": b"2"})
+
+
+def test_encodings_move_along(holdfast, place, backup):
+    from holdfast.types import WriteOptions
+
+    with place.store as store:
+        store.write("run1/z", b"\x1f\x8b not looked into", WriteOptions(content_encoding="gzip"))
+    assert holdfast("mv", place / "run1/z", f"{backup.base}/").code == 0
+    assert backup.store.head("z").content_encoding == "gzip"
