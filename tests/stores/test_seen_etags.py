@@ -22,7 +22,8 @@ def server():
 
 
 @pytest.fixture
-def store(server):
+def store(server, monkeypatch):
+    monkeypatch.setattr(_conditions, "FRESH", 600.0)  # no test takes long
     store = open_store(f"s3://{server.endpoint}/bucket", retry=quick(), **KEYS)
     store.create("warm", b"up")  # which also asks the service what it does with conditions
     server.requests.clear()
@@ -30,7 +31,7 @@ def store(server):
 
 
 @pytest.fixture
-def long_ago(monkeypatch):
+def long_ago(store, monkeypatch):
     """What was seen is never fresh."""
     monkeypatch.setattr(_conditions, "FRESH", -1.0)
 

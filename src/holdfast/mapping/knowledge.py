@@ -30,16 +30,15 @@ class Knowledge:
         for changed in self._watching:
             changed.add(key)
 
-    def take_over(self, scope: str, listing: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        """Know of the key ``scope`` and all below it (of all keys, if it is empty) what the listing says, and no more.
+    def take_over(self, covers: Callable[[str], bool], rows: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Know of the keys that are covered what the rows say, and no more.
 
-        What this mapping notes while the listing runs is newer than that, and stays.
+        What this mapping notes while they come is newer than that, and stays.
         """
-        below = scope if not scope or scope.endswith("/") else f"{scope}/"
         with self._watched() as changed:
             before = self.etags.copy()
-            after = dict(listing())
-            gone = [key for key in before if key not in after and (key == scope or key.startswith(below))]
+            after = dict(rows())
+            gone = [key for key in before if key not in after and covers(key)]
             for key in (*after, *gone):
                 etag = after.get(key)
                 if self.etags.get(key) == etag:

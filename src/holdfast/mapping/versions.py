@@ -6,7 +6,6 @@ conditions, and then what is there is looked at first: two requests, between whi
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from .. import codecs
 from ..engine import reserve
 from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound, Unsupported
 from ..store import HEAD, READ, REMOVE_EXISTING, ObjectStore
-from ..types import Capabilities, RemoveOptions, WriteOptions
+from ..types import Capabilities, ObjectInfo, RemoveOptions, WriteOptions
 from ..wrap.cache import CachingStore
 
 #: The version of an object in a store that has no ETags.
@@ -78,16 +77,6 @@ class Versions:
             store=self.name,
         )
 
-    # ------------------------------------------------------------------ any version
-    def read(self, key: str) -> Read:
-        """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
-        with self.store._read(key, READ) as blob:
-            reserve(blob.size or 0)
-            data, encoding = blob.bytes(), blob.encoding
-            # Looked at only now: a body that had to be fetched again belongs to the same version.
-            etag = blob.info.etag
-        return Read(data if encoding is None else codecs.decompress(data, encoding), etag or UNKNOWN)
-
     def current(self, key: str) -> str | None:
         """The version that is there now, or None."""
         try:
@@ -96,23 +85,34 @@ class Versions:
         except NotFound:
             return None
 
-    # ------------------------------------------------------------------ one version
+    def read(self, key: str) -> Read:
+        """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
+        return self._read(key, None)
+
     def read_if(self, key: str, expected: str) -> Read:
         """What is there, if it is the version ``expected``; else KeySyncError."""
         try:
-            with self.store._read(key, READ) as blob:
-                found = blob.info.etag or UNKNOWN
-                if found != expected:
-                    raise KeySyncError(self.name, key, expected, found=found)
-                reserve(blob.size or 0)
-                data, encoding = blob.bytes(), blob.encoding
-        except NotFound as error:
-            raise KeySyncError(self.name, key, expected, cause=error) from error
+            return self._read(key, expected)
         except KeySyncError:
             raise
+        except NotFound as error:
+            raise KeySyncError(self.name, key, expected, absent=True, cause=error) from error
         except Conflict as error:  # replaced while it was being read
             raise self.out_of_sync(key, expected, error) from error
-        return Read(data if encoding is None else codecs.decompress(data, encoding), found)
+
+    def _read(self, key: str, expected: str | None) -> Read:
+        with self.store._read(key, READ) as blob:
+            self._require(key, expected, blob.info)  # before it is fetched
+            reserve(blob.size or 0)
+            data, encoding = blob.bytes(), blob.encoding
+            # And only now: a body that broke and had to be fetched again may be that of another version.
+            self._require(key, expected, info := blob.info)
+        return Read(data if encoding is None else codecs.decompress(data, encoding), info.etag or UNKNOWN)
+
+    def _require(self, key: str, expected: str | None, info: ObjectInfo) -> None:
+        found = info.etag or UNKNOWN
+        if expected is not None and found != expected:
+            raise KeySyncError(self.name, key, expected, found=found)
 
     def write_if(self, key: str, data: Any, expected: str | None) -> str:
         """The version that was written over ``expected`` (None: where nothing is), or Conflict or AlreadyExists.
@@ -160,10 +160,11 @@ class Versions:
 
     def out_of_sync(self, key: str, expected: str | None, cause: HoldfastError) -> KeySyncError:
         """The error for a key that is not what was expected, with the version that is there, if that can be learned."""
-        found = None
-        with contextlib.suppress(HoldfastError):
+        try:
             found = self.current(key)
-        return KeySyncError(self.name, key, expected, found=found, cause=cause)
+        except HoldfastError:
+            return KeySyncError(self.name, key, expected, cause=cause)
+        return KeySyncError(self.name, key, expected, found=found, absent=found is None, cause=cause)
 
 
 def _stack(store: Any) -> Iterator[Any]:
