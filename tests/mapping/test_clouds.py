@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 from datetime import UTC, datetime
@@ -219,6 +220,28 @@ def test_a_pickle_leaves_the_objects_of_boto3_behind(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "else")
     with pytest.raises(AuthError, match="somebody else"):
         pickle.loads(data).credentials()
+
+
+@pytest.mark.parametrize("held", ["session", "credentials"])
+@pytest.mark.parametrize("twin", [lambda store: pickle.loads(pickle.dumps(store)), copy.deepcopy])
+def test_where_the_same_credentials_are_found_a_pickle_is_whole(monkeypatch, held, twin):
+    session = boto3.Session("AK-OF-OURS", "secret")
+    given = session if held == "session" else session.get_credentials()
+    store = AWSS3Storage("bucket", credentials=given).storage_provider.store
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK-OF-OURS")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert twin(store).credentials().access_key_id == "AK-OF-OURS"
+    assert twin(twin(store)).credentials().access_key_id == "AK-OF-OURS"
+
+
+def test_what_has_no_credentials_to_give_pickles_all_the_same():
+    class Nothing:
+        def get_credentials(self):
+            return None
+
+    store = AWSS3Storage("bucket", credentials=Nothing()).storage_provider.store
+    with pytest.raises(AuthError, match="stayed behind"):
+        pickle.loads(pickle.dumps(store)).credentials()
 
 
 def test_objects_without_credentials_say_so():
