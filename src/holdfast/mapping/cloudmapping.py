@@ -96,7 +96,7 @@ class CloudMapping(MutableMapping[str, T]):
         self.key_prefix = key_prefix
         self._provider = store if isinstance(store, StorageProvider) else None
         whole = opened(store, options)
-        self.store = whole if not key_prefix else PrefixStore(whole, join(key_prefix, ""))
+        self.store = whole if not key_prefix else PrefixStore(whole, join(_text(key_prefix), ""))
         self._known = Knowledge()
         self._versions = Versions(self.store, unsafe=unsafe)
         self._versions.require_exact()

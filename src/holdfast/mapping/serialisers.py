@@ -16,8 +16,9 @@ from functools import partial, reduce
 from io import BytesIO
 from typing import Any, Generic, TypeVar
 
+from .. import codecs
 from ..blob import Buffer
-from ..errors import ConfigError, EncodingError
+from ..errors import ConfigError, DecompressionError, EncodingError
 
 T = TypeVar("T")
 
@@ -111,10 +112,23 @@ def json(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
 def zlib() -> CloudMappingSerialisation[bytes]:
     """Bytes, compressed: the last link of a chain, after "json" for example.
 
+    What decodes to more than ``holdfast.codecs`` allows (256 MiB, or 100 times its size) is refused.
+
     >>> zlib().loads(zlib().dumps(b"abc"))
     b'abc'
     """
-    return CloudMappingSerialisation(_zlib.compress, _zlib.decompress)
+    return CloudMappingSerialisation(_zlib.compress, _decompress)
+
+
+def _decompress(data: Buffer) -> bytes:
+    decoder, limit = _zlib.decompressobj(), codecs.decoded_limit(len(data))
+    decoded = decoder.decompress(data, limit + 1)
+    if len(decoded) > limit:
+        cure = "if it is to be trusted, set HOLDFAST_DECODED_LIMIT (bytes) higher"
+        raise DecompressionError(f"the zlib data decodes to more than {limit} bytes, which may be an attack: {cure}")
+    if not decoder.eof:
+        raise DecompressionError("the zlib data is truncated")
+    return decoded
 
 
 def json_zlib(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
@@ -241,10 +255,13 @@ def dumped(serialisation: CloudMappingSerialisation[Any] | None, value: Any) -> 
     """The bytes of the value; ValueError if that is not what the serialisation makes of it."""
     if serialisation is not None and serialisation.dumps is not None:
         value = serialisation.dumps(value)
-    if not isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray | memoryview):
+        return value
+    try:
+        return memoryview(value)
+    except TypeError:
         message = f"Value must be bytes like, not {type(value).__name__}: a serialisation= makes it so"
-        raise ValueError(message)  # noqa: TRY004 - as it always was
-    return value
+    raise ValueError(message)  # as it always was
 
 
 def loaded(serialisation: CloudMappingSerialisation[Any] | None, data: bytes, key: str, store: str) -> Any:
