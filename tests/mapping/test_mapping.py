@@ -15,7 +15,7 @@ from holdfast import (
     InvalidKey,
     KeySyncError,
 )
-from holdfast.stores.s3.probe import PROBES
+from holdfast.keys import PROBES
 from holdfast.testing.stores import FaultStore
 from tests.mapping.places import Intervening
 

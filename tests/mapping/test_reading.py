@@ -34,7 +34,7 @@ def elsewhere(action, *arguments):
 )
 def test_a_key_that_another_thread_deletes_while_it_is_read_is_left_out(memory, read, left):
     mapping = CloudMapping(store := Intervening(memory.open()))
-    mapping.update(a=b"1", b=b"2")
+    mapping["a"], mapping["b"] = b"1", b"2"
 
     def delete():
         elsewhere(mapping.__delitem__, "b")
@@ -93,7 +93,7 @@ def test_a_body_that_had_to_be_fetched_again_is_not_served_as_another_version(gc
 # ---------------------------------------------------------------------- reading blindly
 def test_blind_reads_of_many_leave_out_what_was_deleted_elsewhere_or_give_the_default(place):
     mine = place.mapping(read_blindly=True, read_blindly_error=True)
-    mine.update(a=b"1", b=b"2")
+    mine["a"], mine["b"] = b"1", b"2"
     del (theirs := place.mapping())["b"]
     assert list(mine.items()) == [("a", b"1")]
     assert list(mine.values()) == [b"1"]

@@ -8,28 +8,20 @@ writing; the questions "which keys" and "is it there" are answered from it, with
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Self, TypeVar, overload
 
 from ..blob import Buffer
 from ..engine import default as default_engine
-from ..errors import (
-    AlreadyExists,
-    BucketNotFound,
-    Conflict,
-    HoldfastError,
-    KeySyncError,
-    NotFound,
-)
+from ..errors import AlreadyExists, BucketNotFound, Conflict, HoldfastError, KeySyncError, NotFound
 from ..keys import check, join
 from ..retry import Policy
 from ..store import ObjectStore
-from ..types import ListOptions, ObjectInfo
+from ..types import ListOptions
 from ..url import URL
 from ..wrap.rekey import PrefixStore
-from . import bulk, serialisers
-from .knowledge import Knowledge
+from . import abilities, bulk, serialisers
+from .knowledge import Knowledge, is_mark
 from .providers import StorageProvider, opened
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
@@ -38,8 +30,6 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _MISSING: Final[Any] = object()
-#: The objects by which S3Store finds out what a service does with conditions, which exist for moments.
-_PROBE = re.compile(r"holdfast-probe-[0-9a-f]{16}")
 #: How often ``modify`` tries, and how it waits in between: for a random time, that grows from 5 ms to half a second.
 _CONTENTION = Policy(tries=100, first=0.005, longest=0.5)
 
@@ -99,7 +89,9 @@ class CloudMapping(MutableMapping[str, T]):
         self.store = whole if not key_prefix else PrefixStore(whole, join(_text(key_prefix), ""))
         self._known = Knowledge()
         self._versions = Versions(self.store, unsafe=unsafe)
-        self._versions.require_exact()
+        self._unsafe = unsafe
+        if not unsafe:
+            abilities.require_exact(self.store)
         existed = self._provider is None or self._provider.create_if_not_exists()
         if sync_initially and existed:
             self._sync_if_there()
@@ -135,7 +127,8 @@ class CloudMapping(MutableMapping[str, T]):
             self.sync_with_cloud()
         except BucketNotFound:
             return  # nothing is stored, and whoever writes is told
-        self._versions.probe()
+        if not self._unsafe:
+            abilities.probe(self.store)
 
     # ------------------------------------------------------------------ what the mapping is
     @property
@@ -195,16 +188,9 @@ class CloudMapping(MutableMapping[str, T]):
         return [] if etag is None else [(key, etag)]
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, str]]:
+        known = self._known.etags  # what was written here, or asked for by name, is a value whatever it looks like
         rows = self.store._scan(ListOptions(prefix))
-        return ((info.key, info.etag or UNKNOWN) for info in rows if not self._is_no_value(info))
-
-    def _is_no_value(self, info: ObjectInfo) -> bool:
-        """Whether it is no value: a mark of a directory, as consoles make them, or of another mapping's probe.
-
-        What this mapping wrote always is one.
-        """
-        mark = (info.key.endswith("/") and info.size == 0) or _PROBE.fullmatch(info.key)
-        return bool(mark) and info.key not in self._known.etags
+        return ((info.key, info.etag or UNKNOWN) for info in rows if info.key in known or not is_mark(info))
 
     # ------------------------------------------------------------------ one key
     def __getitem__(self, key: str) -> T:
@@ -236,7 +222,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def __delitem__(self, key: str) -> None:
         if _text(key) in self._known.etags:
-            self._require_deletes("del")
+            self._versions.require_deletes("del")
         if not self._delete_known(key):
             raise KeyError(key)
 
@@ -266,7 +252,7 @@ class CloudMapping(MutableMapping[str, T]):
         with self._known.lock(_text(key)):
             etag = self._known.etags.get(key)
             if etag is not None:
-                self._require_deletes("pop")
+                self._versions.require_deletes("pop")
                 value = self._load(key, self._versions.read_if(key, etag))
                 self._delete(key, etag)
                 return value
@@ -286,7 +272,8 @@ class CloudMapping(MutableMapping[str, T]):
         """The value: as the version that is known, or whatever is stored with ``read_blindly``; else _MISSING."""
         _text(key)
         if self.read_blindly:
-            return self._latest_value(check(key, self.store.name))
+            latest = self._versions.latest(check(key, self.store.name))
+            return _MISSING if latest is None else self._load(key, latest)
         while (etag := self._known.etags.get(key)) is not None:
             try:
                 return self._load(key, self._versions.read_if(key, etag))
@@ -298,35 +285,16 @@ class CloudMapping(MutableMapping[str, T]):
                         raise
         return _MISSING
 
-    def _latest_value(self, key: str) -> Any:
-        for last in (False, False, True):
-            try:
-                return self._load(key, self._versions.read(key))
-            except NotFound:
-                break
-            except Conflict:  # replaced while it was being read
-                if last:
-                    raise
-        return _MISSING
-
     def _blind_default(self) -> Any:
         """What a blind read returns for what is not there, or _MISSING."""
         return self.read_blindly_default if self.read_blindly and not self.read_blindly_error else _MISSING
 
     def _write(self, key: str, data: Buffer, expected: str | None) -> None:
-        try:
-            self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
-        except (AlreadyExists, Conflict) as error:
-            raise self._versions.out_of_sync(key, expected, error) from error
+        self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
 
     def _delete(self, key: str, etag: str) -> None:
         self._versions.delete_if(key, etag)
         self._known.note(key, None)
-
-    def _require_deletes(self, operation: str) -> None:
-        if not (self._versions.unsafe or self.store.capabilities.delete_if):
-            cure = "the store has no atomic delete of a version"
-            raise self.store._unsupported(operation, cure=cure)
 
     # ------------------------------------------------------------------ read, modify, write
     def modify(self, key: str, function: Callable[[T], T], default: Any = _MISSING) -> T:
@@ -357,7 +325,7 @@ class CloudMapping(MutableMapping[str, T]):
             data = self._dump(changed)
             try:
                 with self._known.lock(key):  # until it is noted: others through this mapping come after it
-                    self._known.note(key, self._versions.write_if(key, data, etag))
+                    self._known.note(key, self._versions.write(key, data, etag))
             except (AlreadyExists, Conflict) as error:
                 self._wait(turn, key, error)
             else:
@@ -373,7 +341,7 @@ class CloudMapping(MutableMapping[str, T]):
     # ------------------------------------------------------------------ many keys
     def get_many(self, keys: Iterable[str]) -> dict[str, T]:
         """The values of those of the keys that are there, read many at a time; KeySyncError for a conflict."""
-        return dict(self._read_many(keys))
+        return dict(self._read_many(keys, self._value))
 
     def set_many(self, items: Mapping[str, T] | Iterable[tuple[str, T]]) -> None:
         """Write all of these, many at a time; if a key comes twice, its last value stays.
@@ -389,7 +357,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete those of the keys that the mapping knows, many at a time; errors are raised as by ``set_many``."""
-        self._require_deletes("delete_many")
+        self._versions.require_deletes("delete_many")
         with bulk.together() as failed:
             bulk.collect(self._delete_known, dict.fromkeys(map(_text, keys)), failed, local=self.store.local)
 
@@ -403,7 +371,7 @@ class CloudMapping(MutableMapping[str, T]):
 
     def clear(self) -> None:
         """Delete every key that the mapping knows, many at a time; errors are raised as by ``set_many``."""
-        self._require_deletes("clear")
+        self._versions.require_deletes("clear")
         self.delete_many(list(self._known.etags))
 
     def _delete_known(self, key: str) -> bool:
@@ -414,9 +382,9 @@ class CloudMapping(MutableMapping[str, T]):
                 self._delete(key, etag)
         return etag is not None
 
-    def _read_many(self, keys: Iterable[str], read: Callable[[str], Any] | None = None) -> Iterator[tuple[str, T]]:
+    def _read_many(self, keys: Iterable[str], read: Callable[[str], Any]) -> Iterator[tuple[str, T]]:
         """The keys with their values, in order, without those that are missing."""
-        for outcome in default_engine().run(read or self._value, keys, ordered=True, local=self.store.local):
+        for outcome in default_engine().run(read, keys, ordered=True, local=self.store.local):
             if outcome.value is not _MISSING:
                 yield outcome.item, outcome.value
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from ..keys import is_probe
+from ..types import ObjectInfo
 from ..wrap._locks import KeyLocks, ProcessLock
 
 
@@ -64,3 +66,8 @@ class Knowledge:
         finally:
             with self._guard:
                 self._watching = tuple(keys for keys in self._watching if keys is not changed)
+
+
+def is_mark(info: ObjectInfo) -> bool:
+    """Whether it looks like no value: a mark of a directory, as consoles make them, or what another mapping tries."""
+    return (info.key.endswith("/") and info.size == 0) or is_probe(info.key)

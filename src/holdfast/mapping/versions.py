@@ -6,7 +6,6 @@ conditions, and then what is there is looked at first: two requests, between whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,7 @@ from .. import codecs
 from ..engine import reserve
 from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound, Unsupported
 from ..store import HEAD, READ, REMOVE_EXISTING, ObjectStore
-from ..types import Capabilities, ObjectInfo, RemoveOptions, WriteOptions
-from ..wrap.cache import CachingStore
+from ..types import ObjectInfo, RemoveOptions, WriteOptions
 
 #: The version of an object in a store that has no ETags.
 UNKNOWN = ""
@@ -34,48 +32,12 @@ class Versions:
 
     def __init__(self, store: ObjectStore, *, unsafe: bool = False) -> None:
         self.store = store
-        self.unsafe = unsafe
+        self._unsafe = unsafe
 
     @property
     def name(self) -> str:
         """What errors call the store."""
         return self.store.name
-
-    def require_exact(self) -> None:
-        """Return if conditional writes are exact, as far as can be told without asking; else raise Unsupported."""
-        if self.unsafe:
-            return
-        self._judge(self.store.capabilities)
-        for store in _stack(self.store):
-            if isinstance(store, CachingStore) and store.revalidate != "etag":
-                raise Unsupported(
-                    f"cannot make a mapping over a cache that serves copies unasked (revalidate={store.revalidate!r}): "
-                    "what others have changed would be served; use revalidate='etag', or accept it with unsafe=True",
-                    store=self.name,
-                )
-
-    def probe(self) -> None:
-        """The same after asking every service that has to be asked what it does with conditions."""
-        if self.unsafe:
-            return
-        for store in _stack(self.store):
-            if hasattr(store, "probe"):
-                store.probe()
-        self.require_exact()
-
-    def _judge(self, capabilities: Capabilities) -> None:
-        if capabilities.create and capabilities.replace_if:
-            return
-        missing = [
-            what
-            for what, able in (("create", capabilities.create), ("replace_if", capabilities.replace_if))
-            if not able
-        ]
-        raise Unsupported(
-            f"cannot make a mapping that loses no write: the store has no atomic {' and no '.join(missing)}, so two "
-            "writers may overwrite each other. unsafe=True accepts that, or choose another store",
-            store=self.name,
-        )
 
     def current(self, key: str) -> str | None:
         """The version that is there now, or None."""
@@ -88,6 +50,18 @@ class Versions:
     def read(self, key: str) -> Read:
         """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
         return self._read(key, None)
+
+    def latest(self, key: str) -> Read | None:
+        """What is there now, or None; Conflict if it is replaced while it is being read again and again."""
+        for last in (False, False, True):
+            try:
+                return self.read(key)
+            except NotFound:
+                break
+            except Conflict:
+                if last:
+                    raise
+        return None
 
     def read_if(self, key: str, expected: str) -> Read:
         """What is there, if it is the version ``expected``; else KeySyncError."""
@@ -115,10 +89,17 @@ class Versions:
             raise KeySyncError(self.name, key, expected, found=found)
 
     def write_if(self, key: str, data: Any, expected: str | None) -> str:
-        """The version that was written over ``expected`` (None: where nothing is), or Conflict or AlreadyExists.
+        """The version that was written over ``expected`` (None: where nothing is), or KeySyncError.
 
         Raises Indeterminate where the answer was lost, and what is there does not tell.
         """
+        try:
+            return self.write(key, data, expected)
+        except (AlreadyExists, Conflict) as error:
+            raise self.out_of_sync(key, expected, error) from error
+
+    def write(self, key: str, data: Any, expected: str | None) -> str:
+        """The same, but Conflict or AlreadyExists without a look at what is there."""
         options = WriteOptions(if_absent=True) if expected is None else WriteOptions(if_match=expected)
         try:
             if expected == UNKNOWN:
@@ -127,10 +108,15 @@ class Versions:
         except NotFound as error:
             raise Conflict(f"there is no object {key!r} any more", key=key, store=self.name, cause=error) from error
         except Unsupported:
-            if not self.unsafe:
+            if not self._unsafe:
                 raise
         self._look(key, expected)
         return self.store._write(key, data).etag or UNKNOWN
+
+    def require_deletes(self, operation: str) -> None:
+        """Return if the operation can delete a version; else raise Unsupported."""
+        if not (self._unsafe or self.store.capabilities.delete_if):
+            raise self.store._unsupported(operation, cure="the store has no atomic delete of a version")
 
     def delete_if(self, key: str, expected: str) -> None:
         """Delete the version ``expected``; KeySyncError if it is not there, Indeterminate if the answer was lost."""
@@ -141,7 +127,7 @@ class Versions:
             (removed,) = self.store._remove([key], RemoveOptions(if_match=expected, must_exist=True))
         except HoldfastError as error:
             removed = error
-        if isinstance(removed, Unsupported) and self.unsafe:
+        if isinstance(removed, Unsupported) and self._unsafe:
             try:
                 self._look(key, expected)
             except Conflict as error:
@@ -165,12 +151,3 @@ class Versions:
         except HoldfastError:
             return KeySyncError(self.name, key, expected, cause=cause)
         return KeySyncError(self.name, key, expected, found=found, absent=found is None, cause=cause)
-
-
-def _stack(store: Any) -> Iterator[Any]:
-    """The store and all that it is made of."""
-    yield store
-    inner = (getattr(store, "store", None), *(getattr(store, "stores", None) or ()))
-    for below in inner:
-        if isinstance(below, ObjectStore):
-            yield from _stack(below)
