@@ -280,7 +280,7 @@ class CloudMapping(MutableMapping[str, T]):
             except KeySyncError:
                 # What is there may be what another thread is writing through this very mapping, and is about to note.
                 with self._known.lock(key):
-                    # Each note is an object of its own, even if the ETag is one that was there before.
+                    # Identity tells a new note of an ETag from that of an older version with the same one.
                     if self._known.etags.get(key) is etag:
                         raise
         return _MISSING

@@ -94,7 +94,7 @@ def raw_string(encoding: str = "utf-8") -> CloudMappingSerialisation[str]:
     >>> raw_string().dumps("ü")
     b'\xc3\xbc'
     """
-    return CloudMappingSerialisation(partial(bytes, encoding=encoding), partial(_text, encoding))
+    return CloudMappingSerialisation(partial(bytes, encoding=encoding), partial(_decoded, encoding))
 
 
 def json(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
@@ -105,7 +105,7 @@ def json(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
     """
     return CloudMappingSerialisation.from_chain(
         [partial(_json.dumps, sort_keys=True), partial(bytes, encoding=encoding)],
-        [partial(_text, encoding), _json.loads],
+        [partial(_decoded, encoding), _json.loads],
     )
 
 
@@ -165,7 +165,7 @@ def _pandas(name: str) -> Any:
     return pandas
 
 
-def _text(encoding: str, data: Any) -> str:
+def _decoded(encoding: str, data: Any) -> str:
     return str(data, encoding=encoding)
 
 
