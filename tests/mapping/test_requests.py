@@ -50,6 +50,8 @@ def test_what_was_seen_long_ago_is_looked_at_before_it_is_replaced(server, mappi
     monkeypatch.setattr(_conditions, "FRESH", -1.0)
     mapping["a"] = b"2"
     assert asked(server) == ["HEAD", "PUT"]
+    mapping.modify("a", lambda data: data + b"+")  # as if it took long
+    assert asked(server) == ["GET", "HEAD", "PUT"]
 
 
 def test_what_is_known_is_answered_without_a_request(server, mapping):
