@@ -114,9 +114,10 @@ class KeySyncError(Conflict, KeyError, ValueError):
     """What is stored under a key is not what this mapping knows of it: changed, created or deleted elsewhere.
 
     ``key`` and ``store`` say where, ``expected`` is the ETag that the mapping knows (None: no such object), ``found``
-    the one that is there (None: there is no object, or it could not be learned). The three arguments by position are
-    those of both generations of cloud-mappings: the store's name, the key and the ETag, of which the message is made;
-    with ``store=`` the first is the message. ``etag``, ``expected_etag`` and ``storage_provider_name`` are its names.
+    the one that is there (None: there is no object if ``absent``, else it could not be learned). The three arguments by
+    position are those of both generations of cloud-mappings: the store's name, the key and the ETag, of which the
+    message is made; with ``store=`` the first is the message. ``etag``, ``expected_etag`` and ``storage_provider_name``
+    are its names.
 
     >>> error = KeySyncError("mem://demo", "a", "v1", found="v2")
     >>> error.key, error.expected, error.found, isinstance(error, KeyError), isinstance(error, ValueError)
@@ -130,6 +131,7 @@ class KeySyncError(Conflict, KeyError, ValueError):
         etag: str | None = None,
         *,
         found: str | None = None,
+        absent: bool = False,
         storageprovider_safe_name: str = "",
         store: str | None = None,
         **context: Any,
@@ -138,14 +140,16 @@ class KeySyncError(Conflict, KeyError, ValueError):
         if store is None:
             store = storage_provider_name or storageprovider_safe_name or None
             known = "that there is none" if etag is None else f"the version {etag}"
-            there = "" if found is None else f", and {found} is there"
+            there = ", and nothing is there" if absent else "" if found is None else f", and {found} is there"
+            named = f"key={key!r}" if key is not None and key.endswith("/") else repr(key)
             message = (
-                f"the mapping is out of sync at {key!r}: it knows {known}{there}. Call sync_with_cloud({key!r}) to "
-                "take over what is there"
+                f"the mapping is out of sync at {key!r}: it knows {known}{there}. Call sync_with_cloud({named}) to "
+                "take over what is there, or change it by modify, which works on what is there"
             )
         super().__init__(message, key=key, store=store, **context)
         self.expected = etag
         self.found = found
+        self.absent = absent
 
     def __reduce__(self) -> tuple[Any, ...]:
         _, (kind, message, state) = super().__reduce__()

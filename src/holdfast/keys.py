@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from .errors import InvalidKey
+
+#: Objects whose keys are this and 16 hexadecimal digits exist for moments, in buckets whose service has to be tried.
+PROBES = "holdfast-probe-"
 
 
 def check(key: str, store: str | None = None) -> str:
@@ -48,6 +53,15 @@ def printable(key: str) -> str:
     if key.isprintable() and "\\" not in key:
         return key
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in key)
+
+
+def is_probe(key: str) -> bool:
+    """Whether it is the key of an object that a store wrote to find out what a service does with conditions.
+
+    >>> is_probe("holdfast-probe-0123456789abcdef"), is_probe("holdfast-probe-mine")
+    (True, False)
+    """
+    return key.startswith(PROBES) and re.fullmatch("[0-9a-f]{16}", key[len(PROBES) :]) is not None
 
 
 def join(prefix: str, key: str) -> str:

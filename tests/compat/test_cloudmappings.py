@@ -249,6 +249,10 @@ def test_blind_reads(cloud):
 def test_tables_are_refused():
     with pytest.raises(Unsupported, match="AzureBlobStorage"):
         cloudmappings.AzureTableStorage("table", endpoint="https://me.table.core.windows.net")
+    from holdfast.compat.cloudmappings._storageproviders.azuretablestorage import AzureTableStorageProvider
+
+    with pytest.raises(Unsupported, match="tables are no object store"):
+        AzureTableStorageProvider("table", "https://me.table.core.windows.net")
 
 
 @row("cloudmappings", "CloudMappingSerialisation: frozen, falsy when empty, == by repr, from_chain")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from holdfast import (
 )
 from holdfast.mapping.clouds import AzureBlobStorageProvider
 from tests.mapping import places
+from tests.servers import faults
+from tests.servers.faulty_s3 import FaultyS3
+from tests.stores.s3_stores import quick
 
 
 @pytest.mark.parametrize("kind", places.KINDS)
@@ -151,6 +155,32 @@ def test_a_connection_string_says_it_all(azurite):
         AzureBlobStorage("by-connection-string", connection_string="AccountName=me")
 
 
+@pytest.mark.parametrize("text", ["garbage", "AccountName=me", "AccountName=me;AccountKey=!!!"])
+def test_what_is_wrong_with_a_connection_string_is_said_of_the_argument(text):
+    with pytest.raises(ConfigError, match="connection_string=") as caught:
+        AzureBlobStorage("container", connection_string=text)
+    assert "AZURE_STORAGE" not in str(caught.value)
+
+
+@pytest.mark.parametrize("beside", [{"credential": "a2V5"}, {"account_url": "https://me.blob.core.windows.net"}])
+def test_nothing_beside_a_connection_string_is_dropped(beside):
+    with pytest.raises(ConfigError, match="no credential="):
+        AzureBlobStorage("container", connection_string="AccountName=me;AccountKey=a2V5", **beside)
+
+
+def test_a_bucket_of_somebody_else_may_be_used():
+    with FaultyS3() as server:
+        server.inject(faults.instead(faults.error(403, "Forbidden")), lambda r: r.method == "HEAD" and not r.key)
+        server.inject(
+            faults.instead(faults.error(409, "BucketAlreadyExists")), lambda r: r.method == "PUT" and not r.key
+        )
+        keys = {"access_key_id": "A", "secret_access_key": "S"}
+        storage = AWSS3Storage("bucket", endpoint=server.endpoint, retry=quick(), **keys)
+        mapping = storage.create_mapping(serialisation=None, sync_initially=False)
+        mapping["a"] = b"1"
+        assert server.objects["a"].body == b"1"
+
+
 def test_without_a_credential_the_environment_is_asked_and_then_azure_identity(monkeypatch):
     url = "https://me.blob.core.windows.net"
     identity = ModuleType("azure.identity")
@@ -219,6 +249,28 @@ def test_a_pickle_leaves_the_objects_of_boto3_behind(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "else")
     with pytest.raises(AuthError, match="somebody else"):
         pickle.loads(data).credentials()
+
+
+@pytest.mark.parametrize("held", ["session", "credentials"])
+@pytest.mark.parametrize("twin", [lambda store: pickle.loads(pickle.dumps(store)), copy.deepcopy])
+def test_where_the_same_credentials_are_found_a_pickle_is_whole(monkeypatch, held, twin):
+    session = boto3.Session("AK-OF-OURS", "secret")
+    given = session if held == "session" else session.get_credentials()
+    store = AWSS3Storage("bucket", credentials=given).storage_provider.store
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK-OF-OURS")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert twin(store).credentials().access_key_id == "AK-OF-OURS"
+    assert twin(twin(store)).credentials().access_key_id == "AK-OF-OURS"
+
+
+def test_what_has_no_credentials_to_give_pickles_all_the_same():
+    class Nothing:
+        def get_credentials(self):
+            return None
+
+    store = AWSS3Storage("bucket", credentials=Nothing()).storage_provider.store
+    with pytest.raises(AuthError, match="stayed behind"):
+        pickle.loads(pickle.dumps(store)).credentials()
 
 
 def test_objects_without_credentials_say_so():

@@ -15,7 +15,7 @@ from holdfast import (
     InvalidKey,
     KeySyncError,
 )
-from holdfast.stores.s3.probe import PROBES
+from holdfast.keys import PROBES
 from holdfast.testing.stores import FaultStore
 from tests.mapping.places import Intervening
 
@@ -287,6 +287,8 @@ def test_a_key_is_a_str(memory):
         ):
             with pytest.raises(TypeError):
                 operation(wrong)
+    with pytest.raises(TypeError):
+        memory.mapping(key_prefix=5)
     with pytest.raises(InvalidKey):
         mapping[""] = b"1"
     assert "" not in mapping

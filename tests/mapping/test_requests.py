@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast import CloudMapping
+from holdfast.stores import _conditions
 from holdfast.testing.stores import CountingStore
 from tests.servers.faulty_s3 import FaultyS3, Stored
 from tests.stores.s3_stores import quick
@@ -17,8 +18,9 @@ def server():
 
 
 @pytest.fixture
-def mapping(server):
-    """A mapping over S3, whose service was asked already what it does with conditions."""
+def mapping(server, monkeypatch):
+    """A mapping over S3, whose service was asked already what it does with conditions; no test takes long."""
+    monkeypatch.setattr(_conditions, "FRESH", 600.0)
     keys = {"access_key_id": "A", "secret_access_key": "S"}
     mapping = CloudMapping(f"s3://{server.endpoint}/bucket", retry=quick(), **keys)
     server.requests.clear()
@@ -40,6 +42,16 @@ def test_modify_costs_two_requests_whatever_is_there(server, mapping):
         assert asked(server) == ["GET", "PUT"]
     mapping.modify("another", lambda data: data, default=b"x")
     assert asked(server) == ["GET", "PUT"]
+
+
+def test_what_was_seen_long_ago_is_looked_at_before_it_is_replaced(server, mapping, monkeypatch):
+    mapping["a"] = b"1"
+    asked(server)
+    monkeypatch.setattr(_conditions, "FRESH", -1.0)
+    mapping["a"] = b"2"
+    assert asked(server) == ["HEAD", "PUT"]
+    mapping.modify("a", lambda data: data + b"+")  # as if it took long
+    assert asked(server) == ["GET", "HEAD", "PUT"]
 
 
 def test_what_is_known_is_answered_without_a_request(server, mapping):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import gzip
 import json
+import mmap
 import pickle
 import sys
 import zlib
@@ -62,6 +64,29 @@ def test_raw_takes_nothing_else(memory, value):
         with pytest.raises(ValueError, match="must be bytes like"):
             operation()
     assert len(memory.mapping()) == 0
+
+
+def test_whatever_has_the_bytes_of_a_value_is_one(memory):
+    mapping = memory.mapping()
+    numbers, anonymous = array.array("I", [1, 2, 3]), mmap.mmap(-1, 16)
+    mapping["array"] = numbers
+    mapping["mmap"] = anonymous
+    assert mapping["array"] == numbers.tobytes()
+    assert mapping["mmap"] == bytes(16)
+
+
+def test_a_small_object_that_decodes_to_a_huge_one_is_refused(memory, monkeypatch):
+    memory.open().put("a", zlib.compress(bytes(1 << 20)))
+    memory.open().put("b", zlib.compress(b"1" * 1000))
+    memory.open().put("cut", zlib.compress(b"1" * 1000)[:-1])
+    mapping = memory.mapping(serialisation="zlib")
+    assert mapping["a"] == bytes(1 << 20)
+    monkeypatch.setenv("HOLDFAST_DECODED_LIMIT", "1000")
+    with pytest.raises(EncodingError, match="more than 1000 bytes"):
+        mapping["a"]
+    assert mapping["b"] == b"1" * 1000
+    with pytest.raises(EncodingError, match="truncated"):
+        mapping["cut"]
 
 
 @pytest.mark.parametrize("name", ["string", "json", "json_zlib", "zlib", "pickle", "parquet"])

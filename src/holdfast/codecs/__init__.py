@@ -247,7 +247,7 @@ class _Budget:
     __slots__ = ("_fixed", "_read", "key")
 
     def __init__(self, limit: int | None, key: str | None) -> None:
-        self._fixed = _limit() if limit is None and "HOLDFAST_DECODED_LIMIT" in os.environ else limit
+        self._fixed = limit
         self._read = 0
         self.key = key
 
@@ -257,7 +257,7 @@ class _Budget:
             yield chunk
 
     def check(self, decoded: int, name: str) -> None:
-        allowed = max(DEFAULT_LIMIT, DEFAULT_RATIO * self._read) if self._fixed is None else self._fixed
+        allowed = decoded_limit(self._read) if self._fixed is None else self._fixed
         if decoded > allowed:
             raise DecompressionError(
                 f"{_of(self.key)}the {name} data decodes to more than {allowed} bytes, which may be an attack: if it "
@@ -265,6 +265,16 @@ class _Budget:
                 "stored bytes as they are",
                 key=self.key,
             )
+
+
+def decoded_limit(encoded: int) -> int:
+    """How many bytes so many encoded ones may decode to, where nobody names a limit: what the module says.
+
+    >>> decoded_limit(1000) >> 20
+    256
+    """
+    limit = _limit()
+    return limit if "HOLDFAST_DECODED_LIMIT" in os.environ else max(limit, DEFAULT_RATIO * encoded)
 
 
 def _limit() -> int:

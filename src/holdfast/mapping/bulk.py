@@ -2,32 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
 
 from ..engine import default as default_engine
 from ..errors import HoldfastError, Indeterminate, KeySyncError
 
+_END: Final[Any] = object()
 
-def collect(function: Callable[[Any], object], items: Iterable[Any], *, local: bool) -> list[HoldfastError]:
-    """The conflicts and lost answers among the calls of the function; any other error is raised, and ends it."""
+
+@contextmanager
+def together() -> Iterator[list[HoldfastError]]:
+    """A list for the conflicts and lost answers of the calls within, which are raised together at its end.
+
+    The first one has the rest of them as its ``others``. If anything else is raised, that tells of them all.
+    """
     failed: list[HoldfastError] = []
-    for outcome in default_engine().run(function, items, ordered=True, on_error="collect", local=local):
+    try:
+        yield failed
+    except Exception as error:
+        _tell(error, failed, "before that, this failed for {} keys")
+        raise
+    if failed:
+        _tell(failed[0], failed[1:], "and so for {} other keys")
+        raise failed[0]
+
+
+def _tell(error: Exception, others: list[HoldfastError], what: str) -> None:
+    if not others:
+        return
+    told = what.format(len(others))
+    if isinstance(error, HoldfastError):
+        error.others = (*error.others, *others)
+        error.add_note(f"{told}: see its attribute 'others'")
+    else:
+        error.add_note("\n".join((f"{told}:", *map(str, others))))
+
+
+def collect(
+    function: Callable[[Any], object], items: Iterable[Any], failed: list[HoldfastError], *, local: bool
+) -> None:
+    """Add the conflicts and lost answers among the calls of the function to ``failed``.
+
+    Any other error ends it: no further call begins, and it is raised once those that had begun are over.
+    """
+    fatal: list[BaseException] = []
+
+    def wanted() -> Iterator[Any]:
+        for item in items:
+            if fatal:
+                return
+            yield item
+
+    for outcome in default_engine().run(function, wanted(), ordered=True, on_error="collect", local=local):
         if isinstance(outcome.error, KeySyncError | Indeterminate):
             failed.append(outcome.error)
         elif outcome.error is not None:
-            raise outcome.error
-    return failed
+            fatal.append(outcome.error)
+    if fatal:
+        raise fatal[0]
 
 
-def raise_together(errors: list[HoldfastError]) -> None:
-    """Raise the first of the errors, with the rest of them as its ``others``; return if there is none."""
-    if errors:
-        first = errors[0]
-        first.others = tuple(errors[1:])
-        if first.others:
-            first.add_note(f"and so for {len(first.others)} other keys: see its attribute 'others'")
-        raise first
+def pairs(other: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The pairs that the arguments of ``dict.update`` stand for."""
+    if isinstance(other, Mapping):
+        yield from other.items()
+    elif hasattr(other, "keys"):
+        yield from ((key, other[key]) for key in other.keys())  # noqa: SIM118 - it may be no Mapping
+    else:
+        yield from other
+    yield from values.items()
 
 
 def rounds(pairs: Iterator[tuple[str, Any]]) -> Iterator[Iterator[tuple[str, Any]]]:
@@ -38,21 +83,15 @@ def rounds(pairs: Iterator[tuple[str, Any]]) -> Iterator[Iterator[tuple[str, Any
     >>> [list(distinct) for distinct in rounds(iter([("a", 1), ("b", 2), ("a", 3)]))]
     [[('a', 1), ('b', 2)], [('a', 3)]]
     """
-    held: list[tuple[str, Any]] = []
-
-    def fetch() -> None:
-        for key, value in pairs:
-            held.append((key, value))
-            return
+    pair = next(pairs, _END)
 
     def distinct() -> Iterator[tuple[str, Any]]:
+        nonlocal pair
         seen: set[str] = set()
-        while held and held[0][0] not in seen:
-            pair = held.pop()
+        while pair is not _END and pair[0] not in seen:
             seen.add(pair[0])
             yield pair
-            fetch()
+            pair = next(pairs, _END)
 
-    fetch()
-    while held:
+    while pair is not _END:
         yield distinct()

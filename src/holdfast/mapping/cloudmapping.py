@@ -8,28 +8,20 @@ writing; the questions "which keys" and "is it there" are answered from it, with
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Self, TypeVar, overload
 
 from ..blob import Buffer
 from ..engine import default as default_engine
-from ..errors import (
-    AlreadyExists,
-    BucketNotFound,
-    Conflict,
-    HoldfastError,
-    KeySyncError,
-    NotFound,
-)
+from ..errors import AlreadyExists, BucketNotFound, Conflict, HoldfastError, KeySyncError, NotFound
 from ..keys import check, join
 from ..retry import Policy
 from ..store import ObjectStore
-from ..types import ListOptions, ObjectInfo
+from ..types import ListOptions
 from ..url import URL
 from ..wrap.rekey import PrefixStore
-from . import bulk, serialisers
-from .knowledge import Knowledge
+from . import abilities, bulk, serialisers
+from .knowledge import Knowledge, is_mark
 from .providers import StorageProvider, opened
 from .versions import UNKNOWN, Read, Versions
 from .views import Items, Keys, Values
@@ -38,8 +30,6 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _MISSING: Final[Any] = object()
-#: The objects by which S3Store finds out what a service does with conditions, which exist for moments.
-_PROBE = re.compile(r"holdfast-probe-[0-9a-f]{16}")
 #: How often ``modify`` tries, and how it waits in between: for a random time, that grows from 5 ms to half a second.
 _CONTENTION = Policy(tries=100, first=0.005, longest=0.5)
 
@@ -96,11 +86,12 @@ class CloudMapping(MutableMapping[str, T]):
         self.key_prefix = key_prefix
         self._provider = store if isinstance(store, StorageProvider) else None
         whole = opened(store, options)
-        self.store = whole if not key_prefix else PrefixStore(whole, join(key_prefix, ""))
+        self.store = whole if not key_prefix else PrefixStore(whole, join(_text(key_prefix), ""))
         self._known = Knowledge()
-        self._etags = self._known.etags
         self._versions = Versions(self.store, unsafe=unsafe)
-        self._versions.require_exact()
+        self._unsafe = unsafe
+        if not unsafe:
+            abilities.require_exact(self.store)
         existed = self._provider is None or self._provider.create_if_not_exists()
         if sync_initially and existed:
             self._sync_if_there()
@@ -136,13 +127,14 @@ class CloudMapping(MutableMapping[str, T]):
             self.sync_with_cloud()
         except BucketNotFound:
             return  # nothing is stored, and whoever writes is told
-        self._versions.probe()
+        if not self._unsafe:
+            abilities.probe(self.store)
 
     # ------------------------------------------------------------------ what the mapping is
     @property
     def etags(self) -> dict[str, str]:
         """The version of every key that the mapping knows; it is what the mapping itself works with."""
-        return self._etags
+        return self._known.etags
 
     @property
     def serialisation(self) -> serialisers.CloudMappingSerialisation[T] | None:
@@ -174,43 +166,40 @@ class CloudMapping(MutableMapping[str, T]):
         """Take over what is stored now, and forget what is not: all of it, or that key and everything below key + "/".
 
         ``sync_with_cloud("run1")`` is about the key ``run1`` and those that start with ``run1/``, never ``run10``. One
-        listing tells (on services: one request for a thousand keys), and one request more tells of a single key.
-        ``key`` and ``key_prefix`` are what cloud-mappings calls the argument. What this mapping writes at the same time
-        stays known as it was written.
+        listing tells (on services: one request for a thousand keys), and one request more tells of a single key, which
+        is all that is taken over where the store has no listing. ``key`` and ``key_prefix`` are what cloud-mappings
+        calls the argument; ``key="a/"`` takes over that very object, too, even if it looks like a mark of a directory.
+        What this mapping writes at the same time stays known as it was written.
         """
         given = [name for name in (key_or_prefix, key, key_prefix) if name is not None]
         if len(given) > 1:
             raise TypeError("sync_with_cloud takes one key or prefix")
         scope = _text(given[0]) if given else ""
-        self._known.take_over(scope, lambda: self._listed(scope))
+        one = bool(scope) and (key is not None or not scope.endswith("/"))
+        if one:
+            # First and by itself: a key can be learned by whoever may not list.
+            self._known.take_over(lambda known: known == scope, lambda: self._looked_up(scope))
+        if not one or self.store.capabilities.listing:
+            below = join(scope, "") if scope else ""
+            self._known.take_over(lambda known: known.startswith(below), lambda: self._listed(below))
 
-    def _listed(self, scope: str) -> Iterator[tuple[str, str]]:
-        return ((info.key, info.etag or UNKNOWN) for info in self._rows(scope) if not self._is_no_value(info))
+    def _looked_up(self, key: str) -> list[tuple[str, str]]:
+        etag = self._versions.current(check(key, self.store.name))
+        return [] if etag is None else [(key, etag)]
 
-    def _rows(self, scope: str) -> Iterator[ObjectInfo]:
-        if scope and not scope.endswith("/"):
-            etag = self._versions.current(check(scope, self.store.name))
-            if etag is not None:
-                yield ObjectInfo(scope, etag=etag)
-            scope += "/"
-        yield from self.store._scan(ListOptions(scope))
-
-    def _is_no_value(self, info: ObjectInfo) -> bool:
-        """Whether it is no value: a mark of a directory, as consoles make them, or of another mapping's probe.
-
-        What this mapping wrote always is one.
-        """
-        mark = (info.key.endswith("/") and info.size == 0) or _PROBE.fullmatch(info.key)
-        return bool(mark) and info.key not in self._etags
+    def _listed(self, prefix: str) -> Iterator[tuple[str, str]]:
+        known = self._known.etags  # what was written here, or asked for by name, is a value whatever it looks like
+        rows = self.store._scan(ListOptions(prefix))
+        return ((info.key, info.etag or UNKNOWN) for info in rows if info.key in known or not is_mark(info))
 
     # ------------------------------------------------------------------ one key
     def __getitem__(self, key: str) -> T:
-        found = self._read(key)
-        if found is not _MISSING:
-            return found  # type: ignore[no-any-return]
-        if self.read_blindly and not self.read_blindly_error:
-            return self.read_blindly_default  # type: ignore[no-any-return]
-        raise KeyError(key)
+        found = self._value(key)
+        if found is _MISSING:
+            found = self._blind_default()
+        if found is _MISSING:
+            raise KeyError(key)
+        return found  # type: ignore[no-any-return]
 
     @overload
     def get(self, key: str, /) -> T | None: ...
@@ -221,36 +210,34 @@ class CloudMapping(MutableMapping[str, T]):
 
         With ``read_blindly`` the default is for what is not stored; if none is given, ``read_blindly_default``.
         """
-        found = self._read(key)
-        if found is not _MISSING:
-            return found
-        if default is not _MISSING:
-            return default
-        return self.read_blindly_default if self.read_blindly and not self.read_blindly_error else None
+        found = self._value(key)
+        if found is _MISSING:
+            found = default if default is not _MISSING else self._blind_default()
+        return None if found is _MISSING else found
 
     def __setitem__(self, key: str, value: T) -> None:
         data = self._dump(value)
         with self._known.lock(_text(key)):
-            self._write(key, data, self._etags.get(key))
+            self._write(key, data, self._known.etags.get(key))
 
     def __delitem__(self, key: str) -> None:
-        if _text(key) in self._etags:
-            self._require_deletes("del")
+        if _text(key) in self._known.etags:
+            self._versions.require_deletes("del")
         if not self._delete_known(key):
             raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
         if not self.read_blindly:
-            return _text(key) in self._etags
+            return _text(key) in self._known.etags
         return self._versions.current(check(_text(key), self.store.name)) is not None
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value; for a key that is not known the default, which is stored, or KeySyncError if something is."""
         with self._known.lock(_text(key)):
-            found = self._read(key)
+            found = self._value(key)
             if found is not _MISSING:
                 return found
-            self._write(key, self._dump(default), None)
+            self._write(key, self._dump(default), self._known.etags.get(key))
         return default
 
     @overload
@@ -263,9 +250,9 @@ class CloudMapping(MutableMapping[str, T]):
         What is deleted is the very version whose value is returned: if it was replaced in between, KeySyncError.
         """
         with self._known.lock(_text(key)):
-            etag = self._etags.get(key)
+            etag = self._known.etags.get(key)
             if etag is not None:
-                self._require_deletes("pop")
+                self._versions.require_deletes("pop")
                 value = self._load(key, self._versions.read_if(key, etag))
                 self._delete(key, etag)
                 return value
@@ -275,59 +262,39 @@ class CloudMapping(MutableMapping[str, T]):
 
     def popitem(self) -> tuple[str, T]:
         """The key that became known last, with its value, which is deleted; KeyError if no key is known."""
-        for key in reversed(self._etags.copy()):
+        for key in reversed(self._known.etags.copy()):
             value = self.pop(key, _MISSING)
             if value is not _MISSING:  # else another thread has taken it
                 return key, value
         raise KeyError("popitem(): the mapping knows no key")
 
-    def _read(self, key: str) -> Any:
+    def _value(self, key: str) -> Any:
         """The value: as the version that is known, or whatever is stored with ``read_blindly``; else _MISSING."""
-        etag = self._etags.get(_text(key))
-        if not self.read_blindly:
-            read = None if etag is None else self._read_known(key, etag)
-            return _MISSING if read is None else self._load(key, read)
-        try:
-            return self._load(key, self._latest(check(key, self.store.name)))
-        except NotFound:
-            return _MISSING
-
-    def _read_known(self, key: str, etag: str | None) -> Read | None:
-        """What is stored, if it is what is known; None if this mapping itself has deleted it meanwhile."""
-        while etag is not None:
+        _text(key)
+        if self.read_blindly:
+            latest = self._versions.latest(check(key, self.store.name))
+            return _MISSING if latest is None else self._load(key, latest)
+        while (etag := self._known.etags.get(key)) is not None:
             try:
-                return self._versions.read_if(key, etag)
+                return self._load(key, self._versions.read_if(key, etag))
             except KeySyncError:
                 # What is there may be what another thread is writing through this very mapping, and is about to note.
                 with self._known.lock(key):
-                    known = self._etags.get(key)
-                if known == etag:
-                    raise
-                etag = known
-        return None
+                    # Identity tells a new note of an ETag from that of an older version with the same one.
+                    if self._known.etags.get(key) is etag:
+                        raise
+        return _MISSING
 
-    def _latest(self, key: str) -> Read:
-        for _ in range(2):
-            try:
-                return self._versions.read(key)
-            except Conflict:
-                continue  # replaced while it was being read
-        return self._versions.read(key)
+    def _blind_default(self) -> Any:
+        """What a blind read returns for what is not there, or _MISSING."""
+        return self.read_blindly_default if self.read_blindly and not self.read_blindly_error else _MISSING
 
     def _write(self, key: str, data: Buffer, expected: str | None) -> None:
-        try:
-            self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
-        except (AlreadyExists, Conflict) as error:
-            raise self._versions.out_of_sync(key, expected, error) from error
+        self._known.note(key, self._versions.write_if(check(key, self.store.name), data, expected))
 
     def _delete(self, key: str, etag: str) -> None:
         self._versions.delete_if(key, etag)
         self._known.note(key, None)
-
-    def _require_deletes(self, operation: str) -> None:
-        if not (self._versions.unsafe or self.store.capabilities.delete_if):
-            cure = "the store has no atomic delete of a version"
-            raise self.store._unsupported(operation, cure=cure)
 
     # ------------------------------------------------------------------ read, modify, write
     def modify(self, key: str, function: Callable[[T], T], default: Any = _MISSING) -> T:
@@ -358,7 +325,7 @@ class CloudMapping(MutableMapping[str, T]):
             data = self._dump(changed)
             try:
                 with self._known.lock(key):  # until it is noted: others through this mapping come after it
-                    self._known.note(key, self._versions.write_if(key, data, etag))
+                    self._known.note(key, self._versions.write(key, data, etag))
             except (AlreadyExists, Conflict) as error:
                 self._wait(turn, key, error)
             else:
@@ -368,75 +335,77 @@ class CloudMapping(MutableMapping[str, T]):
     def _wait(self, turn: int, key: str, error: HoldfastError) -> None:
         if turn == _CONTENTION.tries:
             message = f"{key!r} was changed by others in each of {turn} tries to modify it: try again later"
-            raise KeySyncError(message, key, self._etags.get(key), store=self.store.name, cause=error) from error
+            raise KeySyncError(message, key, self._known.etags.get(key), store=self.store.name, cause=error) from error
         _CONTENTION.sleep(_CONTENTION.wait(turn, error))
 
     # ------------------------------------------------------------------ many keys
     def get_many(self, keys: Iterable[str]) -> dict[str, T]:
         """The values of those of the keys that are there, read many at a time; KeySyncError for a conflict."""
-        outcomes = default_engine().run(self._read, keys, ordered=True, local=self.store.local)
-        return {outcome.item: outcome.value for outcome in outcomes if outcome.value is not _MISSING}
+        return dict(self._read_many(keys, self._value))
 
     def set_many(self, items: Mapping[str, T] | Iterable[tuple[str, T]]) -> None:
         """Write all of these, many at a time; if a key comes twice, its last value stays.
 
         What cannot be written because of a conflict (or Indeterminate) does not keep the rest from being written; then
-        the first such error is raised, and its ``others`` are the rest of them. Any other error ends it at once.
+        the first such error is raised, and its ``others`` are the rest of them. Any other error ends it, and what
+        failed before that is told by its ``others`` (those of HoldfastErrors) and in its notes.
         """
-        pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
-        failed: list[HoldfastError] = []
-        for distinct in bulk.rounds(iter(pairs)):
-            failed += self._collect(lambda pair: self.__setitem__(*pair), distinct)
-        bulk.raise_together(failed)
+        pairs = items.items() if isinstance(items, Mapping) else items
+        with bulk.together() as failed:
+            for distinct in bulk.rounds(iter(pairs)):
+                bulk.collect(lambda pair: self.__setitem__(*pair), distinct, failed, local=self.store.local)
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete those of the keys that the mapping knows, many at a time; errors are raised as by ``set_many``."""
-        self._require_deletes("delete_many")
-        wanted = dict.fromkeys(map(_text, keys))
-        bulk.raise_together(self._collect(self._delete_known, wanted))
+        self._versions.require_deletes("delete_many")
+        with bulk.together() as failed:
+            bulk.collect(self._delete_known, dict.fromkeys(map(_text, keys)), failed, local=self.store.local)
 
     def update(self, other: Any = (), /, **values: T) -> None:
         """What ``set_many`` does, with the arguments of ``dict.update``."""
-        pairs = other.items() if isinstance(other, Mapping) else other
-        if not isinstance(other, Mapping) and hasattr(other, "keys"):
-            pairs = ((key, other[key]) for key in other.keys())  # noqa: SIM118 - it may be no Mapping
-        self.set_many(pair for source in (pairs, values.items()) for pair in source)
+        self.set_many(bulk.pairs(other, values))
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
 
     def clear(self) -> None:
         """Delete every key that the mapping knows, many at a time; errors are raised as by ``set_many``."""
-        self._require_deletes("clear")
-        bulk.raise_together(self._collect(self._delete_known, list(self._etags)))
+        self._versions.require_deletes("clear")
+        self.delete_many(list(self._known.etags))
 
     def _delete_known(self, key: str) -> bool:
         """Whether the key was known, which is deleted now."""
         with self._known.lock(key):
-            etag = self._etags.get(key)
+            etag = self._known.etags.get(key)
             if etag is not None:
                 self._delete(key, etag)
         return etag is not None
 
-    def _collect(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[HoldfastError]:
-        return bulk.collect(function, items, local=self.store.local)
-
-    def _read_all(self) -> Iterator[tuple[str, T]]:
-        """Every known key with its value, in order; keys that this mapping deletes meanwhile are left out."""
-        keys = list(self._etags)
-        for outcome in default_engine().run(self._read_again, keys, ordered=True, local=self.store.local):
+    def _read_many(self, keys: Iterable[str], read: Callable[[str], Any]) -> Iterator[tuple[str, T]]:
+        """The keys with their values, in order, without those that are missing."""
+        for outcome in default_engine().run(read, keys, ordered=True, local=self.store.local):
             if outcome.value is not _MISSING:
                 yield outcome.item, outcome.value
 
-    def _read_again(self, key: str) -> Any:
-        return self[key] if key in self._etags else _MISSING
+    def _read_all(self, *, backwards: bool = False) -> Iterator[tuple[str, T]]:
+        """Every known key with its value, in order; keys that this mapping deletes meanwhile are left out."""
+        keys = list(self._known.etags)
+        return self._read_many(reversed(keys) if backwards else keys, self._known_value)
+
+    def _known_value(self, key: str) -> Any:
+        found = self._value(key) if key in self._known.etags else _MISSING
+        return self._blind_default() if found is _MISSING and key in self._known.etags else found
 
     # ------------------------------------------------------------------ all keys
     def __iter__(self) -> Iterator[str]:
-        return iter(self._etags)
+        return iter(self._known.etags)
 
     def __reversed__(self) -> Iterator[str]:
-        return reversed(self._etags)
+        return reversed(self._known.etags)
 
     def __len__(self) -> int:
-        return len(self._etags)
+        return len(self._known.etags)
 
     def keys(self) -> Keys:
         """The keys that the mapping knows: a view, which costs no request."""
@@ -455,10 +424,15 @@ class CloudMapping(MutableMapping[str, T]):
             return True
         if not isinstance(other, Mapping):
             return NotImplemented
-        if set(self._etags) != set(other):
+        if set(self._known.etags) != set(other):
             return False
         theirs = dict(other.items()) if isinstance(other, CloudMapping) else other
-        return all(value is theirs[key] or value == theirs[key] for key, value in self._read_all())
+        equal = 0
+        for key, value in self._read_all():
+            if key not in theirs or not (value is theirs[key] or value == theirs[key]):
+                return False
+            equal += 1
+        return equal == len(theirs)
 
     # ------------------------------------------------------------------ values
     def _dump(self, value: Any) -> Buffer:

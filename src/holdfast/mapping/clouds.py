@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..errors import AuthError, ConfigError, Unsupported
+from ..errors import AlreadyExists, AuthError, ConfigError, Unsupported
 from ..registry import store_class
 from ..stores import az_login
 from .cloudmapping import CloudMapping
@@ -61,7 +61,8 @@ class AzureBlobStorageProvider(ObjectStorageProvider):
 
     ``credential`` is an account key, a SAS token, a dict of account_name and account_key, or an object of azure-core or
     azure-identity. Without one the AZURE_STORAGE_* variables are taken, or else azure-identity's
-    DefaultAzureCredential where that is installed. A ``connection_string`` replaces it and ``account_url``.
+    DefaultAzureCredential where that is installed. A ``connection_string`` is instead of it and of ``account_url``;
+    ConfigError for both.
     ``options`` are those of ``AzureStore``.
     """
 
@@ -75,6 +76,8 @@ class AzureBlobStorageProvider(ObjectStorageProvider):
         **options: Any,
     ) -> None:
         if connection_string is not None:
+            if credential is not None or account_url is not None:
+                raise ConfigError("connection_string= says it all: give no credential= and no account_url= beside it")
             options |= _of_connection_string(connection_string)
         else:
             options |= _of_account_url(account_url)
@@ -90,8 +93,10 @@ class AzureBlobStorageProvider(ObjectStorageProvider):
 def _created(create: Callable[[], bool]) -> bool:
     try:
         return create()
-    except AuthError:
-        return False  # who may not create or look at buckets may still use one: that is told by what comes next
+    except (AuthError, AlreadyExists):
+        # Who may not create or look at buckets, or whom this one does not belong to, may still use it: that is told by
+        # what comes next.
+        return False
 
 
 def _of_account_url(account_url: str | None) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _default_credential() -> dict[str, Any]:
 
 
 def _of_connection_string(text: str) -> dict[str, Any]:
-    login, found = az_login.find_login({}, None, environment={az_login.CONNECTION_STRING: text})
+    login, found = az_login.from_connection_string(text, "connection_string=")
     if login is None:
         raise ConfigError("connection_string= has neither an AccountKey nor a SharedAccessSignature")
     return {"account": found.account, "endpoint": found.endpoint, login.kind: login.secret}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from ..keys import is_probe
+from ..types import ObjectInfo
 from ..wrap._locks import KeyLocks, ProcessLock
 
 
@@ -30,16 +32,15 @@ class Knowledge:
         for changed in self._watching:
             changed.add(key)
 
-    def take_over(self, scope: str, listing: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        """Know of the key ``scope`` and all below it (of all keys, if it is empty) what the listing says, and no more.
+    def take_over(self, covers: Callable[[str], bool], rows: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Know of the keys that are covered what the rows say, and no more.
 
-        What this mapping notes while the listing runs is newer than that, and stays.
+        What this mapping notes while they come is newer than that, and stays.
         """
-        below = scope if not scope or scope.endswith("/") else f"{scope}/"
         with self._watched() as changed:
             before = self.etags.copy()
-            after = dict(listing())
-            gone = [key for key in before if key not in after and (key == scope or key.startswith(below))]
+            after = dict(rows())
+            gone = [key for key in before if key not in after and covers(key)]
             for key in (*after, *gone):
                 etag = after.get(key)
                 if self.etags.get(key) == etag:
@@ -65,3 +66,8 @@ class Knowledge:
         finally:
             with self._guard:
                 self._watching = tuple(keys for keys in self._watching if keys is not changed)
+
+
+def is_mark(info: ObjectInfo) -> bool:
+    """Whether it looks like no value: a mark of a directory, as consoles make them, or what another mapping tries."""
+    return (info.key.endswith("/") and info.size == 0) or is_probe(info.key)

@@ -91,19 +91,14 @@ class ObjectStorageProvider(StorageProvider):
         """The bytes of that version, else KeySyncError; with None the latest, or None if there is no object."""
         if etag is not None:
             return self._versions.read_if(key, etag).data
-        try:
-            return self._versions.read(key).data
-        except NotFound:
-            return None
+        latest = self._versions.latest(key)
+        return None if latest is None else latest.data
 
     def upload_data(self, key: str, etag: str | None, data: bytes) -> str:
         """The ETag of what was written in place of that version, or (None) where no object was; else KeySyncError."""
         if not isinstance(data, bytes | bytearray | memoryview):
             raise ValueError(f"Data must be bytes like, not {type(data).__name__}")  # noqa: TRY004 - as it always was
-        try:
-            return self._versions.write_if(check(key, self.store.name), data, etag)
-        except (AlreadyExists, Conflict) as error:
-            raise self._versions.out_of_sync(key, etag, error) from error
+        return self._versions.write_if(check(key, self.store.name), data, etag)
 
     def delete_data(self, key: str, etag: str) -> None:
         """Delete that version; KeySyncError if it is not there."""

@@ -16,8 +16,9 @@ from functools import partial, reduce
 from io import BytesIO
 from typing import Any, Generic, TypeVar
 
+from .. import codecs
 from ..blob import Buffer
-from ..errors import ConfigError, EncodingError
+from ..errors import ConfigError, DecompressionError, EncodingError
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ def raw_string(encoding: str = "utf-8") -> CloudMappingSerialisation[str]:
     >>> raw_string().dumps("ü")
     b'\xc3\xbc'
     """
-    return CloudMappingSerialisation(partial(bytes, encoding=encoding), partial(_text, encoding))
+    return CloudMappingSerialisation(partial(bytes, encoding=encoding), partial(_decoded, encoding))
 
 
 def json(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
@@ -104,17 +105,30 @@ def json(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
     """
     return CloudMappingSerialisation.from_chain(
         [partial(_json.dumps, sort_keys=True), partial(bytes, encoding=encoding)],
-        [partial(_text, encoding), _json.loads],
+        [partial(_decoded, encoding), _json.loads],
     )
 
 
 def zlib() -> CloudMappingSerialisation[bytes]:
     """Bytes, compressed: the last link of a chain, after "json" for example.
 
+    What decodes to more than ``holdfast.codecs`` allows (256 MiB, or 100 times its size) is refused.
+
     >>> zlib().loads(zlib().dumps(b"abc"))
     b'abc'
     """
-    return CloudMappingSerialisation(_zlib.compress, _zlib.decompress)
+    return CloudMappingSerialisation(_zlib.compress, _decompress)
+
+
+def _decompress(data: Buffer) -> bytes:
+    decoder, limit = _zlib.decompressobj(), codecs.decoded_limit(len(data))
+    decoded = decoder.decompress(data, limit + 1)
+    if len(decoded) > limit:
+        cure = "if it is to be trusted, set HOLDFAST_DECODED_LIMIT (bytes) higher"
+        raise DecompressionError(f"the zlib data decodes to more than {limit} bytes, which may be an attack: {cure}")
+    if not decoder.eof:
+        raise DecompressionError("the zlib data is truncated")
+    return decoded
 
 
 def json_zlib(encoding: str = "utf-8") -> CloudMappingSerialisation[Any]:
@@ -151,7 +165,7 @@ def _pandas(name: str) -> Any:
     return pandas
 
 
-def _text(encoding: str, data: Any) -> str:
+def _decoded(encoding: str, data: Any) -> str:
     return str(data, encoding=encoding)
 
 
@@ -241,10 +255,13 @@ def dumped(serialisation: CloudMappingSerialisation[Any] | None, value: Any) -> 
     """The bytes of the value; ValueError if that is not what the serialisation makes of it."""
     if serialisation is not None and serialisation.dumps is not None:
         value = serialisation.dumps(value)
-    if not isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray | memoryview):
+        return value
+    try:
+        return memoryview(value)
+    except TypeError:
         message = f"Value must be bytes like, not {type(value).__name__}: a serialisation= makes it so"
-        raise ValueError(message)  # noqa: TRY004 - as it always was
-    return value
+    raise ValueError(message)  # as it always was
 
 
 def loaded(serialisation: CloudMappingSerialisation[Any] | None, data: bytes, key: str, store: str) -> Any:

@@ -6,8 +6,6 @@ conditions, and then what is there is looked at first: two requests, between whi
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +13,7 @@ from .. import codecs
 from ..engine import reserve
 from ..errors import AlreadyExists, Conflict, HoldfastError, KeySyncError, NotFound, Unsupported
 from ..store import HEAD, READ, REMOVE_EXISTING, ObjectStore
-from ..types import Capabilities, RemoveOptions, WriteOptions
-from ..wrap.cache import CachingStore
+from ..types import ObjectInfo, RemoveOptions, WriteOptions
 
 #: The version of an object in a store that has no ETags.
 UNKNOWN = ""
@@ -35,58 +32,12 @@ class Versions:
 
     def __init__(self, store: ObjectStore, *, unsafe: bool = False) -> None:
         self.store = store
-        self.unsafe = unsafe
+        self._unsafe = unsafe
 
     @property
     def name(self) -> str:
         """What errors call the store."""
         return self.store.name
-
-    def require_exact(self) -> None:
-        """Return if conditional writes are exact, as far as can be told without asking; else raise Unsupported."""
-        if self.unsafe:
-            return
-        self._judge(self.store.capabilities)
-        for store in _stack(self.store):
-            if isinstance(store, CachingStore) and store.revalidate != "etag":
-                raise Unsupported(
-                    f"cannot make a mapping over a cache that serves copies unasked (revalidate={store.revalidate!r}): "
-                    "what others have changed would be served; use revalidate='etag', or accept it with unsafe=True",
-                    store=self.name,
-                )
-
-    def probe(self) -> None:
-        """The same after asking every service that has to be asked what it does with conditions."""
-        if self.unsafe:
-            return
-        for store in _stack(self.store):
-            if hasattr(store, "probe"):
-                store.probe()
-        self.require_exact()
-
-    def _judge(self, capabilities: Capabilities) -> None:
-        if capabilities.create and capabilities.replace_if:
-            return
-        missing = [
-            what
-            for what, able in (("create", capabilities.create), ("replace_if", capabilities.replace_if))
-            if not able
-        ]
-        raise Unsupported(
-            f"cannot make a mapping that loses no write: the store has no atomic {' and no '.join(missing)}, so two "
-            "writers may overwrite each other. unsafe=True accepts that, or choose another store",
-            store=self.name,
-        )
-
-    # ------------------------------------------------------------------ any version
-    def read(self, key: str) -> Read:
-        """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
-        with self.store._read(key, READ) as blob:
-            reserve(blob.size or 0)
-            data, encoding = blob.bytes(), blob.encoding
-            # Looked at only now: a body that had to be fetched again belongs to the same version.
-            etag = blob.info.etag
-        return Read(data if encoding is None else codecs.decompress(data, encoding), etag or UNKNOWN)
 
     def current(self, key: str) -> str | None:
         """The version that is there now, or None."""
@@ -96,29 +47,59 @@ class Versions:
         except NotFound:
             return None
 
-    # ------------------------------------------------------------------ one version
+    def read(self, key: str) -> Read:
+        """What is there now, or NotFound; Conflict if it is replaced while it is being read."""
+        return self._read(key, None)
+
+    def latest(self, key: str) -> Read | None:
+        """What is there now, or None; Conflict if it is replaced while it is being read again and again."""
+        for last in (False, False, True):
+            try:
+                return self.read(key)
+            except NotFound:
+                break
+            except Conflict:
+                if last:
+                    raise
+        return None
+
     def read_if(self, key: str, expected: str) -> Read:
         """What is there, if it is the version ``expected``; else KeySyncError."""
         try:
-            with self.store._read(key, READ) as blob:
-                found = blob.info.etag or UNKNOWN
-                if found != expected:
-                    raise KeySyncError(self.name, key, expected, found=found)
-                reserve(blob.size or 0)
-                data, encoding = blob.bytes(), blob.encoding
-        except NotFound as error:
-            raise KeySyncError(self.name, key, expected, cause=error) from error
+            return self._read(key, expected)
         except KeySyncError:
             raise
+        except NotFound as error:
+            raise KeySyncError(self.name, key, expected, absent=True, cause=error) from error
         except Conflict as error:  # replaced while it was being read
             raise self.out_of_sync(key, expected, error) from error
-        return Read(data if encoding is None else codecs.decompress(data, encoding), found)
+
+    def _read(self, key: str, expected: str | None) -> Read:
+        with self.store._read(key, READ) as blob:
+            self._require(key, expected, blob.info)  # before it is fetched
+            reserve(blob.size or 0)
+            data, encoding = blob.bytes(), blob.encoding
+            # And only now: a body that broke and had to be fetched again may be that of another version.
+            self._require(key, expected, info := blob.info)
+        return Read(data if encoding is None else codecs.decompress(data, encoding), info.etag or UNKNOWN)
+
+    def _require(self, key: str, expected: str | None, info: ObjectInfo) -> None:
+        found = info.etag or UNKNOWN
+        if expected is not None and found != expected:
+            raise KeySyncError(self.name, key, expected, found=found)
 
     def write_if(self, key: str, data: Any, expected: str | None) -> str:
-        """The version that was written over ``expected`` (None: where nothing is), or Conflict or AlreadyExists.
+        """The version that was written over ``expected`` (None: where nothing is), or KeySyncError.
 
         Raises Indeterminate where the answer was lost, and what is there does not tell.
         """
+        try:
+            return self.write(key, data, expected)
+        except (AlreadyExists, Conflict) as error:
+            raise self.out_of_sync(key, expected, error) from error
+
+    def write(self, key: str, data: Any, expected: str | None) -> str:
+        """The same, but Conflict or AlreadyExists without a look at what is there."""
         options = WriteOptions(if_absent=True) if expected is None else WriteOptions(if_match=expected)
         try:
             if expected == UNKNOWN:
@@ -127,10 +108,15 @@ class Versions:
         except NotFound as error:
             raise Conflict(f"there is no object {key!r} any more", key=key, store=self.name, cause=error) from error
         except Unsupported:
-            if not self.unsafe:
+            if not self._unsafe:
                 raise
         self._look(key, expected)
         return self.store._write(key, data).etag or UNKNOWN
+
+    def require_deletes(self, operation: str) -> None:
+        """Return if the operation can delete a version; else raise Unsupported."""
+        if not (self._unsafe or self.store.capabilities.delete_if):
+            raise self.store._unsupported(operation, cure="the store has no atomic delete of a version")
 
     def delete_if(self, key: str, expected: str) -> None:
         """Delete the version ``expected``; KeySyncError if it is not there, Indeterminate if the answer was lost."""
@@ -141,7 +127,7 @@ class Versions:
             (removed,) = self.store._remove([key], RemoveOptions(if_match=expected, must_exist=True))
         except HoldfastError as error:
             removed = error
-        if isinstance(removed, Unsupported) and self.unsafe:
+        if isinstance(removed, Unsupported) and self._unsafe:
             try:
                 self._look(key, expected)
             except Conflict as error:
@@ -160,16 +146,8 @@ class Versions:
 
     def out_of_sync(self, key: str, expected: str | None, cause: HoldfastError) -> KeySyncError:
         """The error for a key that is not what was expected, with the version that is there, if that can be learned."""
-        found = None
-        with contextlib.suppress(HoldfastError):
+        try:
             found = self.current(key)
-        return KeySyncError(self.name, key, expected, found=found, cause=cause)
-
-
-def _stack(store: Any) -> Iterator[Any]:
-    """The store and all that it is made of."""
-    yield store
-    inner = (getattr(store, "store", None), *(getattr(store, "stores", None) or ()))
-    for below in inner:
-        if isinstance(below, ObjectStore):
-            yield from _stack(below)
+        except HoldfastError:
+            return KeySyncError(self.name, key, expected, cause=cause)
+        return KeySyncError(self.name, key, expected, found=found, absent=found is None, cause=cause)

@@ -34,6 +34,9 @@ class Values(ValuesView[T]):
     def __iter__(self) -> Iterator[T]:
         return (value for _, value in self._mapping._read_all())
 
+    def __reversed__(self) -> Iterator[T]:
+        return (value for _, value in self._mapping._read_all(backwards=True))
+
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
 
@@ -49,13 +52,14 @@ class Items(ItemsView[str, T]):
     def __iter__(self) -> Iterator[tuple[str, T]]:
         return self._mapping._read_all()
 
+    def __reversed__(self) -> Iterator[tuple[str, T]]:
+        return self._mapping._read_all(backwards=True)
+
     def __contains__(self, item: object) -> bool:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
             return False
         key, value = item
-        if key not in self._mapping.etags:
-            return False
-        found = self._mapping[key]  # a conflict is no answer
+        found = self._mapping._known_value(key)  # a conflict is no answer; what is missing equals nothing
         return found is value or found == value
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -32,21 +34,29 @@ HISTORY = f"{OWN_METADATA}history"
 class SeenETag(str):
     """An ETag that remembers what else the answer told of its version: a write over it need not ask for that again.
 
-    ``history`` is that of ``_conditions``, as it stands in the metadata; ``version`` the service's own name of it.
+    ``history`` is that of ``_conditions``, as it stands in the metadata; ``version`` the service's own name of it;
+    ``seen`` when the answer came, by the monotonic clock: for ever ago, once it was pickled.
 
     >>> SeenETag('"x"', "a-new", None) == '"x"'
     True
     """
 
-    __slots__ = ("history", "version")
+    __slots__ = ("history", "seen", "version")
 
     history: str | None
     version: str | None
+    seen: float
 
-    def __new__(cls, etag: str, history: str | None = None, version: str | None = None) -> Self:
-        seen = super().__new__(cls, etag)
-        seen.history, seen.version = history, version
-        return seen
+    def __new__(
+        cls, etag: str, history: str | None = None, version: str | None = None, seen: float | None = None
+    ) -> Self:
+        self = super().__new__(cls, etag)
+        self.history, self.version = history, version
+        self.seen = time.monotonic() if seen is None else seen
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.history, self.version, -math.inf))
 
 
 def content_encoding(header: str | None) -> str | None:

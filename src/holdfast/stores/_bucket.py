@@ -259,22 +259,27 @@ class BucketStore(Store):
         """The info of what was written under a condition: done, refused (nothing written), or Indeterminate."""
         data = self._in_memory(key, body)
         place = self._place(client, key)
-        base = None if options.if_match is None else _conditions.base_version(place, options.if_match)
-        write = _conditions.ConditionalWrite(place, base)
-        attributes = {**(self._stamped(data, named) or {}), **write.history}
+        stamped = self._stamped(data, named) or {}
 
-        def send(version: Version | None) -> str | None:
-            mode = "create" if version is None else self._mode(version)
-            put = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
-            try:
-                answer = client.attempt("write", key, put, client.upload(len(data)), key, data)
-            except Unclear as error:
-                error.retryable = True  # it may have been done
-                raise
-            return SeenETag(answer["e_tag"], None, answer["version"]) if answer["e_tag"] else None
+        def write(base: Version | None) -> str:
+            under = _conditions.ConditionalWrite(place, base)
+            return under.perform(functools.partial(self._send, client, key, data, {**stamped, **under.history}))
 
-        etag = write.perform(send)
+        etag = write(None) if options.if_match is None else _conditions.write_over(place, options.if_match, write)
         return ObjectInfo(key, size=len(data), etag=etag, **options.attributes())  # type: ignore[arg-type]
+
+    def _send(
+        self, client: Client, key: str, data: bytes, attributes: dict[str, str], version: Version | None
+    ) -> str | None:
+        """The ETag of what one request wrote, under the condition that this version (None: nothing) is there."""
+        mode = "create" if version is None else self._mode(version)
+        put = functools.partial(_obstore.put, mode=mode, attributes=attributes, use_multipart=False)
+        try:
+            answer = client.attempt("write", key, put, client.upload(len(data)), key, data)
+        except Unclear as error:
+            error.retryable = True  # it may have been done
+            raise
+        return SeenETag(answer["e_tag"], None, answer["version"]) if answer["e_tag"] else None
 
     def _attributes(self, options: WriteOptions) -> dict[str, str] | None:
         """The attributes of a new object as the engine wants them, or None."""

@@ -25,6 +25,8 @@ from ._answers import HISTORY, SeenETag
 DEPTH = 16
 #: The mark of a version that replaced none.
 NONE = "new"
+#: So many seconds what was seen of a version stands for a look at it, where an ETag may come back.
+FRESH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ Send = Callable[[Version | None], str | None]
 class Place:
     """A key of a store, as conditions see it: ``look`` returns the version that is there now, or None.
 
-    ``by_generation``: conditions name the generation of an object instead of its ETag.
+    ``by_generation``: conditions name the generation of an object instead of its ETag. ``etags_return``: conditions
+    name an ETag that is there again whenever the same bytes are.
     """
 
     store: str
@@ -77,6 +80,7 @@ class Place:
     policy: Policy
     look: Callable[[], Version | None]
     by_generation: bool = False
+    etags_return: bool = False
 
 
 def bare(etag: str) -> str:
@@ -94,15 +98,34 @@ def named_version(place: Place, etag: str) -> Version:
     return base
 
 
-def base_version(place: Place, etag: str) -> Version:
-    """The version to write over: as it was seen, or else by a look, which raises as ``named_version`` does.
+def seen_version(place: Place, etag: str) -> Version | None:
+    """The version to write over as an earlier answer told of it, or None if it has to be looked at.
 
-    The write names it in its condition anyhow; a delete had better look, because services do not tell a delete of what
-    is there from one of what is gone.
+    The write names it in its condition anyhow. But where ETags return, the condition is met by an older version of the
+    same bytes, too, and a write with that one's history hides all writes since: whoever lost the answer to one of them
+    would be told that it was refused. So there it must have been seen just now, as by a look.
     """
-    if isinstance(etag, SeenETag) and (etag.version is not None or not place.by_generation):
-        return Version.of(str(etag), etag.history, etag.version if place.by_generation else None)
-    return named_version(place, etag)
+    if not isinstance(etag, SeenETag) or (place.by_generation and etag.version is None):
+        return None
+    if place.etags_return and time.monotonic() - etag.seen > FRESH:
+        return None
+    return Version.of(str(etag), etag.history, etag.version if place.by_generation else None)
+
+
+def write_over(place: Place, etag: str, write: Callable[[Version], str]) -> str:
+    """What ``write`` returns for the version with this ETag: as it was seen, or else by a look.
+
+    ``write`` raises Conflict if that version is not there.
+    """
+    seen = seen_version(place, etag)
+    if seen is not None:
+        try:
+            return write(seen)
+        except Conflict:
+            if not place.by_generation:
+                raise
+            # Nothing was written. The same bytes may have been written again since, which is the same ETag.
+    return write(named_version(place, etag))
 
 
 class ConditionalWrite:

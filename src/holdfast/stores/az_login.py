@@ -92,7 +92,6 @@ def find_login(
     secrets: Mapping[str, str] | None,
     *,
     anonymous: bool = False,
-    environment: Mapping[str, str] | None = None,
 ) -> tuple[Login | None, Found]:
     """The credentials that a caller gave, or else those of the environment, or None; and the account with them.
 
@@ -108,7 +107,7 @@ def find_login(
     if given:
         ((kind, value),) = given.items()
         return _login(kind, value, "the arguments"), Found()
-    return _from_environment(os.environ if environment is None else environment)
+    return _from_environment(os.environ)
 
 
 def _from_mapping(secrets: Mapping[str, str]) -> dict[str, str]:
@@ -130,20 +129,24 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[Login | None, Fou
             if value := environment.get(name):
                 return _login(kind, value, name), Found()
     if text := environment.get(CONNECTION_STRING):
-        return _from_connection_string(text)
+        return from_connection_string(text, CONNECTION_STRING)
     return None, Found()
 
 
-def _from_connection_string(text: str) -> tuple[Login | None, Found]:
+def from_connection_string(text: str, where: str) -> tuple[Login | None, Found]:
+    """The credentials in a connection string, or None, and the account with them; ``where`` it stood, for errors.
+
+    Raises ConfigError if it names no account, or what cannot be a credential.
+    """
     parts = dict(part.split("=", 1) for part in text.strip().strip(";").split(";") if "=" in part)
     account, endpoint = parts.get("AccountName"), parts.get("BlobEndpoint")
     if account and not endpoint and (suffix := parts.get("EndpointSuffix")):
         endpoint = f"{parts.get('DefaultEndpointsProtocol', 'https')}://{account}.blob.{suffix}"
     if not account and not endpoint:
-        raise ConfigError(f"{CONNECTION_STRING} names neither an AccountName nor a BlobEndpoint")
+        raise ConfigError(f"{where} names neither an AccountName nor a BlobEndpoint")
     for kind, name in (("account_key", "AccountKey"), ("sas_token", "SharedAccessSignature")):
         if value := parts.get(name):
-            return _login(kind, value, CONNECTION_STRING), Found(account, endpoint)
+            return _login(kind, value, where), Found(account, endpoint)
     return None, Found(account, endpoint)
 
 

@@ -16,7 +16,7 @@ from .wire import Request, Wire
 
 def place(wire: Wire, key: str) -> Place:
     """The key, as conditions see it."""
-    return Place(wire.store, key, wire.policy, functools.partial(look, wire, key))
+    return Place(wire.store, key, wire.policy, functools.partial(look, wire, key), etags_return=True)
 
 
 def quoted(etag: str | None) -> str | None:

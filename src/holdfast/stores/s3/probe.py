@@ -6,12 +6,11 @@ import secrets
 from dataclasses import replace
 
 from ...errors import AuthError, BucketNotFound, Conflict, HoldfastError
+from ...keys import PROBES
 from .._conditions import bare
 from .uploads import Upload
 from .wire import Guarantees, Request, Wire
 
-#: Objects under names that begin with this may exist for moments in a bucket whose service is not Amazon's.
-PROBES = "holdfast-probe-"
 WRONG = "00000000000000000000000000000000"
 
 

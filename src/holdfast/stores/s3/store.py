@@ -205,7 +205,7 @@ class S3Store(S3Access):
         keyed = self._keyless or self.options.sse_customer_key is not None
         # Who it was, not how they prove it: in the other process it must not turn into somebody else.
         given = self._given if self._explicit is None else sources.Provider.fixed(self._explicit)
-        who = self._dropped if given is None else given.principal()
+        who = self._dropped if given is None else given.principal_elsewhere()
         recipe["sse_customer_key"] = recipes.carried(self.options.sse_customer_key)
         return (_from_recipe, (type(self), recipe, who, keyed, self._known, recipes.carried(self._explicit)))
 

@@ -13,7 +13,7 @@ from ...keys import printable
 from ...store import WRITE
 from ...types import Body, ObjectInfo, WriteOptions
 from .. import _obstore, _uploads
-from .._conditions import ConditionalWrite, Send, Version, base_version, named_version
+from .._conditions import ConditionalWrite, Send, Version, named_version, seen_version
 from .._obstore import Client
 from .._uploads import ONE_PUT, completed, landed, last_answer_lost, part_size, stamp, taken
 from . import direct
@@ -159,8 +159,12 @@ def write_if(
             key=key,
         )
     where = place(wire, key)
-    find = named_version if data is None else base_version  # what is large is not sent only to be refused
-    conditional = ConditionalWrite(where, None if options.if_match is None else find(where, options.if_match))
+    base = None
+    if options.if_match is not None:
+        # What is large is not sent only to be refused: it looks first.
+        seen = None if data is None else seen_version(where, options.if_match)
+        base = seen or named_version(where, options.if_match)
+    conditional = ConditionalWrite(where, base)
     headers = direct.headers({**(named or {}), **conditional.history})
     if data is not None:
         noted = stamp(data) if stamped else {}
