@@ -15,6 +15,7 @@ from .actions import Action, Identity
 from .comparing import Changing, Comparison
 from .copying import Copier, Guard
 from .places import Place
+from .proving import refuse_one_object
 from .reencoding import decoded_digest, reencoded
 from .resuming import Notes, Resumer
 from .summary import Result
@@ -234,6 +235,7 @@ class Performer:
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
         if theirs is None or not self._is_copy(mine, theirs):
             raise Conflict("the copy is not what the source holds: the source was kept", key=action.key)
+        refuse_one_object(self.source, self.target, mine, theirs)
         error, atomic = self._remove(self.source, action.key, action.source)
         if isinstance(error, Conflict):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")

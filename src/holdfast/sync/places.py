@@ -113,6 +113,24 @@ class Place:
         store = self.store.store if isinstance(self.store, SuffixStore) else self.store
         return store._locate("x")
 
+    def root(self) -> tuple[tuple[str, ...], str]:
+        """The store below all wrappers, comparable between places, and the prefix of the place's keys in it.
+
+        Where a wrapper gives keys other names than prefixes do, the prefix ends above them: all below may be meant.
+        """
+        store: Any = self.store
+        prefix = ""
+        while isinstance(inner := getattr(store, "store", None), ObjectStore):
+            if isinstance(store, KeyTransform):
+                prefix = store.prefix + prefix if isinstance(store, PrefixStore) else ""
+            store = inner
+        found = store._locate("x")
+        if found is None:
+            return ("store", str(id(store))), prefix
+        if found.vendor == "file":
+            return ("file", found.identity), os.path.join(os.path.realpath(found.bucket), found.key[:-1], prefix, "")
+        return (found.vendor, found.identity), f"{found.bucket}/{found.key[:-1]}{prefix}"
+
 
 def is_marker(row: ObjectInfo) -> bool:
     """Whether this row of a listing stands for a directory, not for an object."""

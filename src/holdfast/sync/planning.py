@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -355,11 +354,8 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
 
 def _refuse_overlap(here: Place, there: Place) -> None:
     """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    one, other = here.where(), there.where()
-    if one is None or other is None or (one.vendor, one.identity) != (other.vendor, other.identity):
-        return
-    mine, theirs = _address(here, one.bucket, one.key), _address(there, other.bucket, other.key)
-    if mine.startswith(theirs) or theirs.startswith(mine):
+    (one, mine), (other, theirs) = here.root(), there.root()
+    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
         raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
@@ -368,12 +364,6 @@ def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:
     for key in keys:
         if here.address(key) == there.address(key):
             raise ConfigError(f"{printable(key)!r} of {here.name} would be synced onto itself")
-
-
-def _address(where: Place, bucket: str, key: str) -> str:
-    if where.directory is not None:
-        return os.path.join(os.path.realpath(where.directory), "")
-    return f"{bucket}/{key[:-1]}"
 
 
 def _recoverable(there: Place) -> bool | None:
