@@ -54,6 +54,14 @@ def test_a_second_apply_does_only_what_the_first_one_did_not(tmp_path):
     assert (third.added, counted.calls["write"]) == (50, 20)
 
 
+def test_a_new_plan_of_the_same_second_is_not_taken_for_the_one_that_is_done(tmp_path):
+    source, target = store_of(a=b"1"), MemoryStore()
+    for _ in range(2):
+        assert apply(plan(source, target), journal=tmp_path / "journal").added == 1
+        assert target.get("a") == b"1"
+        target.delete("a")
+
+
 def test_what_a_lost_worker_had_written_is_not_written_again(tmp_path):
     source, target = store_of(a=b"1", b=b"2"), CountingStore(MemoryStore())
     planned = plan(source, target)
@@ -217,6 +225,26 @@ def test_a_large_object_does_not_replace_what_appeared_meanwhile(moto, tmp_path,
     summary = apply(planned, journal=tmp_path / "journal")
     assert [result.key for result in summary.stale] == ["large"]
     assert target.get("large") == b"theirs"
+    assert not moto.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+@pytest.mark.server
+def test_an_upload_whose_source_has_changed_leaves_no_parts(moto, tmp_path, small_parts):
+    bucket = moto.make_bucket()
+    source = open_store(tmp_path / "source")
+    source.put("large", body(SIZE))
+
+    def change(request):
+        if "partNumber=2" in request.target:
+            source.put("large", body(SIZE, seed=1))
+
+    with Before(moto, change) as before:
+        planned = plan(tmp_path / "source", open_moto(moto, bucket, before.endpoint))
+        summary = apply(planned, journal=tmp_path / "journal")
+    assert [result.key for result in summary.stale] == ["large"]
+    assert not moto.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+    with Journal(tmp_path / "journal") as journal:
+        assert list(journal.transfers()) == []
 
 
 @pytest.mark.server

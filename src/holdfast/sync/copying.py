@@ -35,6 +35,10 @@ def _believe() -> None:
     pass
 
 
+class Stale(Exception):
+    """One side is not what was planned on any more."""
+
+
 class Guard(NamedTuple):
     """What guards the copy of one object.
 

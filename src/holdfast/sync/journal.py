@@ -49,7 +49,7 @@ create table if not exists transfers (
     touched real not null) without rowid;
 create table if not exists pieces (
     transfer text not null references transfers(name) on delete cascade, number integer not null,
-    primary key (transfer, number)) without rowid;
+    crc integer not null, primary key (transfer, number)) without rowid;
 """
 
 
@@ -155,8 +155,10 @@ class Journal:
         """What is known of the transfer of this name, or None."""
         with self._lock:
             row = self._connection.execute("select token, part from transfers where name = ?", (transfer,)).fetchone()
-            pieces = self._connection.execute("select number from pieces where transfer = ?", (transfer,)).fetchall()
-        return None if row is None else Pending(row[0], row[1], frozenset(number for (number,) in pieces))
+            pieces = dict(
+                self._connection.execute("select number, crc from pieces where transfer = ?", (transfer,)).fetchall()
+            )
+        return None if row is None else Pending(row[0], row[1], pieces)
 
     def transfers(self) -> Iterator[JournalledTransfer]:
         """The transfers in parts that were begun and not ended, oldest first."""
@@ -174,10 +176,10 @@ class Journal:
                 (transfer, target, key, token, part, time.time()),
             )
 
-    def note_piece(self, transfer: str, number: int) -> None:
-        """Remember that a piece of it is in its spool."""
+    def note_piece(self, transfer: str, number: int, crc: int) -> None:
+        """Remember that a piece of it is in its spool, and its CRC-32."""
         with self.transaction() as execute:
-            execute("insert or ignore into pieces values (?, ?)", (transfer, number))
+            execute("insert or replace into pieces values (?, ?, ?)", (transfer, number, crc))
             execute("update transfers set touched = ? where name = ?", (time.time(), transfer))
 
     def end_transfer(self, transfer: str) -> None:

@@ -13,7 +13,7 @@ from ..store import READ
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
 from .actions import Action, Identity
 from .comparing import Changing, Comparison
-from .copying import Copier, Guard
+from .copying import Copier, Guard, Stale
 from .places import Place
 from .proving import refuse_one_object
 from .reencoding import decoded_digest, reencoded
@@ -30,10 +30,6 @@ class Task(NamedTuple):
     number: int
     action: Action
     tries: int = 0
-
-
-class Stale(Exception):
-    """One side is not what was planned on any more."""
 
 
 class Settings(NamedTuple):
@@ -162,7 +158,9 @@ class Performer:
             found = self.source.head(action.key)
             if found is None or action.source is None or not action.source.matches(found):
                 raise Stale(SOURCE_CHANGED)
-            return self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
+            parts = self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
+            if parts is not None:
+                return parts
         blob = self.source.store._read(action.key, READ)
         try:
             if action.source is None or not action.source.matches(blob.info):

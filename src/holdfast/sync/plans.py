@@ -6,6 +6,7 @@ import hashlib
 import html
 import json
 import os
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
@@ -31,7 +32,8 @@ class Terms:
     ``in_scope`` counts the target's keys that the filters let through, ``listed`` the source's of any name.
     ``recoverable`` tells whether the target keeps what is deleted or overwritten (a versioned bucket): None if nobody
     can tell. ``max_delete`` is the number of deletions above which none is done. ``reencode`` is the content encoding
-    that objects get on their way ("" decodes them), None for none.
+    that objects get on their way ("" decodes them), None for none. ``id`` tells this plan from every other one, also
+    from those that do the same.
     """
 
     include: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Terms:
     recoverable: bool | None = None
     warnings: tuple[str, ...] = ()
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 class Plan:

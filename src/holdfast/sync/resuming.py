@@ -1,7 +1,8 @@
 """Large objects whose transfer goes on where it was ended: in parts, which a journal or the service remembers.
 
 Up: an upload in parts, of which the service knows those that it has. Down, and to any store that has no such uploads:
-a file beside the journal, whose finished pieces the journal notes; it is written to the target when it is whole.
+a file beside the journal (see Spool), whose finished pieces the journal notes with their CRCs; when it is whole it is
+written to the target, and each piece is checked on its way.
 Every part is read under the ETag that was planned, so parts of two versions never meet.
 """
 
@@ -9,17 +10,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .. import engine
-from ..errors import Conflict, IntegrityError, NotFound
+from ..errors import AlreadyExists, Conflict, HoldfastError, IntegrityError, NotFound
 from ..types import ObjectInfo, ReadOptions, WriteOptions
 from .actions import Action
-from .copying import Guard
+from .copying import Guard, Stale
 from .places import Place
+from .spooling import Spool
 
 #: Objects from this size on (bytes) are transferred so that they can be resumed.
 LARGE = 64 << 20
@@ -27,14 +28,17 @@ LARGE = 64 << 20
 PART, MOST_PARTS = 16 << 20, 10_000
 #: So many parts of one object are under way at a time.
 LANES = 2
+#: What ends the transfer of a version for good: one side is another by now. Nobody will resume it, so nothing of it is
+#: left, neither here nor at a service that charges for it.
+_OVER = (Stale, AlreadyExists, Conflict, NotFound)
 
 
 class Pending(NamedTuple):
-    """A transfer that was begun: its token, the size of its parts, and the numbers of the pieces that are here."""
+    """A transfer that was begun: its token, the size of its parts, and the pieces that are here: numbers and CRCs."""
 
     token: str
     part: int
-    pieces: frozenset[int]
+    pieces: Mapping[int, int]
 
 
 class Notes(Protocol):
@@ -46,8 +50,8 @@ class Notes(Protocol):
     def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
         """Remember that it has begun."""
 
-    def note_piece(self, transfer: str, number: int) -> None:
-        """Remember that a piece is here."""
+    def note_piece(self, transfer: str, number: int, crc: int) -> None:
+        """Remember that a piece is here, and its CRC-32."""
 
     def end_transfer(self, transfer: str) -> None:
         """Forget it."""
@@ -65,7 +69,7 @@ class _Forgetful:
     def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
         pass
 
-    def note_piece(self, transfer: str, number: int) -> None:
+    def note_piece(self, transfer: str, number: int, crc: int) -> None:
         pass
 
     def end_transfer(self, transfer: str) -> None:
@@ -102,8 +106,8 @@ class Resumer:
     def _uploads(self) -> bool:
         return hasattr(self._target.native("x")[0], "part_upload")
 
-    def transfer(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split:
-        """The parts that are missing, and what ends the transfer."""
+    def transfer(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split | None:
+        """The parts that are missing, and what ends the transfer; None if another one fetches this very version now."""
         engine.reserve(LANES * PART)
         if self._uploads():
             return self._upload(info, options, guard)
@@ -124,24 +128,51 @@ class Resumer:
         starts = range(0, info.size, part)
         missing = [number for number, _ in enumerate(starts, 1) if number not in etags]
 
+        over: list[Exception] = []
+
         def send(number: int) -> None:
             start = (number - 1) * part
-            data = self._read(info, start, min(start + part, info.size or 0))
             try:
-                etags[number] = upload.send(number, data)
-            except NotFound as error:
-                self._notes.end_transfer(name)
-                raise Conflict(error.message, key=info.key, store=self._target.name, cause=error) from error
+                data = self._read(info, start, min(start + part, info.size or 0))
+                etags[number] = self._sent(upload, number, data)
+            except _OVER as error:
+                over.append(error)
+                raise
             self._moved(len(data))
 
         def finish(_: list[Any]) -> Any:
-            guard.check()
             ordered = [etags[number] for number in range(1, len(starts) + 1)]
-            written: ObjectInfo = upload.complete(ordered, info.size, options)
+            try:
+                guard.check()
+                written: ObjectInfo = upload.complete(ordered, info.size, options)
+            except _OVER:
+                self._abort(upload, name)
+                raise
             self._notes.end_transfer(name)
             return guard.done(written.renamed(info.key), sum(map(_sizes(info.size or 0, part), missing)))
 
-        return engine.Split(_lanes(send, missing), finish, None if self._remembers else upload.abort)
+        def abort() -> None:
+            if over or not self._remembers:
+                self._abort(upload, name)
+
+        return engine.Split(_lanes(send, missing), finish, abort)
+
+    def _sent(self, upload: Any, number: int, data: bytes) -> str:
+        try:
+            etag: str = upload.send(number, data)
+        except NotFound as error:
+            raise Conflict(error.message, key=error.key, store=self._target.name, cause=error) from error
+        return etag
+
+    def _abort(self, upload: Any, name: str) -> None:
+        """End an upload that nobody resumes; one that cannot be aborted now stays in the journal, to be cleaned up."""
+        try:
+            upload.abort()
+        except NotFound:
+            pass  # somebody else has ended it
+        except HoldfastError:
+            return
+        self._notes.end_transfer(name)
 
     def _begun(
         self, store: Any, key: str, name: str, options: WriteOptions, info: ObjectInfo
@@ -163,41 +194,65 @@ class Resumer:
         return upload, part, {}
 
     # ------------------------------------------------------------------ down
-    def _download(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split:
+    def _download(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split | None:
         name = self.name_of(info)
         path = self._notes.spool(name)
         assert path is not None
+        spool = Spool.opened(path)
+        if spool is None:
+            return None
+        try:
+            return self._spooled(spool, self._begun_spool(spool, name, info), name, info, options, guard)
+        except BaseException:
+            spool.close()
+            raise
+
+    def _begun_spool(self, spool: Spool, name: str, info: ObjectInfo) -> Pending:
+        """What is in the spool by now, which is ours; if that is not known, it is made anew."""
         assert info.size is not None
         known = self._notes.pending(name)
-        if known is None or not path.exists() or path.stat().st_size != info.size:
-            self._notes.end_transfer(name)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(path, "wb") as file:
-                file.truncate(info.size)
-            self._notes.begin_transfer(name, self._target.name, info.key, str(path), PART)
-            known = Pending(str(path), PART, frozenset())
-        part = known.part
-        missing = [number for number in range(1, -(-info.size // part) + 1) if number not in known.pieces]
+        if known is not None and spool.size == info.size:
+            return known
+        spool.clear(info.size)
+        self._notes.begin_transfer(name, self._target.name, info.key, str(spool.path), PART)
+        return Pending(str(spool.path), PART, {})
+
+    def _spooled(
+        self, spool: Spool, known: Pending, name: str, info: ObjectInfo, options: WriteOptions, guard: Guard
+    ) -> engine.Split:
+        size, part, checks = info.size or 0, known.part, dict(known.pieces)
+        missing = [number for number in range(1, -(-size // part) + 1) if number not in checks]
+        over: list[Exception] = []
 
         def fetch(number: int) -> None:
             start = (number - 1) * part
-            data = self._read(info, start, min(start + part, info.size or 0))
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                _write_at(descriptor, data, start)
-            finally:
-                os.close(descriptor)
-            self._notes.note_piece(name, number)
+                data = self._read(info, start, min(start + part, size))
+            except _OVER as error:
+                over.append(error)
+                raise
+            checks[number] = spool.write(data, start)
+            self._notes.note_piece(name, number, checks[number])
             self._moved(len(data))
 
         def finish(_: list[Any]) -> Any:
-            guard.check()
-            written = self._target.store._write(info.key, path, options)
-            path.unlink(missing_ok=True)
-            self._notes.end_transfer(name)
-            return guard.done(written, sum(map(_sizes(info.size or 0, part), missing)))
+            try:
+                guard.check()
+                written = self._target.store._write(info.key, spool.chunks(size, part, checks), options)
+                self._notes.end_transfer(name)
+            except (*_OVER, IntegrityError):
+                self._notes.end_transfer(name)
+                raise
+            finally:
+                spool.close()
+            return guard.done(written, sum(map(_sizes(size, part), missing)))
 
-        return engine.Split(_lanes(fetch, missing), finish)
+        def stop() -> None:
+            if over:
+                self._notes.end_transfer(name)
+            spool.close()
+
+        return engine.Split(_lanes(fetch, missing), finish, stop)
 
     def _read(self, info: ObjectInfo, start: int, end: int) -> bytes:
         with self._source.store._read(info.key, ReadOptions(start, end, if_match=info.etag)) as blob:
@@ -220,10 +275,3 @@ def _lanes(step: Callable[[int], None], numbers: Sequence[int]) -> list[Callable
 def _sizes(size: int, part: int) -> Callable[[int], int]:
     """What size the part of each number has."""
     return lambda number: min(part, size - (number - 1) * part)
-
-
-def _write_at(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
