@@ -116,9 +116,12 @@ def test_the_target_becomes_what_the_model_says(
         summary = apply(planned, journal=journal, index=None) if summary.failed or summary.kept else summary
 
         # The target is what the model says: planned actions on what was left alone, and nothing else.
+        held = any(result.detail.startswith("not deleted, because") for result in summary.stale)
+        assert touched or not held
         for key, kind in expected.items():
             if key not in touched and kind == "delete":
-                del now[key]
+                if not held:
+                    del now[key]
             elif key not in touched and kind in ("add", "update"):
                 now[key] = mine[key]
         after = contents(inner)

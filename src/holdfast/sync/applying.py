@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import time
@@ -14,7 +15,6 @@ from typing import Literal
 from .. import engine
 from ..errors import Unsupported
 from ..progress import Bar, bar
-from .actions import Action
 from .executing import Executor, run_elsewhere
 from .index import Index, pair_of
 from .journal import Journal, JournalQueue
@@ -29,6 +29,8 @@ CLAIMED = 256
 GATHERED, LATEST = 100, 0.1
 #: How often (seconds) a worker with nothing to do looks whether another one has left something.
 LOOK = 0.2
+#: So many of the source's objects are looked for before anything is deleted.
+LOOKED_FOR = 5
 
 
 def apply(
@@ -45,8 +47,8 @@ def apply(
     """What became of the plan's actions; each was done under the identities it was planned with, or not at all.
 
     What has changed on either side since the plan was made is ``stale``: not done, and listed. Transfers come first;
-    deletions follow if none of them failed and there are no more than ``max_delete`` (default: the plan's own). One
-    failure does not stop the rest.
+    deletions follow if none of them failed or was stale, the source is still there, and there are no more than
+    ``max_delete`` (default: the plan's own). One failure does not stop the rest.
 
     With a ``journal`` (a Journal or its path) an apply that was ended, in whatever way, goes on where it was: call it
     again with the same plan. Several processes may do so at the same time. ``index`` remembers which versions are
@@ -80,7 +82,7 @@ def apply(
         worker = _Worker(plan, queue, performer, notebook, executor, threads)
         try:
             for phase in PHASES:
-                worker.work(phase, _why_kept(plan, queue, limit) if phase == "delete" else None)
+                worker.work(phase, _why_not(plan, queue, limit) if phase == "delete" else None)
         finally:
             notebook.flush()
             queue.release()
@@ -116,16 +118,30 @@ def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], N
             on_result(result)
 
 
-def _why_kept(plan: Plan, queue: Queue, limit: int) -> str | None:
-    """Why nothing may be deleted, or None if it may."""
+def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "stale"], str] | None:
+    """What becomes of deletions that must not be done, and why; None if they may."""
+    if not plan.counts["delete"]:
+        return None
     if failures := queue.failures():
-        return f"not deleted, because {failures} transfers failed"
+        return "kept", f"not deleted, because {failures} transfers failed"
+    if stale := queue.stale():
+        return "stale", f"not deleted, because {stale} objects changed since the plan was made: plan it again"
+    if _is_source_gone(plan):
+        return "stale", "not deleted, because the source has not even the objects that it had: look whether it is there"
     if plan.counts["delete"] > limit:
-        return (
+        return "kept", (
             f"not deleted, because {plan.counts['delete']} deletions are more than max_delete={limit}: "
             "pass a larger one if they are meant"
         )
     return None
+
+
+def _is_source_gone(plan: Plan) -> bool:
+    """Whether a few of the source's objects are all gone, as they are of a directory that is not mounted any more."""
+    if plan.terms.move:
+        return False  # then they are gone because they were moved
+    had = [action.key for action in itertools.islice((one for one in plan if one.source is not None), LOOKED_FOR)]
+    return bool(had) and not any(plan.source.head(key) is not None for key in had)
 
 
 class _Worker:
@@ -147,12 +163,13 @@ class _Worker:
         self._threads = threads
         self._local = plan.source.store.local and plan.target.store.local
 
-    def work(self, phase: Phase, kept: str | None) -> None:
-        """Do what is to be done in this phase, until nobody has anything left; or only say why it is kept."""
+    def work(self, phase: Phase, why_not: tuple[Literal["kept", "stale"], str] | None) -> None:
+        """Do what is to be done in this phase, until nobody has anything left; or only say why it is not done."""
         while True:
-            if kept is not None:
+            if why_not is not None:
                 for task in self._claimed(phase):
-                    self._notebook.add(task, _kept(task.action, kept))
+                    action = task.action
+                    self._notebook.add(task, Result(action.key, action.kind, *why_not, target=action.target))
             else:
                 self._perform(phase)
             self._notebook.flush()
@@ -184,10 +201,6 @@ class _Worker:
     def _claimed(self, phase: Phase) -> Iterator[Task]:
         while tasks := self._queue.claim(phase, CLAIMED):
             yield from tasks
-
-
-def _kept(action: Action, why: str) -> Result:
-    return Result(action.key, action.kind, "kept", why, target=action.target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,8 +278,13 @@ class JournalQueue(Queue):
             for task, result in results:
                 state = _FAILED if result.is_failure else _DONE
                 execute(
-                    "update tasks set state = ?, owner = ?, until = null, result = ? where run = ? and number = ?",
-                    (state, self.owner, result.to_json(), self.run, task.number),
+                    # What is done stays done, and who lost the lease has no say in whether the new owner will fail.
+                    "update tasks set state = ?, owner = ?, until = null, result = ? where run = ? and number = ?"
+                    " and state <> ? and (? or state <> ? or owner = ?)",
+                    (
+                        *(state, self.owner, result.to_json(), self.run, task.number),
+                        *(_DONE, state == _DONE, _LEASED, self.owner),
+                    ),
                 )
             execute("update runs set touched = ? where id = ?", (time.time(), self.run))
         self.renew()
@@ -297,6 +302,15 @@ class JournalQueue(Queue):
     def failures(self) -> int:
         # What another worker is about to try again has not succeeded yet, either.
         return self._count("transfer", _TODO, _LEASED, _FAILED)
+
+    def stale(self) -> int:
+        with self.journal._lock:
+            row = self.journal._connection.execute(
+                "select count(*) from tasks where run = ? and phase = ? and state = ?"
+                " and json_extract(result, '$.outcome') = 'stale'",
+                (self.run, "transfer", _DONE),
+            ).fetchone()
+        return int(row[0])
 
     def _count(self, phase: Phase, *states: int) -> int:
         marks = ", ".join("?" * len(states))

@@ -76,6 +76,8 @@ class NameCheck:
             return None
         if stat.S_ISDIR(status.st_mode):
             return Obstacle("conflict", "a directory of this name is at the target")
+        if not stat.S_ISREG(status.st_mode):
+            return Obstacle("conflict", f"{_what(status.st_mode)} of this name is at the target, which would be lost")
         return None
 
     def _through_link(self, folder: str) -> bool:
@@ -88,6 +90,29 @@ class NameCheck:
             if len(self._links) < 100_000:
                 self._links[folder] = known
         return known
+
+
+def unlisted(source: Place, key: str) -> str | None:
+    """What lies under this key in a local source, or above it, though no listing tells of it; None for nothing.
+
+    A file that was replaced by a symlink is not gone: what was copied of it must not be deleted.
+    """
+    if source.directory is None:
+        return None
+    path = source.directory
+    for component in key.split("/"):
+        path = os.path.join(path, component)
+        try:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            return _what(mode)
+    return None
+
+
+def _what(mode: int) -> str:
+    return "a symlink" if stat.S_ISLNK(mode) else "something that is neither a file nor a directory"
 
 
 def _unsafe(what: str) -> Obstacle:

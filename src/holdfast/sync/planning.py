@@ -15,7 +15,7 @@ from .actions import Action, Identity, Kind
 from .comparing import Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Index
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused
+from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
 from .ordering import in_order
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
@@ -248,6 +248,9 @@ class _Planner:
             return Action(pair.key, *pair.obstacle, mine, theirs)
         if pair.mine is None and not self.delete:
             return Action(pair.key, "skip", "only at the target", None, theirs)
+        if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
+            reason = f"not deleted: the source has {what} there, which is not followed"
+            return Action(pair.key, "refuse", reason, None, theirs)
         if pair.theirs is None:
             return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind

@@ -55,6 +55,10 @@ class Queue(ABC):
     def failures(self) -> int:
         """How many transfers have failed, or are not done, in this run of all workers."""
 
+    @abstractmethod
+    def stale(self) -> int:
+        """How many transfers were not done because a side had changed, in this run of all workers."""
+
 
 class PlainQueue(Queue):
     """The tasks of one process, in the order of the plan; nothing is kept."""
@@ -62,12 +66,14 @@ class PlainQueue(Queue):
     def __init__(self, plan: Plan) -> None:
         self._tasks = {phase: tasks_of(plan, phase) for phase in PHASES}
         self._failures = 0
+        self._stale = 0
 
     def claim(self, phase: Phase, limit: int) -> list[Task]:
         return list(itertools.islice(self._tasks[phase], limit))
 
     def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
         self._failures += sum(result.is_failure for _, result in results)
+        self._stale += sum(result.outcome == "stale" for task, result in results if phase_of(task.action) == "transfer")
 
     def is_waiting(self, phase: Phase) -> bool:
         return False
@@ -77,3 +83,6 @@ class PlainQueue(Queue):
 
     def failures(self) -> int:
         return self._failures
+
+    def stale(self) -> int:
+        return self._stale

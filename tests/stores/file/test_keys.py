@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import BucketNotFound, ConfigError, InvalidKey, NotFound, PathConflict
+from holdfast.errors import AlreadyExists, BucketNotFound, ConfigError, InvalidKey, NotFound, PathConflict
 from holdfast.stores.file import FileStore
 
 AWKWARD = [
@@ -114,7 +114,10 @@ def test_symlinks_are_never_followed_and_a_put_replaces_the_link_itself(store: F
         with pytest.raises(PathConflict):
             store.put(key, b"2")
     store.put("link", b"3")
-    store.create("dangling", b"4")
+    with pytest.raises(AlreadyExists):
+        store.create("dangling", b"4")
+    assert (root / "dangling").is_symlink()
+    store.put("dangling", b"4")
     assert not (root / "link").is_symlink()
     assert (store.get("link"), store.get("dangling")) == (b"3", b"4")
     assert (outside / "secret").read_bytes() == b"secret"

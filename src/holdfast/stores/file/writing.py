@@ -241,6 +241,8 @@ class Writer:
         if standing is not None and stat.S_ISDIR(standing.status.st_mode):
             raise in_the_way(path.key, self._name)
         self._check_condition(path, options, standing)
+        if options.if_absent and standing is not None:
+            raise already_exists(path.key, self._name)  # no object, but a symlink, say, which a rename would destroy
         # A create needs no version beyond its mtime, which no object of this name had before: and with one, each file
         # of a tree that is synced would have a sidecar.
         bare = not change.attributes and options.if_match is None
@@ -254,7 +256,7 @@ class Writer:
             if self._durable:
                 os.fsync(temporary.fd)
             with self._dropping_sidecar(parent, path, standing, change.lock) if standing is not None else _NOTHING:
-                self._rename(temporary, parent, path, create=options.if_absent and standing is None)
+                self._rename(temporary, parent, path, create=options.if_absent)
         except BaseException:
             # An interrupt may come when the rename is done already: then the sidecar is needed.
             if not _is_at(status, parent, path):
