@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 
 import pytest
 
@@ -76,3 +77,33 @@ def test_who_lost_a_task_does_not_overwrite_what_became_of_it(tmp_path):
         first.finish(late)
         assert second.failures() == 0
         assert [run.left for run in journal.runs()] == [0]
+
+
+def test_a_move_that_was_done_and_not_noted_is_done(tmp_path):
+    source, target = store_of(a=b"1"), MemoryStore()
+    planned = plan(source, target, move=True)
+    with Journal(tmp_path / "journal", lease=0.0) as journal:
+        journal.begin(planned).claim("transfer", 1)
+        target.put("a", b"1")
+        source.delete("a")
+        summary = apply(planned, journal=journal)
+    assert (summary.exit_code, summary.counts) == (0, {("add", "already"): 1})
+
+
+def test_an_executor_that_breaks_fails_its_tasks_and_the_summary_tells(tmp_path):
+    class Broken:
+        """Takes one batch, loses it, and takes no more, as a pool of processes whose worker was killed."""
+
+        taken = False
+
+        def submit(self, function, /, *arguments, **named):
+            if self.taken:
+                raise RuntimeError("the pool is broken")
+            self.taken = True
+            future: Future[object] = Future()
+            future.set_exception(RuntimeError("the worker is gone"))
+            return future
+
+    source = store_of(**{str(number): b"" for number in range(200)})
+    summary = apply(plan(source, tmp_path), executor=Broken())
+    assert (len(summary.failed), summary.exit_code) == (200, 1)

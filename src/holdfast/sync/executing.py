@@ -93,7 +93,11 @@ def run_elsewhere(
     try:
         while True:
             while len(pending) < UNDER_WAY and (batch := tuple(itertools.islice(tasks, BATCH))):
-                future = executor.submit(perform_batch, make._replace(tasks=batch))
+                try:
+                    future = executor.submit(perform_batch, make._replace(tasks=batch))
+                except Exception as error:  # noqa: BLE001 - a pool that is broken takes no more
+                    yield from _lost(batch, error)
+                    continue
                 pending.add(future)
                 future.add_done_callback(lambda done, batch=batch: over.put((batch, done)))
             if not pending:
@@ -110,12 +114,16 @@ def run_elsewhere(
             future.cancel()
 
 
+def _lost(batch: tuple[Task, ...], error: Exception) -> Iterator[tuple[Task, Result]]:
+    for task in batch:
+        yield task, Result(task.action.key, task.action.kind, "failed", str(error), error=error)
+
+
 def _results(batch: tuple[Task, ...], future: Future) -> Iterator[tuple[Task, Result]]:
     try:
         results = dict(future.result())
     except Exception as error:  # noqa: BLE001 - whatever the executor raises for a batch that it lost
-        for task in batch:
-            yield task, Result(task.action.key, task.action.kind, "failed", str(error), error=error)
+        yield from _lost(batch, error)
     else:
         for task in batch:
             yield task, results[task.number]

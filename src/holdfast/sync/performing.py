@@ -132,6 +132,11 @@ class Performer:
         theirs = self.target.head(action.key)
         if theirs is None or self._as_planned(action, theirs):
             return None
+        if self.settings.move and action.source is not None and self.source.head(action.key) is None:
+            size = action.source.size
+            if self.settings.reencode is not None or size is None or size == theirs.size:
+                detail = "it was moved by an earlier run, which did not come to note it"
+                return Result(action.key, action.kind, "already", detail, target=Identity.of(theirs))
         return self._settle(action)
 
     def _condition(self, action: Action) -> dict[str, Any]:
