@@ -116,3 +116,12 @@ def test_without_a_location_it_is_the_journal_of_the_user(holdfast, bucket, back
     assert len(holdfast("cleanup").lines) == 1
     assert len(holdfast("cleanup", "--yes").lines) == 1
     assert holdfast("cleanup").lines == []
+
+
+def test_a_journal_keeps_no_sync_that_is_complete(holdfast, tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_bytes(b"1")
+    result = holdfast("sync", tmp_path / "source", tmp_path / "target", "--journal", tmp_path / "journal", "--yes")
+    assert result.code == 0
+    with Journal(tmp_path / "journal") as journal:
+        assert list(journal.runs()) == []

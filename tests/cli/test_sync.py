@@ -199,11 +199,11 @@ def test_reencode(holdfast, bucket, backup):
     assert holdfast("sync", "--reencode", "rot13", bucket.base, backup / "x").code == 2
 
 
-def test_a_journal_notes_what_is_done(holdfast, place, backup, tmp_path):
+def test_a_journal_forgets_what_is_complete(holdfast, place, backup, tmp_path):
     journal = tmp_path / "journal"
     assert holdfast("sync", "--journal", journal, place / "run1", backup.base).code == 0
     with sqlite3.connect(journal) as connection:
-        assert connection.execute("select count(*) from tasks where state = 2").fetchone() == (2,)
+        assert connection.execute("select count(*) from runs").fetchone() == (0,)
     assert backup.objects == RUN1
 
 

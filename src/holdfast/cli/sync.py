@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ..sync import Plan, apply
+from ..sync import Journal, Plan, apply
 from ..sync.comparing import COMPARISONS
 from ..sync.plans import is_undecided
 from . import DONE, FAILED, asking
@@ -89,6 +89,9 @@ def command(
         summary = apply(
             decided, journal=journal, threads=settings.threads, progress=settings.progress, on_result=report.tell
         )
+        if journal is not None and summary.exit_code == DONE:
+            with Journal(journal) as noted:
+                noted.forget_complete()  # each call makes a plan of its own, so nobody asks for this one again
     return report.close(summary)
 
 
