@@ -64,8 +64,8 @@ class Comparison:
 
     "auto": size, then what the ``index`` remembers, then the MD5 that an ETag is or is made of, then one HEAD for the
     stamp that Holdfast leaves. Objects of local stores are read; those of services are not. "digest" reads those,
-    too, when nothing else proves equality. "etag" compares ETags, "size" sizes, "size+mtime" sizes and times: an
-    object is taken for the same if the source's is not later than the target's.
+    too, when nothing else proves equality, and takes no digest from the index. "etag" compares ETags, "size" sizes,
+    "size+mtime" sizes and times: an object is taken for the same if the source's is not later than the target's.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
+        self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
             "digest": self._digest,
@@ -197,7 +198,7 @@ class Comparison:
         Read once and remembered by its ETag. Raises Changing if it is being changed, or is another version by now.
         """
         where = place.identity if place.is_here else None
-        if self.index is not None and where is not None and info.etag is not None:
+        if self.index is not None and where is not None and info.etag is not None and not self._anew:
             known = self.index.digest(where, info.key, info.etag, algorithm)
             if known is not None:
                 return known
