@@ -209,7 +209,7 @@ def test_stored_encodings_are_compared_as_they_are_stored(tmp_path):
 def test_chosen_keys_are_asked_for_and_nothing_is_listed():
     source, target = CountingStore(store_of(a=b"1", b=b"2", c=b"3")), CountingStore(store_of(b=b"2", d=b"4"))
     planned = plan(source, target, keys=["b", "a", "a", "missing"])
-    assert kinds(planned) == {"a": "add", "b": "skip"}
+    assert kinds(planned) == {"a": "add", "b": "skip", "missing": "refuse"}
     assert source.calls["scan"] == target.calls["scan"] == 0
     with pytest.raises(e.ConfigError, match="whole listings"):
         plan(source, target, keys=["a"], delete=True)
