@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Literal, NamedTuple, get_args
 
 from ..blob import Buffer
@@ -19,6 +20,8 @@ from .places import Place
 Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
 COMPARISONS: tuple[Compare, ...] = get_args(Compare)
 
+#: Services tell times in whole seconds, cut off.
+LISTED = timedelta(seconds=1)
 #: How often an object that changes while it is read is read anew.
 READS = 3
 #: The sizes (bytes) of the parts in which tools upload, ours and others'.
@@ -127,7 +130,10 @@ class Comparison:
     def _size_and_time(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if None in (mine.size, theirs.size) or mine.last_modified is None or theirs.last_modified is None:
             return Verdict(None, "there is no size and time to compare", exact=False)
-        if mine.last_modified <= theirs.last_modified:
+        modified = mine.last_modified
+        if not self._readable[0] and not modified.microsecond:
+            modified += LISTED  # it may have been written at any moment of that second, also after it was copied
+        if modified <= theirs.last_modified:
             return Verdict(True, "same size, and not newer in the source", exact=False)
         return Verdict(False, "newer in the source", exact=False)
 
