@@ -111,10 +111,10 @@ class Index:
             self._connection.close()
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = None
+        found: list[tuple[Any, ...]] = []
         with self._lock, _sparing():
-            row = self._connection.execute(sql, _storable(values)).fetchone()
-        return row
+            found = self._connection.execute(sql, _storable(values)).fetchmany(1)
+        return found[0] if found else None
 
     def _many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         with self._lock, _sparing():

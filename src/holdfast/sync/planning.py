@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from .. import engine
+from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, Unsupported
 from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
@@ -265,7 +265,7 @@ class _Planner:
             if kind != "skip":
                 theirs = Identity.of(self.target.identified(pair.theirs))
         except (Changing, HoldfastError) as error:
-            kind, reason = "conflict", f"could not be compared: {error}"
+            kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
         return Action(pair.key, kind, reason, mine, theirs)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
