@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast import errors as e
+from holdfast import open_store
 from holdfast.sync import apply, plan
 
 from .test_plan import kinds, store_of
@@ -28,3 +29,13 @@ def test_a_way_to_compare_is_refused_where_it_would_not_count():
         plan(store_of(), store_of(), compare="nonsense", reencode="")
     with pytest.raises(e.ConfigError, match="compare='size' has no meaning"):
         plan(store_of(), store_of(), compare="size", reencode="gzip")
+
+
+def test_a_directory_with_what_the_filters_leave_out_does_not_become_a_file(tmp_path):
+    source, target = store_of(a=b"file", b=b"file", z=b""), open_store(tmp_path)
+    for key in ("a/x", "a/keep.tmp", "b/x"):
+        target.put(key, b"1")
+    planned = plan(source, target, delete=True, exclude="*.tmp", max_delete=5)
+    assert kinds(planned) == {"a": "conflict", "a/x": "delete", "b": "add", "b/x": "delete", "z": "add"}
+    assert apply(planned).failed == []
+    assert sorted(target.keys()) == ["a/keep.tmp", "b", "z"]

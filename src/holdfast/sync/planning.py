@@ -11,7 +11,7 @@ from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, Unsupported
 from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
-from ..types import ObjectInfo
+from ..types import ListOptions, ObjectInfo
 from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
@@ -55,7 +55,8 @@ def plan(
     ``source`` and ``target`` are locations, stores, CloudFiles or Places. ``include`` and ``exclude`` choose keys (see
     Filter), on both sides alike. ``delete`` plans the deletion of what only the target has; of an empty source nothing
     is deleted, and apply deletes nothing if there are more than ``max_delete`` of them (default: 1,000, or a tenth of
-    the target's keys in scope if that is less). ``move`` plans that each source is deleted once it is safely there.
+    the target's keys in scope, rounded up, if that is less). ``move`` plans that each source is deleted
+    once it is safely there.
 
     ``compare`` is "auto", "digest", "etag", "size+mtime" or "size" (see Comparison). Where nothing tells whether two
     objects are equal, ``on_unknown`` says what is planned: "transfer", "skip", or "ask": a conflict, which
@@ -294,7 +295,7 @@ class _Planner:
     def _settle_later(self, actions: Actions) -> None:
         """Change the actions of keys in whose way there turned out to be something."""
         for key, obstacle in self.unless_late.items():
-            if key not in self.late:
+            if key not in self.late or not self._is_emptied(key):
                 self.later.setdefault(key, obstacle)
         if not (self.later or self.late):
             return
@@ -308,6 +309,11 @@ class _Planner:
                 changed.append((action, replace(action, late=True)))
         for old, new in changed:
             actions.replace(old, new)
+
+    def _is_emptied(self, folder: str) -> bool:
+        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
+        return all(self.chosen.keeps(below))
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
