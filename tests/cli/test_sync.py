@@ -245,3 +245,15 @@ def test_a_report_names_failures_and_hides_secrets(capsysbinary):
     printed = capsysbinary.readouterr()
     assert json.loads(printed.out)["key"] == "a"
     assert b"hunter2" not in printed.out + printed.err
+
+
+def test_options_that_mean_whole_listings_are_not_dropped_for_one_object(holdfast, folder, tmp_path):
+    (tmp_path / "one" / "x.tmp").parent.mkdir()
+    (tmp_path / "one" / "x.tmp").write_bytes(b"1")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "x.tmp").write_bytes(b"old")
+    refused = holdfast("sync", "--delete", "--yes", tmp_path / "one" / "x.tmp", f"{tmp_path}/two/")
+    assert refused.code == 2
+    assert "--delete has no meaning for one object" in refused.err
+    assert holdfast("sync", "--yes", "--exclude", "*.tmp", tmp_path / "one" / "x.tmp", f"{tmp_path}/two/").code == 0
+    assert (tmp_path / "two" / "x.tmp").read_bytes() == b"old"

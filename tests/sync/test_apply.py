@@ -151,10 +151,10 @@ def test_what_is_not_deleted_stays_in_the_way_of_what_would_come_then(tmp_path):
     source = store_of(e=b"3", x=b"")
     target = open_store(tmp_path)
     target.put("e/f", b"1")
-    target.put("e/kept.txt", b"2")
     os.mkdir(tmp_path / "x")
     planned = plan(source, target, delete=True, exclude="*.txt")
     assert kinds(planned) == {"e": "add", "e/f": "delete", "x": "conflict"}
+    target.put("e/kept.txt", b"2")  # not there yet when it was planned: then it were a conflict
     summary = apply(planned)
     assert [result.key for result in summary.failed] == ["e"]
     assert contents(target) == {"e/kept.txt": b"2"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +17,7 @@ from holdfast.stores.memory import MemoryStore
 from holdfast.sync import Comparison, Index, apply, plan
 from holdfast.sync.comparing import digest_of
 from holdfast.testing.stores import CountingStore
-from holdfast.types import WriteOptions
+from holdfast.types import ObjectInfo, WriteOptions
 
 from .test_plan import kinds, store_of
 from .test_resume import MIB, body, open_moto
@@ -40,7 +43,8 @@ def test_the_md5_of_a_file_is_compared_with_the_etag_of_a_service(moto, tmp_path
     assert reasons(pushed) == {
         "same": "same MD5", "other": "MD5s differ", "longer": "sizes differ (2 and 1 bytes)", "empty": "both are empty",
     }  # fmt: skip
-    assert counted.calls["read"] == 0
+    assert counted.calls["read"] == 1  # "other": whether its ETag is no MD5 at all
+    assert counted.bytes_read == 0
     assert kinds(plan(counted, local, index=None)) == kinds(pushed)
 
 
@@ -208,7 +212,7 @@ def test_stored_encodings_are_compared_as_they_are_stored(tmp_path):
 def test_chosen_keys_are_asked_for_and_nothing_is_listed():
     source, target = CountingStore(store_of(a=b"1", b=b"2", c=b"3")), CountingStore(store_of(b=b"2", d=b"4"))
     planned = plan(source, target, keys=["b", "a", "a", "missing"])
-    assert kinds(planned) == {"a": "add", "b": "skip"}
+    assert kinds(planned) == {"a": "add", "b": "skip", "missing": "refuse"}
     assert source.calls["scan"] == target.calls["scan"] == 0
     with pytest.raises(e.ConfigError, match="whole listings"):
         plan(source, target, keys=["a"], delete=True)
@@ -226,3 +230,36 @@ def test_the_plan_says_whether_deletions_can_be_undone(moto, tmp_path):
     assert planned.terms.recoverable is True
     assert "Deletions are recoverable" in str(planned)
     assert "permanent" in str(plan(store_of(a=b""), store_of(b=b""), delete=True))
+
+
+def test_an_index_on_a_full_disk_or_damaged_ends_no_sync(tmp_path):
+    with_index = Index(tmp_path / "index")
+    one, two = open_store(tmp_path / "one"), open_store(tmp_path / "two")
+    for number in range(200):
+        for store in (one, two):
+            store.put(f"{number:03}" * 20, b"1")
+            os.utime(tmp_path / store.name.rstrip("/").rpartition("/")[2] / (f"{number:03}" * 20), (1000, 1000))
+    with_index._connection.execute("pragma max_page_count=8")
+    assert set(kinds(plan(one, two, index=with_index)).values()) == {"skip"}
+    one.put("new", b"2")
+    assert apply(plan(one, two, index=with_index), index=with_index).exit_code == 0
+    with_index._connection.execute("drop table digests")
+    assert set(kinds(plan(one, two, index=with_index)).values()) == {"skip"}
+    with_index.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        with_index.synced("pair", "a")
+
+
+def test_what_a_service_wrote_within_the_second_of_the_copy_may_be_newer():
+    class Remote(MemoryStore):
+        local = False
+
+    second = datetime(2026, 1, 1, 12, 0, 5, tzinfo=UTC)
+    copied = ObjectInfo("a", size=2, last_modified=second + timedelta(seconds=0.4))
+    listed = ObjectInfo("a", size=2, last_modified=second)
+    by_time = Comparison(*_places(Remote(), MemoryStore()), "size+mtime")
+    assert by_time(listed, copied).same is False
+    assert by_time(listed, replace(copied, last_modified=second + timedelta(seconds=1))).same is True
+    assert by_time(replace(listed, last_modified=second + timedelta(seconds=0.3)), copied).same is True
+    local = Comparison(*_places(MemoryStore(), Remote()), "size+mtime")
+    assert local(listed, copied).same is True

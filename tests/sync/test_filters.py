@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import time
 
 import pytest
@@ -97,3 +99,25 @@ def test_a_glob_with_many_stars_ends():
     assert not Glob("*a*a*a*a*a*a*a*a*a*b").matches("a" * 5000)
     assert not Glob("/".join(["**/a"] * 15 + ["b"])).matches("/".join(["a"] * 400))
     assert time.monotonic() - began < 30  # or it would have hung
+
+
+@pytest.mark.parametrize("pattern", ["./cache/", "cache/../x", "..", "/./a"])
+def test_a_glob_that_would_silently_match_nothing_is_refused(pattern):
+    with pytest.raises(e.ConfigError, match="would match nothing"):
+        Glob(pattern)
+    with pytest.raises(e.ConfigError, match="would match nothing"):
+        Filter(exclude=[pattern])
+    assert Glob("a/.hidden/..b").matches("a/.hidden/..b")
+
+
+def test_a_regular_expression_is_matched_in_a_process_with_very_many_open_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with Regex("(?=a)a") as regex:
+            assert regex.matches(["a", "b"]) == [True, False]
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 
 from holdfast.errors import StoreError
 from holdfast.keys import sort_key
+from holdfast.sync.actions import Action
 from holdfast.sync.ordering import in_order
+from holdfast.sync.sequence import Actions
 from holdfast.types import ObjectInfo
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -91,3 +94,27 @@ def test_the_order_is_that_of_utf8_and_not_of_code_units():
     assert list(in_order(rows, "store", is_sorted=True)) == rows
     with pytest.raises(StoreError, match="cannot be believed"):
         list(in_order(rows[::-1], "store", is_sorted=True))
+
+
+def test_forked_processes_read_the_actions_of_one_plan_at_once():
+    actions = Actions((Action(f"{number:06}", "add", "") for number in range(4000)), limit=10)
+    fork = multiprocessing.get_context("fork")
+    started, answers = fork.Barrier(4), fork.Queue()
+
+    def read():
+        started.wait(60)
+        try:
+            for _ in range(10):
+                keys = [action.key for action in actions]
+                assert keys == [f"{number:06}" for number in range(4000)]
+            answers.put("right")
+        except BaseException as error:
+            answers.put(repr(error)[:200])
+
+    children = [fork.Process(target=read) for _ in range(4)]
+    for child in children:
+        child.start()
+    told = [answers.get(timeout=60) for _ in children]
+    for child in children:
+        child.join(60)
+    assert told == ["right"] * 4

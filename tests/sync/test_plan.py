@@ -116,7 +116,7 @@ def test_siblings_whose_names_begin_alike_are_never_confused(tmp_path):
 
 def test_what_cannot_be_compared_is_decided_as_asked():
     source, target = store_of(a=b"1", b=b"22"), store_of(a=b"2", b=b"2")
-    asked = plan(source, target, compare="size+mtime", on_unknown="ask", reencode="gzip")
+    asked = plan(source, target, on_unknown="ask", reencode="gzip")
     assert kinds(asked) == {"a": "update", "b": "update"}
 
     class Remote(MemoryStore):

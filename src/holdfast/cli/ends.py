@@ -35,8 +35,10 @@ def plan_for(
     """
 
     def planned(ends: Ends) -> Plan:
+        if delete and ends.keys is not None:
+            raise click.UsageError(f"--delete has no meaning for one object, as {source.text} is: leave it out")
         return plan(
-            ends.source, ends.target, keys=ends.keys, delete=delete and ends.keys is None,
+            ends.source, ends.target, keys=ends.keys, delete=delete,
             threads=settings.threads, progress=settings.progress, **options,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import click
 from ..sync import Journal, Plan, apply
 from ..sync.comparing import COMPARISONS
 from ..sync.plans import is_undecided
-from . import DONE, FAILED, asking
+from . import DONE, FAILED, USAGE, asking
 from .applied import Report, show
 from .ends import plan_for, refuse_stdio
 from .locations import Opener, locate
@@ -41,7 +41,7 @@ Exit codes:
   0  all is done                    3  something has changed since the plan:
   1  something failed, or must         run it again
      not be done: each is named     4  nothing is there at SRC
-  2  nothing was done: it cannot be, or needs --yes
+  2  nothing was done: it cannot be, needs --yes, or the answer was no
 """
 
 
@@ -51,8 +51,8 @@ Exit codes:
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Only show what would be done, and why.")
 @click.option("--delete", is_flag=True, help="Delete what only DST has.")
 @click.option("--max-delete", "max_delete", type=click.IntRange(min=0), metavar="N",
-              help="Delete nothing if more than N objects would go (default: 1000, or a tenth of those in DST if that "
-              "is less).")  # fmt: skip
+              help="Delete nothing if more than N objects would go (default: 1000, or a tenth of those in DST, rounded "
+              "up, if that is less).")  # fmt: skip
 @filters
 @click.option("--compare", type=click.Choice(COMPARISONS), default="auto", show_default=True,
               help="How to tell whether two objects are equal; auto is the cheapest proof there is.")  # fmt: skip
@@ -84,7 +84,7 @@ def command(
         decided = planned if yes else _asked(planned, ask=on_unknown == "ask")
         if decided is None:
             sys.stderr.write("holdfast: nothing was done\n")
-            return FAILED
+            return USAGE
         report = Report(settings)
         summary = apply(
             decided, journal=journal, threads=settings.threads, progress=settings.progress, on_result=report.tell

@@ -113,6 +113,9 @@ def planned_transfer(
         for name, path in names.items():
             if name not in found:
                 raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=planned.source.name)
+    elif names is not None:
+        there = (action for action in planned if action.source is not None or action.target is not None)
+        planned = Plan(planned.source, planned.target, planned.terms, there)
     return planned
 
 

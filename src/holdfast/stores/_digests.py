@@ -129,6 +129,10 @@ class Verifier:
         elif first != second or self.mode == "strict" or not self._excused(key, promise):
             raise self._damaged(key, promise, second, retryable=False)
 
+    def can_be_md5(self, key: str) -> bool:
+        """Whether an ETag of this object that looks like an MD5 can be one; the service is asked."""
+        return self.md5_etags is not False and not self._encrypted(key)
+
     def _excused(self, key: str, promise: Promise) -> bool:
         if promise.algorithm != "md5":
             return False

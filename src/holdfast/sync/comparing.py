@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Literal, NamedTuple, get_args
 
 from ..blob import Buffer
@@ -19,11 +20,15 @@ from .places import Place
 Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
 COMPARISONS: tuple[Compare, ...] = get_args(Compare)
 
+#: Services tell times in whole seconds, cut off.
+LISTED = timedelta(seconds=1)
 #: How often an object that changes while it is read is read anew.
 READS = 3
 #: The sizes (bytes) of the parts in which tools upload, ours and others'.
 PART_SIZES = tuple(mib << 20 for mib in (5, 6, 8, 10, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024))
 
+#: The backends whose ETags are MD5s of what is stored, if they look like it; but for encrypted ones (see ``_unlike``).
+_HASHING = frozenset(("s3", "gs"))
 _MD5 = re.compile(r'"?([0-9a-f]{32})(?:-([0-9]{1,5}))?"?', re.ASCII)
 
 
@@ -64,8 +69,8 @@ class Comparison:
 
     "auto": size, then what the ``index`` remembers, then the MD5 that an ETag is or is made of, then one HEAD for the
     stamp that Holdfast leaves. Objects of local stores are read; those of services are not. "digest" reads those,
-    too, when nothing else proves equality. "etag" compares ETags, "size" sizes, "size+mtime" sizes and times: an
-    object is taken for the same if the source's is not later than the target's.
+    too, when nothing else proves equality, and takes no digest from the index. "etag" compares ETags, "size" sizes,
+    "size+mtime" sizes and times: an object is taken for the same if the source's is not later than the target's.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
+        self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
             "digest": self._digest,
@@ -89,8 +95,10 @@ class Comparison:
             "size+mtime": self._size_and_time,
             "size": self._size,
         }[compare]
-        # ETags that look like digests are MD5s where services make them; those of what lies here are versions.
         self._readable = (source.is_here, target.is_here)
+        # Elsewhere an ETag that looks like an MD5 may be anything; through a wrapper that changes what is stored, it
+        # is that of other bytes than those that are read.
+        self._hashed = tuple(place.vendor in _HASHING for place in (source, target))
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
@@ -122,7 +130,10 @@ class Comparison:
     def _size_and_time(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if None in (mine.size, theirs.size) or mine.last_modified is None or theirs.last_modified is None:
             return Verdict(None, "there is no size and time to compare", exact=False)
-        if mine.last_modified <= theirs.last_modified:
+        modified = mine.last_modified
+        if not self._readable[0] and not modified.microsecond:
+            modified += LISTED  # it may have been written at any moment of that second, also after it was copied
+        if modified <= theirs.last_modified:
             return Verdict(True, "same size, and not newer in the source", exact=False)
         return Verdict(False, "newer in the source", exact=False)
 
@@ -143,17 +154,32 @@ class Comparison:
     def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
         ours, others = ETagDigest.of(mine.etag), ETagDigest.of(theirs.etag)
-        ours = None if self._readable[0] else ours
-        others = None if self._readable[1] else others
+        ours = ours if self._hashed[0] else None
+        others = others if self._hashed[1] else None
         if ours is not None and others is not None:
             if ours == others:
                 return Verdict(True, "same ETag")
-            return Verdict(False, "ETags differ") if not ours.parts and not others.parts else None
+            return self._unlike(mine, theirs, "ETags differ") if not ours.parts and not others.parts else None
+        verdict = None
         if others is not None and self._readable[0]:
-            return self._has_etag(self.source, mine, others)
-        if ours is not None and self._readable[1]:
-            return self._has_etag(self.target, theirs, ours)
-        return None
+            verdict = self._has_etag(self.source, mine, others)
+        elif ours is not None and self._readable[1]:
+            verdict = self._has_etag(self.target, theirs, ours)
+        return verdict if verdict is None or verdict.same else self._unlike(mine, theirs, verdict.reason)
+
+    def _unlike(self, mine: ObjectInfo, theirs: ObjectInfo, reason: str) -> Verdict:
+        """What ETags mean that look like MD5s and differ; those that KMS encrypts look like it, and are none.
+
+        So equal stamps count for more, unless the service says that the ETag is an MD5: then it is the stamp that does
+        not belong to these bytes, because a tool carried it along.
+        """
+        by_stamp = self._by_stamp(mine, theirs)
+        if by_stamp is None or not by_stamp.same:
+            return Verdict(False, reason)
+        sides = zip(self._hashed, (self.source, self.target), strict=True)
+        if all(place.has_md5_etag(mine.key) for hashed, place in sides if hashed):
+            return Verdict(False, reason)
+        return by_stamp
 
     def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest) -> Verdict | None:
         if not wanted.parts:
@@ -171,7 +197,7 @@ class Comparison:
         return Verdict(same, "same contents" if same else "contents differ")
 
     def _by_stamp(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
-        # A tool may have carried a stamp along to other bytes, whose MD5 would then be the ETag: that was asked first.
+        # A tool may have carried a stamp along to other bytes, whose MD5 would then be the ETag: see ``_unlike``.
         stamps = [
             self._stamp(self.source, mine, self._readable[0]),
             self._stamp(self.target, theirs, self._readable[1]),
@@ -184,6 +210,8 @@ class Comparison:
     def _stamp(self, place: Place, info: ObjectInfo, readable: bool) -> str | None:
         if readable:
             return f"{self.digest(place, info, 'crc32c')}-{info.size}"
+        if place.vendor is None:
+            return None  # whatever is noted there, is noted about the stored bytes
         try:
             with place.store._read(info.key, HEAD) as blob:
                 return blob.stamp if Identity.of(info).matches(blob.info) else None
@@ -197,7 +225,7 @@ class Comparison:
         Read once and remembered by its ETag. Raises Changing if it is being changed, or is another version by now.
         """
         where = place.identity if place.is_here else None
-        if self.index is not None and where is not None and info.etag is not None:
+        if self.index is not None and where is not None and info.etag is not None and not self._anew:
             known = self.index.digest(where, info.key, info.etag, algorithm)
             if known is not None:
                 return known

@@ -14,7 +14,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
-from .. import engine
+from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, StoreError
 from ..store import ObjectStore
 from .performing import Performer, Settings, Task
@@ -80,7 +80,7 @@ def _portable(result: Result) -> Result:
     """The result with an error that can travel between processes."""
     if result.error is None or isinstance(result.error, HoldfastError):
         return result
-    return replace(result, error=StoreError(f"{type(result.error).__name__}: {result.error}", key=result.key))
+    return replace(result, error=StoreError(redact.error(result.error), key=result.key))
 
 
 def run_elsewhere(
@@ -116,7 +116,7 @@ def run_elsewhere(
 
 def _lost(batch: tuple[Task, ...], error: Exception) -> Iterator[tuple[Task, Result]]:
     for task in batch:
-        yield task, Result(task.action.key, task.action.kind, "failed", str(error), error=error)
+        yield task, Result(task.action.key, task.action.kind, "failed", redact.text(str(error)), error=error)
 
 
 def _results(batch: tuple[Task, ...], future: Future) -> Iterator[tuple[Task, Result]]:

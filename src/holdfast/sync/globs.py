@@ -28,6 +28,11 @@ class Glob:
     def __init__(self, pattern: str) -> None:
         if not pattern.strip("/"):
             raise ConfigError(f"{pattern!r} is no glob: it names nothing")
+        if odd := {".", ".."}.intersection(pattern.strip("/").split("/")):
+            raise ConfigError(
+                f"{pattern!r} has the component {odd.pop()!r}, and would match nothing, as keys of files have none: "
+                "leave it out, or use re: and a regular expression for objects that have one"
+            )
         self.pattern = pattern
         self._directory = pattern.endswith("/")
         parts = pattern.strip("/").split("/")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -35,7 +37,8 @@ class Synced(NamedTuple):
 class Index:
     """A SQLite file of what earlier syncs learned, so that unchanged objects are neither read nor asked for.
 
-    It holds ETags and digests, no names of credentials. Losing it costs time only. Any number of threads and
+    It holds ETags and digests, no names of credentials. Losing it costs time only, so a
+    full disk or a damaged file ends no sync. Any number of threads and
     processes may share one. ``path`` may be ":memory:".
 
     >>> from holdfast.sync.actions import Identity
@@ -108,19 +111,31 @@ class Index:
             self._connection.close()
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        with self._lock:
-            row: tuple[Any, ...] | None = self._connection.execute(sql, _storable(values)).fetchone()
-        return row
+        found: list[tuple[Any, ...]] = []
+        with self._lock, _sparing():
+            found = self._connection.execute(sql, _storable(values)).fetchmany(1)
+        return found[0] if found else None
 
     def _many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        with self._lock:
+        with self._lock, _sparing():
             self._connection.execute("begin immediate")
             try:
                 self._connection.executemany(sql, map(_storable, rows))
                 self._connection.execute("commit")
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
+            finally:
+                if self._connection.in_transaction:  # after some errors SQLite has rolled back by itself
+                    self._connection.execute("rollback")
+
+
+@contextlib.contextmanager
+def _sparing() -> Iterator[None]:
+    """A block that a full disk or a damaged file does not end: what is not remembered costs time only."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # such as an index that was closed
+    except sqlite3.DatabaseError:
+        pass
 
 
 def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -94,6 +94,8 @@ class Journal:
         try:
             if self.path != ":memory:":
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+                # It has the keys of private buckets; SQLite gives its other files the same mode.
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
             for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
                 self._connection.execute(f"pragma {pragma}")

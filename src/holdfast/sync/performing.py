@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .. import redact
 from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, InvalidKey, NotFound, Unsupported
 from ..store import READ
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
@@ -88,7 +89,7 @@ class Performer:
             else:
                 if settled is not None:
                     return settled
-        return result("failed", f"{error}", error=error)
+        return result("failed", redact.text(str(error)), error=error)
 
     def _settle(self, action: Action) -> Result | None:
         """What a refused condition, or a lost answer, means: the target has it already, or somebody changed a side."""
@@ -266,7 +267,7 @@ class Performer:
         if isinstance(error, NotFound):
             return result("already", "it is gone already", target=action.target)
         if error is not None:
-            return result("failed", str(error), error=error)
+            return result("failed", redact.text(str(error)), error=error)
         return result("done", atomic=atomic, target=action.target)
 
     def _remove(self, where: Place, key: str, identity: Identity) -> tuple[HoldfastError | None, bool]:

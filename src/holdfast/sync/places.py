@@ -87,6 +87,13 @@ class Place:
             digest = digest_chunks(blob.chunks(), "sha256")
         return replace(info, size=digest.size, etag=f"sha256-{digest.hex()}")
 
+    def has_md5_etag(self, key: str) -> bool:
+        """Whether an ETag of this object that looks like an MD5 is one, as the service tells; costs a request."""
+        store: Any = self.store
+        while store is not None and not hasattr(store, "_etag_is_md5"):
+            store = getattr(store, "store", None)
+        return store is None or bool(store._etag_is_md5(self.address(key)[-1]))
+
     def native(self, key: str) -> tuple[ObjectStore, str]:
         """The store itself and the object's key there, below the prefixes that only rename it."""
         store: Any = self.store

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from .. import engine
+from .. import engine, redact
 from ..errors import ConfigError, HoldfastError, Unsupported
 from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
-from ..types import ObjectInfo
+from ..types import ListOptions, ObjectInfo
 from .actions import Action, Identity, Kind
-from .comparing import Changing, Compare, Comparison, Verdict
+from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Index
 from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
@@ -54,14 +54,15 @@ def plan(
     ``source`` and ``target`` are locations, stores, CloudFiles or Places. ``include`` and ``exclude`` choose keys (see
     Filter), on both sides alike. ``delete`` plans the deletion of what only the target has; of an empty source nothing
     is deleted, and apply deletes nothing if there are more than ``max_delete`` of them (default: 1,000, or a tenth of
-    the target's keys in scope if that is less). ``move`` plans that each source is deleted once it is safely there.
+    the target's keys in scope, rounded up, if that is less). ``move`` plans that each source is deleted
+    once it is safely there.
 
     ``compare`` is "auto", "digest", "etag", "size+mtime" or "size" (see Comparison). Where nothing tells whether two
     objects are equal, ``on_unknown`` says what is planned: "transfer", "skip", or "ask": a conflict, which
     ``Plan.decide`` settles. ``names`` is "auto" (refuse what the target cannot keep apart), "portable" (what any file
     system cannot) or "exact". ``reencode`` gives objects another content encoding on their way ("gzip", "br", "zstd";
-    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed; a mapping
-    ``{key: new key}`` gives them others on their way, by which the actions go.
+    "" decodes them). ``keys`` limits the sync to these keys, which are asked for one by one and not listed (one that
+    neither side has is refused); a mapping ``{key: new key}`` gives them others on their way, by which the actions go.
     ``index`` remembers what earlier syncs proved: one of the user's own by default, None for none.
 
     Raises ConfigError for what cannot be; StoreError for a listing that fails, goes back or repeats itself: then there
@@ -77,6 +78,10 @@ def plan(
         raise ConfigError(f"on_unknown={on_unknown!r} is none of ask, transfer, skip")
     if names not in ("auto", "portable", "exact"):
         raise ConfigError(f"names={names!r} is none of auto, portable, exact")
+    if compare not in COMPARISONS:
+        raise ConfigError(f"compare={compare!r} is none of {', '.join(COMPARISONS)}")
+    if reencode is not None and compare != "auto":
+        raise ConfigError(f"reencode compares decoded contents, so compare={compare!r} has no meaning: leave it out")
     if keys is not None and delete:
         raise ConfigError("delete goes with whole listings, not with keys=: leave one of them out")
     if max_delete is not None and max_delete < 0:
@@ -84,7 +89,6 @@ def plan(
     here, there = place(source), place(target)
     if isinstance(keys, Mapping):
         here = renamed(here, there, keys)
-        keys = keys.values()
     elif keys is not None:
         keys = list(keys)
         _refuse_itself(here, there, keys)
@@ -98,7 +102,7 @@ def plan(
             comparison = Comparison(here, there, compare, remembered)
         with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
             planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
-            actions = planner.run(keys, threads, shown)
+            actions = planner.run(None if keys is None else _wanted(keys, chosen, here), threads, shown)
     finally:
         if own and remembered is not None:
             remembered.close()
@@ -168,7 +172,7 @@ class _Planner:
         self.deletions = 0
         self.warnings: list[str] = []
 
-    def run(self, keys: Iterable[str] | None, threads: int | None, shown: Bar) -> Actions:
+    def run(self, keys: list[str] | None, threads: int | None, shown: Bar) -> Actions:
         """The actions for all keys, or for these."""
         actions = Actions()
         local = self.source.store.local and self.target.store.local
@@ -185,14 +189,16 @@ class _Planner:
         return actions
 
     # ------------------------------------------------------------------ both sides, key by key
-    def pairs(self, keys: Iterable[str] | None) -> Iterator[Pair]:
+    def pairs(self, keys: list[str] | None) -> Iterator[Pair]:
         """Every key in scope, in order, with what both sides have there."""
         if keys is None:
-            mine, theirs = self._rows(self.source), self._rows(self.target)
+            rows = merged(self._rows(self.source), self._rows(self.target))
         else:
-            wanted = sorted({check(key, self.source.name) for key in keys}, key=sort_key)
-            mine, theirs = _heads(self.source, wanted), _heads(self.target, wanted)
-        for key, one, other in merged(mine, theirs):
+            rows = zip(keys, _heads(self.source, keys), _heads(self.target, keys), strict=True)
+        for key, one, other in rows:
+            if one is None and other is None:
+                yield Pair(key, None, None, Obstacle("refuse", "neither side has it"))
+                continue
             self.in_scope += other is not None
             obstacle = self.names.why_not(key) if one is not None else None
             if obstacle is None:
@@ -262,7 +268,7 @@ class _Planner:
             if kind != "skip":
                 theirs = Identity.of(self.target.identified(pair.theirs))
         except (Changing, HoldfastError) as error:
-            kind, reason = "conflict", f"could not be compared: {error}"
+            kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
         return Action(pair.key, kind, reason, mine, theirs)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
@@ -291,7 +297,7 @@ class _Planner:
     def _settle_later(self, actions: Actions) -> None:
         """Change the actions of keys in whose way there turned out to be something."""
         for key, obstacle in self.unless_late.items():
-            if key not in self.late:
+            if key not in self.late or not self._is_emptied(key):
                 self.later.setdefault(key, obstacle)
         if not (self.later or self.late):
             return
@@ -305,6 +311,11 @@ class _Planner:
                 changed.append((action, replace(action, late=True)))
         for old, new in changed:
             actions.replace(old, new)
+
+    def _is_emptied(self, folder: str) -> bool:
+        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
+        return all(self.chosen.keeps(below))
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -338,11 +349,19 @@ def _before(one: str, other: str) -> bool:
     return sort_key(one) < sort_key(other)
 
 
-def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo]:
-    """The heads of those keys that are there, in order."""
-    for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local):
-        if outcome.value is not None:
-            yield outcome.value
+def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Place) -> list[str]:
+    """The keys at the target that the filters choose, in order; of renamed objects both names must be chosen."""
+    both = list(keys.items() if isinstance(keys, Mapping) else ((key, key) for key in keys))
+    for old, new in both:
+        check(old, where.name)
+        check(new, where.name)
+    kept = zip(both, chosen.keeps([old for old, _ in both]), chosen.keeps([new for _, new in both]), strict=True)
+    return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
+
+
+def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
+    """The heads of the keys, in order; None of those that are not there."""
+    return (outcome.value for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local))
 
 
 def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> tuple[Index | None, bool]:

@@ -84,9 +84,10 @@ class Regex:
             self._child.stdin.write(line)
             self._child.stdin.flush()
         end, answer = time.monotonic() + self.deadline, b""
+        watched = select.poll()  # unlike select(), for descriptors of any number
+        watched.register(self._child.stdout, select.POLLIN)
         while not answer.endswith(b"\n"):
-            ready, _, _ = select.select([self._child.stdout], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
+            if not watched.poll(max(0.0, end - time.monotonic()) * 1000):
                 self.close()
                 raise Timeout(
                     f"the pattern {self.pattern!r} takes more than {self.deadline:g} s for some keys: write it without "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tempfile
 import weakref
@@ -29,7 +30,7 @@ class Actions:
         self._limit = limit
         self._kept: list[Action] = []  # all of them, or the last ones, which are not in the file yet
         self._file: IO[bytes] | None = None
-        self._blocks: list[int] = []
+        self._blocks: list[tuple[int, int]] = []  # where each lies in the file, and its length (bytes)
         self._replaced: dict[str, Action] = {}
         self._length = 0
         for action in actions:
@@ -62,10 +63,10 @@ class Actions:
 
     def _stored(self) -> Iterator[Action]:
         if self._file is not None:
-            for position in tuple(self._blocks):
-                # Each block is looked for anew: several iterations may be under way.
-                self._file.seek(position)
-                yield from map(_action, pickle.load(self._file))  # noqa: S301 - see the import
+            for position, length in tuple(self._blocks):
+                # Not by the file's own position, which forked processes and other threads have in common with us.
+                block = os.pread(self._file.fileno(), length, position)
+                yield from map(_action, pickle.loads(block))  # noqa: S301 - written below, by this object
         yield from tuple(self._kept)
 
     def _spill(self) -> None:
@@ -73,9 +74,12 @@ class Actions:
             self._file = tempfile.TemporaryFile(prefix="holdfast-plan-")  # noqa: SIM115 - lives as long as the plan
             weakref.finalize(self, self._file.close)
         for start in range(0, len(self._kept), BLOCK):
-            self._blocks.append(self._file.seek(0, 2))
             block = [_fields(action) for action in self._kept[start : start + BLOCK]]
-            pickle.dump(block, self._file, pickle.HIGHEST_PROTOCOL)
+            data = pickle.dumps(block, pickle.HIGHEST_PROTOCOL)
+            position = sum(self._blocks[-1]) if self._blocks else 0
+            self._file.write(data)
+            self._file.flush()
+            self._blocks.append((position, len(data)))
         self._kept = []
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """What an object is beyond its bytes: ETag, time, and the sidecar that holds attributes and versions.
 
-An object has a sidecar only if it has attributes, or replaced a named version (then its ETag is a random version),
+An object has a sidecar only if it has attributes, or replaced a named version (then its ETag has a random version),
 or lies on a file system whose clock is too coarse for a stat ETag. The sidecar is called after the file's
 inode and names size and mtime_ns: one that does not match is stale (somebody changed the file by other means) and
 ignored. Bound that way, it is written *before* the rename that makes its object appear, so the two become visible
@@ -42,16 +42,19 @@ _KEPT = frozenset(ATTRIBUTES) - {"storage_class"}
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A valid sidecar: the version that is its object's ETag, and the object's attributes."""
+    """A valid sidecar: the version that its object's ETag begins with, and the object's attributes."""
 
     version: str
     attributes: Mapping[str, Any]
 
 
 def etag(status: os.stat_result, sidecar: Sidecar | None = None) -> str:
-    """The ETag of the file with this status: its version, or what its status says."""
+    """The ETag of the file with this status: its version and the ctime, or what its status says.
+
+    Without the ctime, somebody's edit that keeps the size and puts the mtime back would pass for the same version.
+    """
     if sidecar is not None:
-        return sidecar.version
+        return f"{sidecar.version}-{status.st_ctime_ns:x}"
     return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
 
 
@@ -60,7 +63,9 @@ def describe(key: str, status: os.stat_result, sidecar: Sidecar | None = None) -
     modified = last_modified(status)
     if sidecar is None:
         return ObjectInfo(key, size=status.st_size, etag=etag(status), last_modified=modified)
-    return ObjectInfo(key, size=status.st_size, etag=sidecar.version, last_modified=modified, **sidecar.attributes)
+    return ObjectInfo(
+        key, size=status.st_size, etag=etag(status, sidecar), last_modified=modified, **sidecar.attributes
+    )
 
 
 def last_modified(status: os.stat_result) -> datetime | None:

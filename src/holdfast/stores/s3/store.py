@@ -428,6 +428,11 @@ class S3Store(S3Access):
             return error
         return None
 
+    def _etag_is_md5(self, key: str) -> bool:
+        """Whether this object's ETag can be an MD5: not if KMS or the customer's key encrypts it."""
+        verifier = self.client().verifier
+        return verifier is None or verifier.can_be_md5(key)
+
     def _locate(self, key: str) -> Location | None:
         found = self._provider()
         who = found.principal() if found else "anonymous"
