@@ -378,8 +378,8 @@ class RemoteStorage:
         ``include_regex`` and ``exclude_regex`` are matched at the start of the path relative to the base path, and
         excluding wins. The empty path is everything below the base path: without an ``include_regex`` (an empty one is
         none) it needs ``confirm``, which is True or a function that is called with the number of objects and returns
-        True; with anything else it is a ConfigError (a ValueError), and nothing is deleted. If there is nothing to delete, a warning is logged.
-        Raises StoreError if some could not be deleted; the others are gone then.
+        True; with anything else it is a ConfigError (a ValueError), and nothing is deleted. If there is nothing to
+        delete, a warning is logged. Raises StoreError if some could not be deleted; the others are gone then.
         """
         path = os.fspath(remote_path)
         with _filter(include_regex, exclude_regex, path_regex) as chosen:
