@@ -8,8 +8,10 @@ import time
 import pytest
 
 from holdfast import open_store
+from holdfast.errors import StoreError
 from holdfast.stores.file import FileStore
 from holdfast.sync import Journal, plan
+from holdfast.sync.summary import Result
 
 OLD = 10 * 86400
 
@@ -125,3 +127,29 @@ def test_a_journal_keeps_no_sync_that_is_complete(holdfast, tmp_path):
     assert result.code == 0
     with Journal(tmp_path / "journal") as journal:
         assert list(journal.runs()) == []
+
+
+def test_a_journal_that_a_worker_uses_is_left_alone(holdfast, bucket, backup, tmp_path):
+    bucket.put({"a": b"1"})
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        queue = journal.begin(plan(open_store(bucket.base), backup.base))
+        assert len(queue.claim("transfer", 1)) == 1
+        with journal.transaction() as execute:
+            execute("update runs set touched = touched - ?", (OLD,))
+        result = holdfast("cleanup", "--journal", path, "--yes")
+        assert (result.code, result.out, "a sync is going on" in result.err) == (0, "", True)
+        assert [run.left for run in journal.runs()] == [1]
+        queue.release()
+        assert len(holdfast("cleanup", "--journal", path, "--yes").lines) == 1
+
+
+def test_a_run_that_was_forgotten_meanwhile_is_no_success(bucket, backup, tmp_path):
+    bucket.put({"a": b"1"})
+    planned = plan(open_store(bucket.base), backup.base)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        queue = journal.begin(planned)
+        [task] = queue.claim("transfer", 1)
+        journal.drop(queue.run)
+        with pytest.raises(StoreError, match="forgotten this run"):
+            queue.finish([(task, Result("a", "add", "done"))])

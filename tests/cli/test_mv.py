@@ -119,3 +119,17 @@ def test_encodings_move_along(holdfast, place, backup):
         store.write("run1/z", b"\x1f\x8b not looked into", WriteOptions(content_encoding="gzip"))
     assert holdfast("mv", place / "run1/z", f"{backup.base}/").code == 0
     assert backup.store.head("z").content_encoding == "gzip"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_symlink_is_not_moved(holdfast, tmp_path, slash):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a").write_bytes(b"1")
+    (tmp_path / "file").write_bytes(b"2")
+    (tmp_path / "directory").symlink_to("real")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("directory", "link"):
+        result = holdfast("mv", f"{tmp_path / name}{slash}", tmp_path / "moved")
+        assert (result.code, "is a symlink" in result.err) == (2, True)
+    assert (tmp_path / "real/a").read_bytes() + (tmp_path / "file").read_bytes() == b"12"
+    assert sorted(os.listdir(tmp_path)) == ["directory", "file", "link", "real"]

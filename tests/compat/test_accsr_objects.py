@@ -439,3 +439,10 @@ def test_create_bucket_where_only_the_service_can(make_remote, provider):
 def test_the_names_are_public():
     for name in ("RemoteStorage", "RemoteStorageConfig", "Provider", "SyncObject", "TransactionSummary"):
         assert name in holdfast.__all__
+
+
+def test_a_secret_that_is_no_service_account_is_not_shown(home):
+    with pytest.raises(e.ConfigError) as caught:
+        _ = RemoteStorage(RemoteStorageConfig("google_storage", "me@project", "bucket", "hidden-secret")).bucket
+    assert "hidden" not in str(caught.value) + repr(caught.value)
+    assert "neither the JSON of a service account" in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 
 import pytest
@@ -338,6 +339,23 @@ def test_deleting_everything_is_confirmed(remote, path):
     assert len(storage.delete(path, confirm=lambda count: count == 2)) == 2
     assert remote.objects() == {"c": b"1"}
     assert names(remote.storage().delete(path, confirm=True)) == ["c"]
+
+
+@pytest.mark.parametrize("confirm", [None, 0, 1, "", "no", "yes"])
+def test_only_true_confirms(remote, confirm):
+    remote.put("a", b"1")
+    with pytest.raises(ValueError, match="confirm=True"):
+        remote.storage().delete("", confirm=confirm)
+    assert remote.objects() == {"a": b"1"}
+
+
+@pytest.mark.parametrize("nothing", ["", re.compile("")])
+def test_an_empty_expression_chooses_nothing_to_delete(remote, nothing):
+    remote.put("a", b"1")
+    with pytest.raises(ValueError, match="confirm=True"):
+        remote.storage().delete("", include_regex=nothing)
+    assert remote.objects() == {"a": b"1"}
+    assert names(remote.storage().delete("", include_regex=nothing, confirm=True)) == ["a"]
 
 
 def test_what_cannot_be_deleted_is_told(remote):

@@ -198,7 +198,9 @@ def test_symlinks(remote, home, tmp_path, caplog):
     storage.push("tree")
     assert remote.objects() == {"data/a": b"1", "named": b"m", "tree/secret": b"s", "tree/model": b"m"}
     assert names(storage.push("named").on_target_eq_md5) == ["named"]
-    assert names(storage.push("na*").skipped_source_files) == []  # one match is as if it had been named
+    for pattern, link in (("na*", "named"), ("tre*", "tree")):  # a glob names none, however many it finds
+        globbed = storage.push(pattern, force=True)
+        assert (names(globbed.skipped_source_files), globbed.matched_source_files) == ([link], [])
     assert sorted(names(storage.push("*").skipped_source_files)) == [
         "data/folder", "data/link", "data/socket", "named", "tree",
     ]  # fmt: skip

@@ -114,7 +114,10 @@ def _at(opener: Opener, place: Location, before: datetime) -> Iterator[Leftover]
 
 
 def _in_journal(journal: Journal) -> Iterator[Leftover]:
-    """The syncs that a journal knows, and the transfers in parts that were never ended."""
+    """The syncs that a journal knows, and the transfers in parts that were never ended; nothing while one goes on."""
+    if journal.has_workers():
+        output.complain("left alone, because a sync is going on with it", journal.path)
+        return
     for run in list(journal.runs()):
         note = f"{run.left} of its actions are left" if run.left else "complete"
         touched = datetime.fromtimestamp(run.touched, UTC)

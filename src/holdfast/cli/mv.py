@@ -40,6 +40,7 @@ def command(settings: Settings, sources: tuple[str, ...], target: str, dry_run: 
     """
     refuse_stdio(*sources, target)
     goal, places = locate(target), [locate(source) for source in sources]
+    _refuse_symlinks(places)
     if len(places) > 1 and not goal.is_directory and goal.local_directory() is None:
         raise click.UsageError(f"several sources need a directory as the target: write {target}/")
     _refuse_collisions(places, goal)
@@ -104,6 +105,13 @@ def _refuse_collisions(places: Sequence[Location], goal: Location) -> None:
             raise click.UsageError(
                 f"{other.text} and {place.text} would both become {goal.child(place.name)}: move them one by one"
             )
+
+
+def _refuse_symlinks(places: Sequence[Location]) -> None:
+    """UsageError for a source that is a symlink: what it leads to would be removed, and the link would stay."""
+    for place in places:
+        if place.is_local and os.path.islink(place.url.local_path.rstrip("/")):
+            raise click.UsageError(f"{place.text} is a symlink: move what it leads to, or remove the link")
 
 
 def _clear_away(places: Sequence[Location]) -> None:

@@ -135,7 +135,10 @@ def _service_account(conf: RemoteStorageConfig) -> dict[str, Any]:
             raise ConfigError("the secret begins like JSON and is none") from None
     if "-----BEGIN" in secret:
         raise ConfigError("a bare private key does not say its own id: give the service account's JSON, or its file")
-    return {"service_account": os.path.expanduser(secret)}
+    path = os.path.expanduser(secret)
+    if "\0" in path or not os.path.isfile(path):  # so a secret, perhaps, that no message may show
+        raise ConfigError("the secret is neither the JSON of a service account nor the path of a file that is there")
+    return {"service_account": path}
 
 
 def _open_local(conf: RemoteStorageConfig) -> ObjectStore:

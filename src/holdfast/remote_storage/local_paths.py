@@ -22,10 +22,14 @@ PRIVATE = ".holdfast"
 
 
 class Match(NamedTuple):
-    """What the path of a push means: ``names`` below ``root``, with slashes between; "" is the root itself."""
+    """What the path of a push means: ``names`` below ``root``, with slashes between; "" is the root itself.
+
+    ``globbed`` tells that a glob found them, so that nobody has named them one by one.
+    """
 
     root: str
     names: list[str]
+    globbed: bool = False
 
 
 def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str] | None) -> Match:
@@ -51,7 +55,7 @@ def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str
     if not found:
         place = os.path.join(root, relative)
         raise FileNotFoundError(f"{text!r} does not refer to a file or directory: there is no {place!r}")
-    return Match(root, _outermost([os.path.normpath(name) for name in found]))
+    return Match(root, _outermost([os.path.normpath(name) for name in found]), globbed=True)
 
 
 def _below(root: str, path: str) -> str | None:
@@ -109,7 +113,7 @@ def gather(found: Match) -> LocalFiles:
     Symlinks are followed where they are named by themselves. Those that a glob or a directory brings along are left
     out, as are sockets and devices, for they may lead anywhere.
     """
-    if len(found.names) == 1:
+    if len(found.names) == 1 and not (found.globbed and os.path.islink(os.path.join(found.root, found.names[0]))):
         return _one(found.root, found.names[0])
     folder = os.path.commonpath([posixpath.dirname(name) for name in found.names])
     files = LocalFiles(_open(os.path.join(found.root, folder)), folder)

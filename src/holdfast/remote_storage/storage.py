@@ -14,7 +14,7 @@ from .. import engine, registry, sync, url
 from ..errors import AlreadyExists, ConfigError, InvalidKey, NotFound, StoreError
 from ..keys import join, printable
 from ..store import ObjectStore
-from ..sync import Filter, Place, Regex
+from ..sync import Filter, Glob, Place, Regex
 from ..sync.places import is_marker
 from ..types import ObjectInfo
 from ..wrap.rekey import PrefixStore
@@ -376,21 +376,21 @@ class RemoteStorage:
         """The objects that were deleted: that of this very name, and everything below it.
 
         ``include_regex`` and ``exclude_regex`` are matched at the start of the path relative to the base path, and
-        excluding wins. The empty path is everything below the base path: without an ``include_regex`` it needs
-        ``confirm``, which is True or a function that is called with the number of objects and returns True; else
-        ConfigError (a ValueError), and nothing is deleted. If there is nothing to delete, a warning is logged.
-        Raises StoreError if some could not be deleted; the others are gone then.
+        excluding wins. The empty path is everything below the base path: without an ``include_regex`` (an empty one is
+        none) it needs ``confirm``, which is True or a function that is called with the number of objects and returns
+        True; with anything else it is a ConfigError (a ValueError), and nothing is deleted. If there is nothing to
+        delete, a warning is logged. Raises StoreError if some could not be deleted; the others are gone then.
         """
         path = os.fspath(remote_path)
         with _filter(include_regex, exclude_regex, path_regex) as chosen:
-            everything = not path.strip("/") and not chosen.include
-            if everything and confirm is False:
+            everything = not path.strip("/") and all(_matches_all(pattern) for pattern in chosen.include)
+            if everything and confirm is not True and not callable(confirm):
                 raise ConfigError(
                     f"this deletes everything below {printable(self._base or self.bucket.name)!r}: say confirm=True if "
                     "that is meant, or name a path"
                 )
             rows = [row for row, keep in self._chosen(self._objects_at(path), "", chosen) if keep]
-        if everything and confirm is not True and callable(confirm) and confirm(len(rows)) is not True:
+        if everything and callable(confirm) and confirm(len(rows)) is not True:
             raise ConfigError(f"the {len(rows)} objects were not confirmed to be deleted; none was")
         if not rows:
             self._log.warning("No objects found under path: %s. Not deleting anything", self._name("", path))
@@ -440,6 +440,11 @@ def _filter(include: Expression | None, exclude: Expression | None, path_regex: 
 
 def _regex(expression: Expression | None) -> Regex | re.Pattern[str] | None:
     return Regex(expression) if isinstance(expression, str) else expression
+
+
+def _matches_all(pattern: Glob | Regex) -> bool:
+    """Whether the pattern is empty, as one from a setting that was not set: it would choose every key."""
+    return isinstance(pattern, Regex) and not pattern.pattern
 
 
 def _head(store: ObjectStore, key: str) -> ObjectInfo | None:

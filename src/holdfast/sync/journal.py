@@ -141,6 +141,14 @@ class Journal:
             rows = self._connection.execute(sql, (_DONE,)).fetchall()
         return (JournalledRun(*row) for row in rows)
 
+    def has_workers(self) -> bool:
+        """Whether a worker holds tasks of any run: its lease has not run out, nor is it gone."""
+        with self._lock:
+            owners = self._connection.execute(
+                "select distinct owner from tasks where state = ? and until > ?", (_LEASED, time.time())
+            ).fetchall()
+        return not all(is_gone(owner) for (owner,) in owners)
+
     def drop(self, run: int) -> None:
         """Forget one run."""
         with self.transaction() as execute:
@@ -288,7 +296,11 @@ class JournalQueue(Queue):
                         *(_DONE, state == _DONE, _LEASED, self.owner),
                     ),
                 )
-            execute("update runs set touched = ? where id = ?", (time.time(), self.run))
+            touched = execute("update runs set touched = ? where id = ?", (time.time(), self.run))
+            if not touched.rowcount:
+                raise StoreError(
+                    f"the journal {self.journal.path} has forgotten this run while it was going on: make the plan anew"
+                )
         self.renew()
 
     def is_waiting(self, phase: Phase) -> bool:
