@@ -118,7 +118,7 @@ class Both:
             yield from self._rows(pair, (bucket, bucket), what, enough)
 
     def writes(self, keys: list[str]) -> Iterator[Row]:
-        """Keys that each has written before, in a bucket of its own; what is known for over a second is looked at first."""
+        """Keys that each wrote before, in a bucket of its own; what is known for over a second is looked at first."""
         buckets = (self.bucket(), self.bucket())
         pair = self.workers("set", *buckets, len(keys), OBJECT_BYTES, keys=keys)
         what = f"set of {len(keys)} keys, one by one, mapping[key] = value"
