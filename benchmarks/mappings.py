@@ -118,10 +118,11 @@ class Both:
             yield from self._rows(pair, (bucket, bucket), what, enough)
 
     def writes(self, keys: list[str]) -> Iterator[Row]:
-        """Keys that each has written before, in a bucket of its own."""
+        """Keys that each wrote before, in a bucket of its own; what is known for over a second is looked at first."""
         buckets = (self.bucket(), self.bucket())
         pair = self.workers("set", *buckets, len(keys), OBJECT_BYTES, keys=keys)
-        yield from self._rows(pair, buckets, f"set of {len(keys)} keys, one by one, mapping[key] = value", len(keys))
+        what = f"set of {len(keys)} keys, one by one, mapping[key] = value"
+        yield from self._rows(pair, buckets, what, 2 * len(keys))
 
     def contention(self, increments: int) -> Iterator[Row]:
         """Threads that count in one key, and how many of the increments that they were told of are not there."""

@@ -209,6 +209,22 @@ class Staged(ABC):
         """Forget everything that was written."""
 
 
+class ForwardingStaged(Staged):
+    """The staged object inside, in every respect; what a subclass changes it overrides."""
+
+    def __init__(self, staged: Staged) -> None:
+        self._staged = staged
+
+    def write_at(self, offset: int, data: Buffer) -> None:
+        self._staged.write_at(offset, data)
+
+    def commit(self) -> ObjectInfo:
+        return self._staged.commit()
+
+    def abort(self) -> None:
+        self._staged.abort()
+
+
 def join(chunks: Iterable[Buffer]) -> bytes:
     """All chunks as one bytes object, also when their maker reuses one buffer for each of them."""
     return b"".join(chunk if type(chunk) is bytes else bytes(chunk) for chunk in chunks)

@@ -38,7 +38,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..blob import Blob, Buffer, BytesBlob, Staged, join
+from ..blob import Blob, Buffer, BytesBlob, ForwardingStaged, Staged, join
 from ..errors import IntegrityError, NotFound
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed
 from ..types import (
@@ -393,20 +393,14 @@ class CachingStore(SeveralStores):
         return False
 
 
-class _CacheStaged(Staged):
+class _CacheStaged(ForwardingStaged):
     """An upload in parts, after which the old copy is dropped."""
 
     def __init__(self, store: CachingStore, key: str, staged: Staged) -> None:
         self._store = store
         self._key = key
-        self._staged = staged
-
-    def write_at(self, offset: int, data: Buffer) -> None:
-        self._staged.write_at(offset, data)
+        super().__init__(staged)
 
     def commit(self) -> ObjectInfo:
         with self._store._changing((self._key,)):
             return self._staged.commit()
-
-    def abort(self) -> None:
-        self._staged.abort()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size
+from ..blob import Blob, Buffer, ForwardingBlob, ForwardingStaged, Staged, body_chunks, body_size
 from ..errors import NotFound
 from ..keys import printable
 from ..redact import text as redacted
@@ -378,11 +378,11 @@ class _WatchedBlob(ForwardingBlob):
                 report(self._error, self._count.bytes)
 
 
-class _WatchedStaged(Staged):
+class _WatchedStaged(ForwardingStaged):
     """A staged object that reports its commit, and its abort where that is wanted."""
 
     def __init__(self, staged: Staged, report: Report, *, told_of_aborts: bool = False) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._report: Report | None = report
         self._told_of_aborts = told_of_aborts
         self._written = 0

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ..blob import Blob, Buffer, Staged
+from ..blob import Blob, ForwardingStaged, Staged
 from ..errors import HoldfastError, InvalidKey
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select
 from ..types import (
@@ -297,16 +297,13 @@ class UrlEncodingStore(KeyTransformingStore):
         return select(self._outer_rows(self.store._scan(inner)), options)
 
 
-class _RekeyedStaged(Staged):
+class _RekeyedStaged(ForwardingStaged):
     """A staged object whose info carries the outer key."""
 
     def __init__(self, staged: Staged, inner: str, key: str) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._inner = inner
         self._key = key
-
-    def write_at(self, offset: int, data: Buffer) -> None:
-        self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
         try:
@@ -314,6 +311,3 @@ class _RekeyedStaged(Staged):
         except HoldfastError as error:
             _rename(error, self._inner, self._key)
             raise
-
-    def abort(self) -> None:
-        self._staged.abort()

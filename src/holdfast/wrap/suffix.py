@@ -55,7 +55,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 
-from ..blob import Blob, Buffer, Staged, body_chunks
+from ..blob import Blob, Buffer, ForwardingStaged, Staged, body_chunks
 from ..codecs import SUFFIXES, parse_content_encoding
 from ..errors import AlreadyExists, Conflict, HoldfastError, NotFound, UnknownEncoding, Unsupported
 from ..store import HEAD, LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, select, stream_copy
@@ -355,17 +355,14 @@ class SuffixStore(Store):
         return f"{location.vendor} {location.identity} {location.bucket}/{location.key}"
 
 
-class _SuffixStaged(Staged):
+class _SuffixStaged(ForwardingStaged):
     """A staged object that replaces every variant of its key when it is committed."""
 
     def __init__(self, store: SuffixStore, key: str, staged: Staged, options: WriteOptions) -> None:
         self._store = store
         self._key = key
-        self._staged = staged
+        super().__init__(staged)
         self._options = options
-
-    def write_at(self, offset: int, data: Buffer) -> None:
-        self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
         with ExitStack() as held:
@@ -373,9 +370,6 @@ class _SuffixStaged(Staged):
             info = self._staged.commit()
             self._store._drop_others(self._key, self._key, self._options)
         return told_as(info, self._key, None)
-
-    def abort(self) -> None:
-        self._staged.abort()
 
 
 def _with_attributes(info: ObjectInfo, coding: str) -> WriteOptions:

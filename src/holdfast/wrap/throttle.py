@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size, rewindable
+from ..blob import Blob, Buffer, ForwardingBlob, ForwardingStaged, Staged, body_chunks, body_size, rewindable
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed
 from ..types import (
     Body,
@@ -145,19 +145,13 @@ class _PacedBlob(ForwardingBlob):
         return Blob.readinto(self, buffer)  # by chunks, which are paced
 
 
-class _PacedStaged(Staged):
+class _PacedStaged(ForwardingStaged):
     """A staged object whose parts are written at a rate."""
 
     def __init__(self, staged: Staged, rate: _Rate) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._rate = rate
 
     def write_at(self, offset: int, data: Buffer) -> None:
         self._rate.take(memoryview(data).nbytes)
         self._staged.write_at(offset, data)
-
-    def commit(self) -> ObjectInfo:
-        return self._staged.commit()
-
-    def abort(self) -> None:
-        self._staged.abort()

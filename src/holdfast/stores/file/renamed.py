@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ...blob import Blob, Buffer, Staged
+from ...blob import Blob, ForwardingStaged, Staged
 from ...errors import ConfigError, HoldfastError
 from ...redact import url as redacted
 from ...store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, select, stream_copy
@@ -166,16 +166,13 @@ class Base32FileStore(RenamedFileStore):
                 yield row.renamed(key)
 
 
-class _RenamedStaged(Staged):
+class _RenamedStaged(ForwardingStaged):
     """A staged object whose info carries its key."""
 
     def __init__(self, staged: Staged, path: str, key: str) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._path = path
         self._key = key
-
-    def write_at(self, offset: int, data: Buffer) -> None:
-        self._staged.write_at(offset, data)
 
     def commit(self) -> ObjectInfo:
         try:
@@ -183,9 +180,6 @@ class _RenamedStaged(Staged):
         except HoldfastError as error:
             _rename(error, self._path, self._key)
             raise
-
-    def abort(self) -> None:
-        self._staged.abort()
 
 
 def _rename(error: HoldfastError, path: str, key: str) -> None:
