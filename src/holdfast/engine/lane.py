@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import pool
+from . import native, pool
 from .outcome import release_frames
 from .pace import Pace
 
@@ -46,7 +45,7 @@ class Lane:
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = Pace(limit).ceiling
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._todo: deque[Call] = deque()
         self._pending: set[Call] = set()
         self._waiting: list[tuple[set[Call], Callable[[], None]]] = []
@@ -110,7 +109,7 @@ class Lane:
 
     def _after_fork(self) -> None:
         # The workers that served stayed in the parent, and with them whoever waited for their calls.
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._todo.clear()
         self._pending.clear()
         self._waiting = []

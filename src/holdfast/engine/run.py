@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from . import native
+from .native import SimpleQueue
 from .outcome import InTurn, Outcome, Part, Split, SplitState, Stopped, release_frames
 from .pace import Pace
 from .turns import Turns
@@ -58,13 +59,13 @@ class Run:
         self.bell: SimpleQueue[None] = SimpleQueue()
         self.idle: deque[None] = deque()
         # The caller waits at `wake`; `state` tells the workers whether it does.
-        self.wake = threading.Lock()
+        self.wake = native.lock()
         self.wake.acquire()
         self.state = AWAKE
         self.gathered = 0
         self.leased = 0
         self.left: SimpleQueue[None] = SimpleQueue()
-        self.lease_lock = threading.Lock()
+        self.lease_lock = native.lock()
         self.turns = Turns()
 
     # ------------------------------------------------------------------ in the workers

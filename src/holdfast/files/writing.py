@@ -11,7 +11,7 @@ from .. import codecs, engine
 from ..blob import body_chunks, body_size
 from ..store import WRITE, ObjectStore
 from ..types import Body, WriteOptions
-from .requests import Write
+from .requests import Write, WriteRequest, write_fields
 
 
 class Writer:
@@ -22,13 +22,14 @@ class Writer:
         # Most objects of one bulk call share their attributes: the options are built once.
         self._options: dict[tuple[str | None, ...], WriteOptions] = {}
 
-    def __call__(self, write: Write) -> None:
+    def __call__(self, write: Write) -> int:
+        """The stored size (bytes) of the object, which is now written; 0 where the store does not tell it."""
         body = write.content
         if isinstance(body, str):
             raise TypeError(f"the content of {write.path!r} is text: encode it, for example with .encode('utf-8')")
         if write.encoding is not None and not write.raw:
             body = _encoded(body, write.encoding, write.level)
-        self.store._write(write.path, body, self.options(write))
+        return self.store._write(write.path, body, self.options(write)).size or 0
 
     def options(self, write: Write) -> WriteOptions:
         """What the request says about the object, as options of the store's write."""
@@ -51,6 +52,12 @@ def _encoded(body: Body, encoding: str, level: int | None) -> Body:
         engine.reserve(body_size(body) or 0)
         return codecs.compress(body, encoding, level)
     return codecs.compress_chunks(body_chunks(body), encoding, level)
+
+
+def json_request(request: WriteRequest) -> WriteRequest:
+    """The request with its content as JSON; the caller's own is not changed."""
+    fields = write_fields(request)
+    return {**fields, "content": dump_json(fields["content"])}
 
 
 def dump_json(content: Any) -> bytes:

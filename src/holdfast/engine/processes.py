@@ -1,0 +1,320 @@
+"""Bulk work in several processes: for what Python's lock makes slow, as decompressing and many small reads.
+
+``spread`` starts fresh interpreters, which import Holdfast and nothing of the program that runs (so it needs no
+``if __name__ == "__main__"``, and whatever threads and locks it has are not copied, as a fork would). Each asks for
+batches of items down a pipe, runs an engine of its own over them, and streams the outcomes back.
+
+Nobody can be stuck: the caller writes to a process only when that one waits for it, so it is always there to read.
+Memory is bounded: batches and messages in bytes, each process's engine to its share of the budget, and outcomes that
+came too early (``ordered``) to what the budget allows, above which only the process that has the next one is read.
+Processes are in sessions of their own, so that Ctrl-C reaches the caller alone; it ends them, with ``kill``. They end
+by themselves when the caller is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, Protocol
+
+from ..errors import HoldfastError
+from . import pool
+from .outcome import Outcome
+from .pool import DEFAULT_BUDGET, Engine
+from .run import HEARTBEAT
+
+#: A batch has at most so many items, and is full with so many bytes.
+BATCH = 256
+BATCH_BYTES = 8 << 20
+#: Outcomes go back when there are so many of them, or so many bytes.
+MESSAGE = 64
+MESSAGE_BYTES = 256 << 10
+
+_CHILD = """
+import sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+try:
+    sys.path[:] = connection.recv()
+except EOFError:
+    sys.exit()
+from holdfast.engine.processes import serve
+serve(connection)
+"""
+
+
+class Remote(Protocol):
+    """What a process is sent first, pickled: how to make the operation over there."""
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads each process may use (see Engine.run)."""
+
+    def open(self) -> tuple[Callable[[Any], Any], bool]:
+        """The operation, and whether it is local (see Engine.run)."""
+
+
+def spread(
+    remote: Remote,
+    items: Iterable[Any],
+    *,
+    workers: int,
+    ordered: bool = False,
+    progress: Callable[[int], None] | None = None,
+    budget: int = DEFAULT_BUDGET,
+) -> Iterator[Outcome[Any]]:
+    """An iterator of Outcomes, one an item, of operations in so many processes; the first error is raised.
+
+    ``progress`` is called with the count of outcomes that came, and with 0 while it waits for them. What cannot be
+    pickled, as an open file, is done by this process.
+    """
+    crew = _Crew(remote, items, workers, budget)
+    ahead: dict[int, Outcome[Any]] = {}
+    place = 0
+    try:
+        while True:
+            owner = crew.owners.get(place) if ordered and crew.early > budget else None
+            arrived = crew.receive(owner)
+            if progress is not None:
+                progress(len(arrived))
+            if not ordered:
+                yield from map(_raised, arrived.values())
+                crew.early = 0
+            else:
+                ahead |= arrived
+                while (outcome := ahead.pop(place, None)) is not None:
+                    crew.forget(place)
+                    place += 1
+                    yield _raised(outcome)
+            if crew.over():
+                return
+    finally:
+        crew.end()
+
+
+def _raised(outcome: Outcome[Any]) -> Outcome[Any]:
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+class _Process:
+    """One child, as its parent sees it."""
+
+    def __init__(self, remote: bytes, share: int) -> None:
+        from multiprocessing.connection import Pipe
+
+        self.connection, theirs = Pipe()
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - this very interpreter, with a program of ours
+                [sys.executable, "-c", _CHILD, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+        self.connection.send(sys.path)
+        self.connection.send((share, remote))
+        self.held: dict[int, Any] = {}
+        self.done = False
+
+    def fileno(self) -> int:
+        return self.connection.fileno()
+
+    def end(self) -> None:
+        self.connection.close()
+        if not self.done:
+            self.process.kill()
+        self.process.wait()
+
+
+class _Crew:
+    """All children of one bulk run, and which items each of them has."""
+
+    def __init__(self, remote: Remote, items: Iterable[Any], workers: int, budget: int) -> None:
+        self.remote = remote
+        self.items = enumerate(items)
+        total = len(items) if isinstance(items, Sized) else None
+        workers = workers if total is None else max(1, min(workers, total))
+        self.batch = BATCH if total is None else max(1, min(BATCH, total // (2 * workers)))
+        self.owners: dict[int, _Process] = {}
+        self.sizes: dict[int, int] = {}
+        self.early = 0
+        self.here: Callable[[Any], Any] | None = None
+        self.mine: dict[int, Outcome[Any]] = {}
+        self.children: list[_Process] = []
+        recipe = pickle.dumps(remote)
+        try:
+            for _ in range(workers):
+                self.children.append(_Process(recipe, budget // workers))
+        except BaseException:
+            self.end()
+            raise
+
+    def over(self) -> bool:
+        """Whether every child has done all it was given, and there is nothing left to give."""
+        return all(child.done for child in self.children)
+
+    def receive(self, owner: _Process | None) -> dict[int, Outcome[Any]]:
+        """What arrived, by its place, within a moment; from one child alone if it is named."""
+        from multiprocessing.connection import wait
+
+        waiting = [child for child in self.children if not child.done]
+        if owner is not None and not owner.done:
+            waiting = [owner]
+        arrived: dict[int, Outcome[Any]] = {}
+        for child in wait(waiting, timeout=HEARTBEAT):  # type: ignore[arg-type]
+            arrived |= self.hear(child)  # type: ignore[arg-type]
+        arrived |= self.mine
+        self.mine = {}
+        return arrived
+
+    def hear(self, child: _Process) -> dict[int, Outcome[Any]]:
+        """One message: a request for more items, that all is done, or outcomes."""
+        try:
+            message = child.connection.recv_bytes()
+        except (EOFError, OSError):
+            code = child.process.wait()
+            raise HoldfastError(
+                f"a process of this bulk call ended with code {code}: was it killed, for want of memory?"
+            ) from None
+        if not message:
+            self.give(child)
+            return {}
+        rows = pickle.loads(message)  # noqa: S301 - from a process of our own
+        if rows is None:
+            child.done = True
+            return {}
+        self.early += len(message)
+        found = {}
+        for place, value, error in rows:
+            outcome: Outcome[Any] = Outcome(child.held.pop(place))
+            outcome.value, outcome.error, outcome.pending = value, error, False
+            found[place] = outcome
+            self.sizes[place] = len(message) // len(rows)
+            self.owners.pop(place, None)
+        return found
+
+    def forget(self, place: int) -> None:
+        """Account for an outcome that is delivered."""
+        self.early -= self.sizes.pop(place, 0)
+
+    def give(self, child: _Process) -> None:
+        """Send the next batch, or that there is none."""
+        batch: list[tuple[int, bytes]] = []
+        size = 0
+        for place, item in self.items:
+            try:
+                packed = pickle.dumps(item)
+            except (TypeError, AttributeError, pickle.PicklingError):
+                self.mine[place] = self.perform(item)
+                continue
+            batch.append((place, packed))
+            child.held[place] = item
+            self.owners[place] = child
+            size += len(packed)
+            if len(batch) >= self.batch or size >= BATCH_BYTES:
+                break
+        try:
+            child.connection.send(batch)
+        except OSError:
+            return  # it has died, which the next receive finds out
+
+    def perform(self, item: Any) -> Outcome[Any]:
+        """The outcome of an item that cannot leave this process."""
+        if self.here is None:
+            self.here = self.remote.open()[0]
+        (outcome,) = pool._inline(self.here, [item], "collect", None)
+        return outcome
+
+    def end(self) -> None:
+        """End the children, at once if they are not done."""
+        for child in self.children:
+            child.end()
+
+
+# ---------------------------------------------------------------------- in the child
+def serve(connection: Any) -> None:
+    """Be a child: take items from the connection, and send their outcomes back, until there are no more."""
+    try:
+        share, recipe = connection.recv()
+        pool._default = Engine(budget=share)
+        try:
+            remote = pickle.loads(recipe)  # noqa: S301 - from our parent
+            operation, local = remote.open()
+        except Exception as error:  # noqa: BLE001 - it is the outcome of every item
+            operation, local, remote = _always(error), False, None
+        _Sender(connection).work(operation, local, None if remote is None else remote.threads)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(1)  # the parent is gone, and threads of ours may be busy
+
+
+class _Sender:
+    """A child's side of the pipe."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.rows: list[tuple[int, Any, BaseException | None]] = []
+        self.size = 0
+
+    def work(self, operation: Callable[[Any], Any], local: bool, threads: int | None) -> None:
+        def perform(pair: tuple[int, bytes]) -> Any:
+            return operation(pickle.loads(pair[1]))  # noqa: S301 - from our parent
+
+        outcomes = pool.default().run(perform, self.items(), threads=threads, on_error="collect", local=local)
+        for outcome in outcomes:
+            self.rows.append((outcome.item[0], outcome.value, outcome.error))
+            self.size += _weight(outcome.value)
+            if len(self.rows) >= MESSAGE or self.size >= MESSAGE_BYTES:
+                self.flush()
+        self.flush()
+        self.connection.send(None)
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        while True:
+            self.flush()
+            self.connection.send_bytes(b"")
+            batch = self.connection.recv()
+            if not batch:
+                return
+            yield from batch
+
+    def flush(self) -> None:
+        rows, self.rows, self.size = self.rows, [], 0
+        if not rows:
+            return
+        try:
+            message = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
+        except Exception:  # noqa: BLE001 - whatever cannot be pickled, and says so in its own way
+            message = pickle.dumps([_portable(row) for row in rows], pickle.HIGHEST_PROTOCOL)
+        self.connection.send_bytes(message)
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a value takes in a message."""
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+    return sum(len(one) for one in held if isinstance(one, bytes | bytearray))
+
+
+def _portable(row: tuple[int, Any, BaseException | None]) -> tuple[int, Any, BaseException | None]:
+    place, _, error = row
+    try:
+        pickle.dumps(row)
+    except Exception as unportable:  # noqa: BLE001 - whatever it is
+        told = error or unportable
+        return place, None, HoldfastError(f"{type(told).__name__}: {told}")
+    return row
+
+
+def _always(error: Exception) -> Callable[[Any], Any]:
+    def fail(_: Any) -> Any:
+        raise error
+
+    return fail
