@@ -36,10 +36,10 @@ def _original(name: str) -> Any:
     return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
 
 
-def patched() -> bool:
-    """Whether gevent has replaced the threads of this process by greenlets."""
+def patched(module: str = "threading") -> bool:
+    """Whether gevent has replaced what this module of the standard library offers."""
     monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+    return monkey is not None and bool(monkey.is_module_patched(module))
 
 
 _start: Callable[[Callable[[], None], tuple[()]], int] = _original("start_new_thread")

@@ -5,11 +5,11 @@ Nothing needs to be patched. What the caller hands over (generators of paths or 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from ..engine import native
 from ..errors import ConfigError
 
 Result = TypeVar("Result")
@@ -27,8 +27,7 @@ class Left(BaseException):
 def wanted(green: bool | None) -> bool:
     """Whether to work for greenlets: as asked, or for None where gevent has patched this process's threads."""
     if green is None:
-        monkey = sys.modules.get("gevent.monkey")
-        return monkey is not None and bool(monkey.is_module_patched("threading"))
+        return native.patched()
     if green:
         try:
             import gevent  # noqa: F401 - whether it is there
@@ -44,8 +43,13 @@ class Green:
         """What ``function(*args)`` returns or raises."""
         import gevent
 
-        result: Result = gevent.get_hub().threadpool.apply(function, args)
-        return result
+        result, error = gevent.get_hub().threadpool.apply(_tried, (function, args))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # or its traceback and this frame would keep each other alive
+        return result  # type: ignore[no-any-return]
 
     def pull(
         self, start: Callable[[Callable[[int], None]], Iterator[Result]], watch: Callable[[int], None] | None = None
@@ -76,6 +80,14 @@ class Green:
             close = getattr(iterator, "close", None)
             if not over and close is not None and not getattr(iterator, "gi_running", False):
                 self.call(close)
+
+
+def _tried(function: Callable[..., Result], args: tuple[Any, ...]) -> tuple[Result | None, BaseException | None]:
+    # gevent prints the traceback of whatever is raised in its pool.
+    try:
+        return function(*args), None
+    except BaseException as error:  # noqa: BLE001 - it is raised in the greenlet
+        return None, error
 
 
 def _some(iterator: Iterator[Any]) -> tuple[list[Any], BaseException | None, bool]:

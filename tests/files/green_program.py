@@ -1,0 +1,40 @@
+"""Bulk work under gevent, patched before anything else is imported; prints what a test compares."""
+
+import sys
+
+if sys.argv[2] == "patched":
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import gevent
+
+from holdfast import CloudFiles
+
+cloudpath = sys.argv[1]
+files = CloudFiles(cloudpath, green=True if sys.argv[2] == "plain" else None)
+ticks = []
+done = False
+
+
+def tick():
+    while not done:
+        ticks.append(1)
+        gevent.sleep(0.001)
+
+
+ticker = gevent.spawn(tick)
+contents = {f"k{number:04}": b"%d" % number * 100 for number in range(600)}
+assert files.green
+assert files.puts(contents.items(), compress="gzip") == 600
+assert files.get(list(contents), return_dict=True) == contents
+assert [row["path"] for row in files.get(iter(contents))] == list(contents)
+assert files.exists(["k0001", "no"]) == {"k0001": True, "no": False}
+assert sorted(files.list()) == sorted(contents)
+assert files.get("k0007") == contents["k0007"]
+assert all(job.get() == contents["k0003"] for job in [gevent.spawn(files.get, "k0003") for _ in range(8)])
+assert files.delete(list(contents)) == 600
+assert list(files) == []
+done = True
+ticker.join()
+print("ticks", len(ticks))
