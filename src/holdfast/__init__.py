@@ -32,9 +32,13 @@ if TYPE_CHECKING:
         UnknownEncoding,
         Unsupported,
     )
+    from .files.cloudfile import CloudFile, dl
     from .files.cloudfiles import CloudFiles
     from .files.copying import copy_objects
+    from .files.storage import GreenStorage, SimpleStorage, Storage, ThreadedStorage
+    from .files.transcoding import transcode
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
+    from .monitoring import IOEnum, IOSampler, TransmissionMonitor
     from .registry import open_object, open_store, register
     from .store import Facade, ObjectStore, SimpleWrapper, Store, Wrapper
     from .stores.bucket import BucketStore
@@ -99,9 +103,13 @@ _HOMES = {
         "PathConflict",
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
+    "files.cloudfile": ("CloudFile", "dl"),
     "files.cloudfiles": ("CloudFiles",),
     "files.copying": ("copy_objects",),
+    "files.storage": ("GreenStorage", "SimpleStorage", "Storage", "ThreadedStorage"),
+    "files.transcoding": ("transcode",),
     "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
+    "monitoring": ("IOEnum", "IOSampler", "TransmissionMonitor"),
     "registry": ("open_object", "open_store", "register"),
     "store": ("Facade", "ObjectStore", "SimpleWrapper", "Store", "Wrapper"),
     "stores.bucket": ("BucketStore",),
@@ -148,6 +156,7 @@ __all__ = [
     "BufferTransformer",
     "CachingStore",
     "Capabilities",
+    "CloudFile",
     "CloudFiles",
     "CompressingStore",
     "CompressingTransformer",
@@ -162,12 +171,15 @@ __all__ = [
     "ExceptionLoggingStore",
     "Facade",
     "FilesystemStore",
+    "GreenStorage",
     "GzipStore",
     "GzipTransformer",
     "HashPrefixKeyTransformer",
     "HashPrefixStore",
     "HashdirStore",
     "HoldfastError",
+    "IOEnum",
+    "IOSampler",
     "IdentityStore",
     "Indeterminate",
     "IntegrityError",
@@ -201,17 +213,21 @@ __all__ = [
     "RemoveOptions",
     "RetryingStore",
     "SafeFilesystemStore",
+    "SimpleStorage",
     "SimpleWrapper",
     "SqliteStore",
+    "Storage",
     "Store",
     "StoreError",
     "StoreFactory",
     "TextEncodingStore",
     "TextEncodingTransformer",
+    "ThreadedStorage",
     "Throttled",
     "ThrottledStore",
     "Timeout",
     "TransformingStore",
+    "TransmissionMonitor",
     "UnknownEncoding",
     "Unsupported",
     "UrlEncodingKeyTransformer",
@@ -226,11 +242,13 @@ __all__ = [
     "clear_store",
     "copy_objects",
     "copy_store",
+    "dl",
     "open_object",
     "open_store",
     "register",
     "register_store",
     "sync_stores",
+    "transcode",
     "validate_http_url_key",
 ]
 

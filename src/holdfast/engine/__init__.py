@@ -11,6 +11,7 @@ runs ``finish``; a ``run`` inside a worker runs inline. And the caller is never 
 break or an error waits one second for operations in flight; a worker that hangs is abandoned, never reused.
 """
 
+from .background import Background
 from .lane import Call, Lane
 from .outcome import InTurn, Outcome, Split
 from .pace import note_throttled
@@ -19,6 +20,7 @@ from .processes import Remote, spread
 
 __all__ = [
     "SMALL",
+    "Background",
     "Call",
     "Engine",
     "InTurn",

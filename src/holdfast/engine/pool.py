@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -67,6 +69,7 @@ class Engine:
         self._idle: deque[Worker] = deque()
         self._numbers = itertools.count(1)
         self._closed: bool = False
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         _engines.add(self)
 
     def run(
@@ -123,6 +126,12 @@ class Engine:
             except IndexError:
                 return
 
+    def join(self, patience: float) -> None:
+        """Wait until every thread of this engine has ended, at most so many seconds; for after ``close()``."""
+        until = time.monotonic() + patience
+        for thread in list(self._threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
     def __enter__(self) -> Self:
         self._closed = False
         return self
@@ -137,6 +146,8 @@ class Engine:
             worker = self._idle.pop()
         except IndexError:
             worker = Worker(self, next(self._numbers))
+            if worker.thread is not None:
+                self._threads.add(worker.thread)
         worker.rank = rank
         worker.bell.put(job)
 

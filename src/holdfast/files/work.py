@@ -54,7 +54,9 @@ class Work:
         progress: bool,
         green: bool | None,
         parallel: int | bool,
+        own: engine.Engine | None = None,
     ) -> None:
+        self.own = own
         self.store = store
         self.recipe = recipe
         self.threads = threads
@@ -99,7 +101,7 @@ class Work:
             remote = _Remote(self.recipe, job, self.threads)
             return lambda watch: engine.spread(remote, items, workers=workers, ordered=ordered, progress=watch)
         operation = job.make(self.store, *job.args)
-        return lambda watch: engine.default().run(
+        return lambda watch: (self.own or engine.default()).run(
             operation, items, threads=self.threads, ordered=ordered, progress=watch, local=self.store.local
         )
 
