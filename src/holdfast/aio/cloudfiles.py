@@ -41,6 +41,7 @@ class AsyncCloudFiles:
         request_payer: str | bool | None = None,
         locking: bool | None = None,
         lock_dir: str | None = None,
+        composite_upload_threshold: int | None = None,
         no_sign_request: bool = False,
     ) -> None:
         self.files = CloudFiles(
@@ -54,6 +55,7 @@ class AsyncCloudFiles:
             request_payer=request_payer,
             locking=locking,
             lock_dir=lock_dir,
+            composite_upload_threshold=composite_upload_threshold,
             no_sign_request=no_sign_request,
         )
         self._calls = Calls(self.files.store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from ..store import ObjectStore
 from ..types import Body
@@ -24,11 +24,14 @@ class CloudFile:
     (b'0123456789', b'234', 10, [b'01', b'89'])
     """
 
+    _files: ClassVar[type[CloudFiles]] = CloudFiles
+
     def __init__(
         self,
         path: str,
         cache_meta: bool = False,
         secrets: Any = None,
+        composite_upload_threshold: int | None = None,
         *,
         locking: bool | None = None,
         lock_dir: str | None = None,
@@ -39,7 +42,7 @@ class CloudFile:
     ) -> None:
         directory, self.filename = paths.split_object(path)
         self.cache_meta = cache_meta
-        self.cf = CloudFiles(
+        self.cf = self._files(
             directory,
             secrets=secrets,
             use_https=use_https,
@@ -47,6 +50,7 @@ class CloudFile:
             request_payer=request_payer,
             locking=locking,
             lock_dir=lock_dir,
+            composite_upload_threshold=composite_upload_threshold,
             no_sign_request=no_sign_request,
         )
         self._known: dict[str, Any] = {}

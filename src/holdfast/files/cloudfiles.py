@@ -36,7 +36,8 @@ class CloudFiles:
     the project to bill on gs. ``green=True`` lets gevent's other greenlets run meanwhile (None: if it has patched
     threads), ``parallel`` does bulk get, puts and delete in so many processes (0: one for each processor; what lies in
     this process's memory stays with its threads). ``locking=True`` takes locks on local files, in ``lock_dir``, that
-    cloud-files takes too.
+    cloud-files takes too. ``composite_upload_threshold`` (bytes) is the size of the parts in which larger objects are
+    sent, a hint to stores that send parts.
 
     A missing object is None, never an exception; everything else that goes wrong is an error of
     ``holdfast.errors``. Every method that takes a path also takes any iterable of paths and then works on many at
@@ -66,6 +67,7 @@ class CloudFiles:
         request_payer: str | bool | None = None,
         locking: bool | None = None,
         lock_dir: str | None = None,
+        composite_upload_threshold: int | None = None,
         no_sign_request: bool = False,
     ) -> None:
         options = Options(secrets, endpoint, use_https, request_payer, no_sign_request, locking, lock_dir)
@@ -78,6 +80,9 @@ class CloudFiles:
             self.store, self.cloudpath, self.protocol, self.lock_dir = open_location(cloudpath, options)
             recipe = Recipe(cloudpath, options)
         self._work = Work(self.store, recipe, num_threads, progress=progress, green=green, parallel=parallel)
+        if composite_upload_threshold is not None and composite_upload_threshold < 1:
+            raise ConfigError(f"composite_upload_threshold={composite_upload_threshold} is a number of bytes")
+        self.composite_upload_threshold = composite_upload_threshold
         self.progress = progress
         self.green = self._work.green is not None
         self.num_threads = num_threads
@@ -193,7 +198,7 @@ class CloudFiles:
     ) -> int:
         """1, when the object is stored, whole: see ``puts`` for what the arguments mean."""
         defaults = WriteDefaults(content_type, compress, compression_level, cache_control, storage_class, raw)
-        self._work.one(Writer(self.store), defaults.complete((path, content)))
+        self._work.one(Writer(self.store, self.composite_upload_threshold), defaults.complete((path, content)))
         return 1
 
     def puts(
@@ -224,9 +229,10 @@ class CloudFiles:
         writes = complete_writes(files, defaults)
         recorder = Recorder(IOEnum.TX) if return_recording else None
         if isinstance(writes, list) and len(writes) == 1 and recorder is None:
-            self._work.one(Writer(self.store), writes[0])
+            self._work.one(Writer(self.store, self.composite_upload_threshold), writes[0])
             return 1
-        job = Job(Writer) if recorder is None else recorder.job(Job(Writer))
+        job = Job(Writer, (self.composite_upload_threshold,))
+        job = job if recorder is None else recorder.job(job)
         outcomes = self._work.many(job, writes, "Uploading", total, progress, parallel=parallel)
         if recorder is None:
             return sum(1 for _ in outcomes)

@@ -371,6 +371,13 @@ class _Call:
         return self.operation(self.item)
 
 
+def reset_connection_pools() -> None:
+    """Forget the connections that are kept for new stores; those of open ones stay."""
+    from ..stores import _obstore
+
+    _obstore.forget_clients()
+
+
 def _request(path: str, start: int | None, end: int | None) -> Any:
     return path if start is None and end is None else {"path": path, "start": start, "end": end}
 

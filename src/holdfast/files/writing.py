@@ -17,8 +17,9 @@ from .requests import Write, WriteRequest, write_fields
 class Writer:
     """The operation of writing one object, for an engine."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, part_size: int | None = None) -> None:
         self.store = store
+        self.part_size = part_size
         # Most objects of one bulk call share their attributes: the options are built once.
         self._options: dict[tuple[str | None, ...], WriteOptions] = {}
 
@@ -34,7 +35,7 @@ class Writer:
     def options(self, write: Write) -> WriteOptions:
         """What the request says about the object, as options of the store's write."""
         said = (write.content_type, write.encoding, write.cache_control, write.storage_class)
-        if not any(said):
+        if self.part_size is None and not any(said):
             return WRITE
         options = self._options.get(said)
         if options is None:
@@ -43,6 +44,7 @@ class Writer:
                 content_encoding=write.encoding,
                 cache_control=write.cache_control,
                 storage_class=write.storage_class,
+                part_size=self.part_size,
             )
         return options
 

@@ -44,7 +44,7 @@ class TransmissionMonitor:
         self.direction = direction
         self._lock = threading.Lock()
         self._landed: list[Transmission] = []
-        self._in_flight: dict[uuid.UUID, tuple[float, int]] = {}
+        self._flying: dict[uuid.UUID, tuple[float, int]] = {}
         self._errors: set[uuid.UUID] = set()
 
     @classmethod
@@ -69,14 +69,14 @@ class TransmissionMonitor:
         flight = uuid.uuid4()
         begin = time.monotonic() if start_time is None else start_time
         with self._lock:
-            self._in_flight[flight] = begin, num_bytes
+            self._flying[flight] = begin, num_bytes
         return flight
 
     def end_io(self, flight_id: uuid.UUID, num_bytes: int) -> None:
         """Note that the transfer is over and moved so many bytes; KeyError if there is none of that id."""
         end = time.monotonic()
         with self._lock:
-            begin, _ = self._in_flight.pop(flight_id)
+            begin, _ = self._flying.pop(flight_id)
             self._landed.append(Transmission(begin, end, flight_id, num_bytes))
 
     def end_error(self, flight_id: uuid.UUID) -> None:
