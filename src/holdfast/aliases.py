@@ -46,6 +46,11 @@ def find(name: str) -> str | None:
     return found if found is None or found.endswith("/") else found + "/"
 
 
+def of_this_process() -> dict[str, str]:
+    """The aliases that were added in this process, for a process of ours to have them, too."""
+    return dict(_of_this_process)
+
+
 def known() -> dict[str, str]:
     """Every alias and what it stands for."""
     return {**BUILT_IN, **_from_file(), **_of_this_process}

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import CloudFiles, ConfigError, HoldfastError
+from holdfast import CloudFiles, ConfigError, HoldfastError, aliases
 from holdfast import errors as e
 from holdfast.engine import processes, spread
 from holdfast.files.reading import reader
 from holdfast.files.single import asker, exists
 from holdfast.files.work import Job, _Remote, processes_of
+from tests.files.parallel_jobs import SIZE, Unportable, Waiting
 
 
 def children() -> set[int]:
@@ -96,6 +97,18 @@ def test_what_is_in_this_processs_memory_stays_with_its_threads():
     assert files.get(["a", "b"], return_dict=True) == {"a": b"1", "b": b"2"}
 
 
+def test_processes_work_where_this_one_meant_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(aliases, "_of_this_process", {})
+    (tmp_path / "start").mkdir()
+    monkeypatch.chdir(tmp_path / "start")
+    files = CloudFiles("relative/root", parallel=2)
+    aliases.add_alias("lab", f"file://{tmp_path}/start/")
+    monkeypatch.chdir(tmp_path)
+    files.puts([("a", b"1"), ("b", b"2")])
+    assert CloudFiles("lab://relative/root", parallel=2).get(["a", "b"], return_dict=True) == {"a": b"1", "b": b"2"}
+    assert (tmp_path / "start" / "relative" / "root" / "a").read_bytes() == b"1"
+
+
 def test_errors_come_back_whole(files, tmp_path):
     files.puts(CONTENTS.items())
     with pytest.raises(e.InvalidKey) as raised:
@@ -129,6 +142,42 @@ def test_large_results_in_order_arrive_with_a_budget_of_one(tmp_path):
     remote = _Remote(files._work.recipe, Job(reader, (False, None, None, False)), None)
     run = spread(remote, sorted(files), workers=2, ordered=True, budget=400_000)
     assert [outcome.value["content"][:1] for outcome in run] == [bytes([number]) for number in range(60)]
+
+
+def peak_memory(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = status.partition("VmHWM:")[2].split()
+    return int(found[0]) << 10 if found else 0  # it has just ended
+
+
+def test_what_is_undelivered_is_bounded_in_bytes_on_both_sides(tmp_path, monkeypatch):
+    budget, gate = 8 << 20, tmp_path / "gate"
+    early, peaks, quiet = [], {}, []
+    receive = processes._Crew.receive
+
+    def watched(crew, owner):
+        arrived = receive(crew, owner)
+        early.append(crew.early)
+        peaks.update({child.process.pid: peak_memory(child.process.pid) for child in crew.children if not child.done})
+        return arrived
+
+    def progress(count):
+        quiet.append(not count)
+        if sum(quiet) == 10:  # the others have gone as far as they may
+            gate.touch()
+
+    monkeypatch.setattr(processes._Crew, "receive", watched)
+    run = spread(Waiting(str(gate)), range(200), workers=2, ordered=True, progress=progress, budget=budget)
+    assert [outcome.value[0] for outcome in run] == [number % 256 for number in range(200)]
+    assert max(early) <= budget + 2 * processes.MESSAGE_BYTES + 4 * SIZE
+    assert len(peaks) == 2
+    assert max(peaks.values()) < budget + (100 << 20)  # the interpreter itself has some 40 MiB
+
+
+def test_what_no_pickle_carries_back_is_told():
+    run = spread(Unportable(), iter(range(2)), workers=1)
+    with pytest.raises(HoldfastError, match=r"cannot pickle 'generator'|Strange"):
+        list(run)
 
 
 def test_a_process_that_is_killed_is_an_error_and_not_a_hang(files, monkeypatch):

@@ -7,6 +7,7 @@ batches of items down a pipe, runs an engine of its own over them, and streams t
 Nobody can be stuck: the caller writes to a process only when that one waits for it, so it is always there to read.
 Memory is bounded: batches and messages in bytes, each process's engine to its share of the budget, and outcomes that
 came too early (``ordered``) to what the budget allows, above which only the process that has the next one is read.
+That process has it ready before any other of its own, for it sends in order, too.
 Processes are in sessions of their own, so that Ctrl-C reaches the caller alone; it ends them, with ``kill``. They end
 by themselves when the caller is gone, however it went.
 """
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Protocol
 
-from ..errors import HoldfastError
+from ..errors import HoldfastError, Unsupported
 from . import pool
 from .outcome import Outcome
 from .pool import DEFAULT_BUDGET, Engine
@@ -71,7 +72,9 @@ def spread(
     ``progress`` is called with the count of outcomes that came, and with 0 while it waits for them. What cannot be
     pickled, as an open file, is done by this process.
     """
-    crew = _Crew(remote, items, workers, budget)
+    if os.name == "nt":
+        raise Unsupported("work in several processes is for POSIX systems: use parallel=1 (threads do the same work)")
+    crew = _Crew(remote, items, workers, budget, ordered=ordered)
     ahead: dict[int, Outcome[Any]] = {}
     place = 0
     try:
@@ -104,7 +107,7 @@ def _raised(outcome: Outcome[Any]) -> Outcome[Any]:
 class _Process:
     """One child, as its parent sees it."""
 
-    def __init__(self, remote: bytes, share: int) -> None:
+    def __init__(self, order: tuple[bytes, int, bool]) -> None:
         from multiprocessing.connection import Pipe
 
         self.connection, theirs = Pipe()
@@ -121,7 +124,7 @@ class _Process:
         finally:
             theirs.close()
         self.connection.send(sys.path)
-        self.connection.send((share, remote))
+        self.connection.send(order)
         self.held: dict[int, Any] = {}
         self.done = False
 
@@ -138,7 +141,7 @@ class _Process:
 class _Crew:
     """All children of one bulk run, and which items each of them has."""
 
-    def __init__(self, remote: Remote, items: Iterable[Any], workers: int, budget: int) -> None:
+    def __init__(self, remote: Remote, items: Iterable[Any], workers: int, budget: int, *, ordered: bool) -> None:
         self.remote = remote
         self.items = enumerate(items)
         total = len(items) if isinstance(items, Sized) else None
@@ -153,7 +156,7 @@ class _Crew:
         recipe = pickle.dumps(remote)
         try:
             for _ in range(workers):
-                self.children.append(_Process(recipe, budget // workers))
+                self.children.append(_Process((recipe, budget // workers, ordered)))
         except BaseException:
             self.end()
             raise
@@ -244,14 +247,14 @@ class _Crew:
 def serve(connection: Any) -> None:
     """Be a child: take items from the connection, and send their outcomes back, until there are no more."""
     try:
-        share, recipe = connection.recv()
+        recipe, share, ordered = connection.recv()
         pool._default = Engine(budget=share)
         try:
             remote = pickle.loads(recipe)  # noqa: S301 - from our parent
             operation, local = remote.open()
         except Exception as error:  # noqa: BLE001 - it is the outcome of every item
             operation, local, remote = _always(error), False, None
-        _Sender(connection).work(operation, local, None if remote is None else remote.threads)
+        _Sender(connection).work(operation, None if remote is None else remote.threads, local=local, ordered=ordered)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the parent is gone, and threads of ours may be busy
 
@@ -264,11 +267,13 @@ class _Sender:
         self.rows: list[tuple[int, Any, BaseException | None]] = []
         self.size = 0
 
-    def work(self, operation: Callable[[Any], Any], local: bool, threads: int | None) -> None:
+    def work(self, operation: Callable[[Any], Any], threads: int | None, *, local: bool, ordered: bool) -> None:
         def perform(pair: tuple[int, bytes]) -> Any:
             return operation(pickle.loads(pair[1]))  # noqa: S301 - from our parent
 
-        outcomes = pool.default().run(perform, self.items(), threads=threads, on_error="collect", local=local)
+        outcomes = pool.default().run(
+            perform, self.items(), threads=threads, ordered=ordered, on_error="collect", local=local
+        )
         for outcome in outcomes:
             self.rows.append((outcome.item[0], outcome.value, outcome.error))
             self.size += _weight(outcome.value)

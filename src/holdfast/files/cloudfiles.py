@@ -77,8 +77,8 @@ class CloudFiles:
             self.store, self.cloudpath, self.protocol, self.lock_dir = cloudpath, cloudpath.name, "", None
             recipe = Recipe(None, options, cloudpath)
         else:
-            self.store, self.cloudpath, self.protocol, self.lock_dir = open_location(cloudpath, options)
-            recipe = Recipe(cloudpath, options)
+            self.store, self.cloudpath, self.protocol, self.lock_dir, again = open_location(cloudpath, options)
+            recipe = Recipe(again, options)
         self._work = Work(self.store, recipe, num_threads, progress=progress, green=green, parallel=parallel)
         if composite_upload_threshold is not None and composite_upload_threshold < 1:
             raise ConfigError(f"composite_upload_threshold={composite_upload_threshold} is a number of bytes")

@@ -8,7 +8,6 @@ of this kind belong to the process.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import zlib
@@ -67,7 +66,7 @@ def _enter(entry: _Path, path: str, alone: bool) -> None:
         while entry.writing or (alone and entry.readers):
             entry.changed.wait()
         if not entry.readers:
-            entry.descriptor = _locked(path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            entry.descriptor = _locked(path, alone=alone)
         entry.writing = alone
         entry.readers += not alone
 
@@ -81,13 +80,15 @@ def _leave(entry: _Path, alone: bool) -> None:
         entry.changed.notify_all()
 
 
-def _locked(path: str, operation: int) -> int:
+def _locked(path: str, *, alone: bool) -> int:
     """A descriptor of the lock file, which has still its name once it is locked."""
+    import fcntl  # here, because Windows has none, and no local store that would lock
+
     os.makedirs(os.path.dirname(path), exist_ok=True)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.lockf(descriptor, operation)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             if os.fstat(descriptor).st_nlink:
                 return descriptor
         except BaseException:
@@ -98,6 +99,8 @@ def _locked(path: str, operation: int) -> int:
 
 def clear(directory: str) -> None:
     """Remove the lock files that nobody holds."""
+    import fcntl
+
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -125,7 +128,8 @@ def _after_fork_in_child() -> None:
     _paths.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class LockingStore(Store):

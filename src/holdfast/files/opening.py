@@ -20,6 +20,8 @@ from .locking import LockingStore, default_lock_directory
 
 #: Where codecs show as file-name suffixes, because there is no Content-Encoding header to say it.
 SUFFIXED = frozenset(("file", "mem", "zip"))
+#: Where a path may be relative to the working directory.
+LOCAL = frozenset(("config", "file", "hashdir", "sqlite", "zip"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class Options:
 
 
 class Opened(NamedTuple):
-    """A store, and where it is: ``cloudpath`` normalised and without secrets."""
+    """A store, and where it is: ``cloudpath`` normalised and without secrets.
+
+    ``again`` is the path by which it can be opened again, whatever the working directory is then.
+    """
 
     store: ObjectStore
     cloudpath: str
     protocol: str
     lock_dir: str | None
+    again: str
 
 
 def open_location(cloudpath: str, options: Options) -> Opened:
@@ -62,7 +68,8 @@ def open_location(cloudpath: str, options: Options) -> Opened:
             store = LockingStore(store, where.local_path, lock_dir)
     elif where.scheme == "file":
         lock_dir = default_lock_directory()
-    return Opened(store, str(where), spelled.token_scheme or where.scheme, lock_dir)
+    again = str(where) if where.scheme in LOCAL else cloudpath
+    return Opened(store, str(where), spelled.token_scheme or where.scheme, lock_dir, again)
 
 
 def _public(where: URL, options: Options) -> URL:

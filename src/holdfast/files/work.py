@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from .. import engine, progress
+from .. import aliases, engine, progress
 from ..engine import Outcome
 from ..errors import ConfigError
 from ..store import ObjectStore
@@ -27,11 +27,14 @@ class Recipe:
     cloudpath: str | None
     options: Options
     store: ObjectStore | None = None
+    aliases: Mapping[str, str] = field(default_factory=aliases.of_this_process)
 
     def open(self) -> ObjectStore:
         """The store, made anew."""
         if self.store is not None:
             return self.store
+        for name, host in self.aliases.items():
+            aliases.add_alias(name, host)
         return open_location(str(self.cloudpath), self.options).store
 
 
