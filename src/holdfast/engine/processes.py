@@ -153,10 +153,12 @@ class _Crew:
         self.here: Callable[[Any], Any] | None = None
         self.mine: dict[int, Outcome[Any]] = {}
         self.children: list[_Process] = []
+        self.asking: list[_Process] = []
         recipe = pickle.dumps(remote)
         try:
             for _ in range(workers):
                 self.children.append(_Process((recipe, budget // workers, ordered)))
+            self.starting = set(self.children)
         except BaseException:
             self.end()
             raise
@@ -189,7 +191,11 @@ class _Crew:
                 f"a process of this bulk call ended with code {code}: was it killed, for want of memory?"
             ) from None
         if not message:
-            self.give(child)
+            self.asking.append(child)
+            self.starting.discard(child)
+            if not self.starting:  # else the first one there would take all there is
+                while self.asking:
+                    self.give(self.asking.pop())
             return {}
         rows = pickle.loads(message)  # noqa: S301 - from a process of our own
         if rows is None:

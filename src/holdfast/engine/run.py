@@ -222,7 +222,6 @@ class Run:
 
     def outcomes(self, progress: Callable[[int], None] | None) -> Iterator[Outcome[Any]]:
         """The outcomes, as they come or in the items' order."""
-        adaptive = self.pace.adaptive
         patience = -1.0 if progress is None else HEARTBEAT
         while True:
             if self.hungry():
@@ -232,13 +231,7 @@ class Run:
                     return
                 continue
             count = self.take(patience)
-            if progress is not None:
-                progress(count)
-            if adaptive and count:
-                self.pace.note(count)
-                if self.pace.limit != self.limit:
-                    self.limit = self.pace.limit
-                    self.staff(self.in_flight)
+            self.note(count, progress)
             if self.order is None:
                 for _ in range(count):
                     slot = self.done.popleft()
@@ -259,6 +252,21 @@ class Run:
                         self.engine._budget.release(self, slot)
                     if self.hungry():
                         self.feed()
+                    if late := len(self.done):
+                        # What the order has delivered, or is about to, must not be kept alive here as well.
+                        for _ in range(late):
+                            self.done.popleft()
+                        self.note(late, progress)
+
+    def note(self, count: int, progress: Callable[[int], None] | None) -> None:
+        """Account for results that have come: in the progress, and in the number of workers."""
+        if progress is not None:
+            progress(count)
+        if count and self.pace.adaptive:
+            self.pace.note(count)
+            if self.pace.limit != self.limit:
+                self.limit = self.pace.limit
+                self.staff(self.in_flight)
 
     def hungry(self) -> bool:
         """Whether it is time to feed."""
