@@ -15,6 +15,7 @@ from holdfast import errors, retry
 from holdfast.compat import cloudfiles
 from holdfast.compat.cloudfiles import CloudFile, CloudFiles, compression, exceptions, lib, monitoring, paths, secrets
 from holdfast.stores.gs import GoogleStore
+from holdfast.wrap.rekey import PrefixStore
 from tests.compat.rows import row
 from tests.servers import faults
 from tests.servers.faulty_s3 import FaultyS3
@@ -173,6 +174,21 @@ def test_brotli_on_google(gcs):
     cf.put("info", b"content", compress="br")
     assert cf.get("info") == b"content"
     assert cf.head("info")["Content-Encoding"] == "br"
+
+
+@row(
+    SYSTEM,
+    "flat prefixes on Google are relative to another base than on S3",
+    "kept and fixed",
+    "listings mean the same everywhere",
+)
+def test_flat_listings_on_google(gcs):
+    bucket = gcs.make_bucket()
+    cf = holdfast.CloudFiles(PrefixStore(GoogleStore(bucket, endpoint=gcs.endpoint, token=gcs.token), "prefix/"))
+    cf.puts([("build/info3", b"1"), ("info1", b"2"), ("level1/level2/info4", b"3")])
+    assert set(cf.list(flat=True)) == {"build/", "info1", "level1/"}
+    assert list(cf.list(flat=True, prefix="build")) == ["build/info3"]
+    assert list(cf.list(flat=True, prefix="level1/")) == ["level1/level2/"]
 
 
 # ---------------------------------------------------------------------- paths, exceptions, secrets

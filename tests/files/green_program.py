@@ -9,7 +9,7 @@ if sys.argv[2] == "patched":
 
 import gevent
 
-from holdfast import CloudFiles
+from holdfast import CloudFiles, GreenStorage
 
 cloudpath = sys.argv[1]
 files = CloudFiles(cloudpath, green=True if sys.argv[2] == "plain" else None)
@@ -34,6 +34,14 @@ assert sorted(files.list()) == sorted(contents)
 assert files.get("k0007") == contents["k0007"]
 assert all(job.get() == contents["k0003"] for job in [gevent.spawn(files.get, "k0003") for _ in range(8)])
 assert files.delete(list(contents)) == 600
+assert list(files) == []
+with GreenStorage(cloudpath, n_threads=4) as stor:
+    for path, content in contents.items():
+        stor.put_file(path, content)
+    assert stor.wait().pending == 0
+    rows = stor.get_files(contents)
+    assert {row["filename"]: row["content"] for row in rows} == contents
+    stor.delete_files(list(contents)).wait()
 assert list(files) == []
 done = True
 ticker.join()

@@ -76,6 +76,13 @@ def test_an_error_of_the_items_or_of_an_operation_reaches_the_greenlet(tmp_path)
         files.get(["../x"])
 
 
+def test_green_work_may_go_to_processes(tmp_path):
+    files = CloudFiles(str(tmp_path), green=True, parallel=2)
+    files.puts((f"k{number}", b"%d" % number) for number in range(50))
+    jobs = [gevent.spawn(files.get, [f"k{number}"]) for number in range(2)]
+    assert [job.get()[0]["content"] for job in jobs] == [b"0", b"1"]
+
+
 def test_none_means_green_where_gevent_has_patched_threads(tmp_path):
     assert not native.patched()
     assert CloudFiles(str(tmp_path), green=None).green is False

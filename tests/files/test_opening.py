@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pickle
 
 import pytest
 
@@ -198,6 +199,28 @@ def test_middleauth_sends_the_token_of_the_cave_secrets_file(home, echo):
         CloudFiles("middleauth+http://elsewhere.example/t")
     with pytest.raises(Unsupported, match="browser"):
         CloudFiles("ngauth+https://elsewhere.example/t")
+
+
+def test_secrets_show_nowhere():
+    secrets = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE12", "AWS_SECRET_ACCESS_KEY": "do-not-show"}
+    cf = CloudFiles("s3://bucket/x", secrets=secrets)
+    web = CloudFiles("https://elsewhere.example/", secrets={"user": "me", "password": "do-not-show"})
+    for one in (cf, web):
+        shown = f"{one!r} {one.store!r} {one._work.recipe!r} {vars(one)!r} {vars(one._work)!r}"
+        assert "do-not-show" not in shown
+        assert b"do-not-show" not in pickle.dumps(one)
+
+
+def test_large_uploads_go_in_parts_of_the_size_that_was_asked_for(moto, monkeypatch):
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = moto.make_bucket()
+    content = os.urandom(21 << 20)
+    CloudFiles(moto.url(bucket), composite_upload_threshold=5 << 20).put("a", iter([content]))
+    assert moto.client().head_object(Bucket=bucket, Key="a")["ETag"].endswith('-5"')
+    assert CloudFiles(moto.url(bucket)).get("a") == content
+    with pytest.raises(ConfigError, match="number of bytes"):
+        CloudFiles(moto.url(bucket), composite_upload_threshold=0)
 
 
 # ---------------------------------------------------------------------- locks

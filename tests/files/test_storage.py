@@ -164,6 +164,18 @@ def test_writes_of_one_path_happen_in_their_order(tmp_path):
         assert stor.wait().get_file("same") == b"199"
 
 
+def test_a_write_waits_for_the_one_before_it_on_the_same_path(gate):
+    gate.put_file("same", b"first")
+    late = threading.Thread(target=gate.put_file, args=("same", b"second"))
+    late.start()
+    late.join(0.2)
+    assert late.is_alive()
+    assert gate.store.running <= 1
+    gate.store.go.set()
+    late.join(30)
+    assert gate.wait().store.objects == {"same": b"second"}
+
+
 def test_a_buffer_may_change_once_put_file_has_returned(gate):
     content = bytearray(b"before")
     gate.put_file("a", content)
