@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -288,6 +289,37 @@ def test_what_was_never_waited_for_is_written_before_the_interpreter_ends(tmp_pa
     assert done.returncode == 0
     assert ("nobody waited for it" in done.stderr) == bool(more)
     assert len(list(SimpleStorage(str(tmp_path)).list_files())) == 50
+
+
+STUCK = """
+import sys, time
+from holdfast import ObjectStore, Storage
+
+class Stuck(ObjectStore):
+    def put(self, key, data):
+        print("stuck", flush=True)
+        time.sleep(1000)
+    get = delete = exists = put
+
+stor = Storage(sys.argv[1], n_threads=1)
+stor.store = Stuck()
+if sys.argv[2] == "block":
+    with stor:
+        stor.put_file("a", b"1").wait()
+stor.put_file("a", b"1").put_file("b", b"2").wait()
+"""
+
+
+@pytest.mark.parametrize("how", ["block", "plain"])
+def test_ctrl_c_ends_a_program_that_waits_at_once(tmp_path, how):
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(tmp_path), how], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout.readline() == "stuck\n"
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
+    assert errors.count("Traceback") == 1
+    assert ("2 operations in the background were given up" in errors) == (how == "plain")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

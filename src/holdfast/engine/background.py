@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Collection
@@ -91,7 +92,8 @@ class Background:
             raise error
 
     def abandon(self) -> None:
-        """Forget what has not begun yet, and every error."""
+        """Forget what has not begun yet, and every error; nobody waits for what has begun."""
+        _all.discard(self)
         dropped = self._lane.drop()
         with self._changed:
             self._count -= dropped
@@ -127,6 +129,10 @@ _all: weakref.WeakSet[Background] = weakref.WeakSet()
 @atexit.register
 def _finish() -> None:
     """Let what was begun and never waited for end before the interpreter does, and tell of failures."""
+    left = sum(background.pending for background in _all)
+    if left and getattr(sys, "last_type", None) is KeyboardInterrupt:  # this program was to end at once
+        warnings.warn(f"{left} operations in the background were given up", stacklevel=1)
+        return
     for background in list(_all):
         try:
             background.wait()

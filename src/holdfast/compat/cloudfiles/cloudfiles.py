@@ -18,6 +18,7 @@ from ...types import ReadOptions
 from .monitoring import TransmissionMonitor
 from .references import References, forget_references
 
+DEFAULT_THREADS = 20
 #: What cloud-files calls an encoding that Holdfast calls otherwise.
 _ENCODINGS = {"bz2": "bzip2"}
 
@@ -36,7 +37,7 @@ class CloudFiles(Native):
         progress: bool = False,
         green: bool | None = None,
         secrets: Any = None,
-        num_threads: int | None = 20,
+        num_threads: int | None = DEFAULT_THREADS,
         use_https: bool = False,
         endpoint: str | None = None,
         parallel: int | bool = 1,
@@ -65,6 +66,9 @@ class CloudFiles(Native):
             composite_upload_threshold=composite_upload_threshold,
             no_sign_request=no_sign_request,
         )
+        if num_threads == DEFAULT_THREADS and self.store.local:
+            # It is a cap for services; threads that work on this machine mostly wait for each other.
+            self._work.threads = None
         if use_https:
             self._path = paths_of.to_https_protocol(self._path)
             cloudpath = paths_of.asprotocolpath(self._path)
