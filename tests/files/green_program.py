@@ -33,6 +33,7 @@ assert files.exists(["k0001", "no"]) == {"k0001": True, "no": False}
 assert sorted(files.list()) == sorted(contents)
 assert files.get("k0007") == contents["k0007"]
 assert all(job.get() == contents["k0003"] for job in [gevent.spawn(files.get, "k0003") for _ in range(8)])
+assert files.get(list(contents), return_dict=True, parallel=2) == contents
 assert files.delete(list(contents)) == 600
 assert list(files) == []
 with GreenStorage(cloudpath, n_threads=4) as stor:

@@ -159,7 +159,7 @@ def test_what_is_undelivered_is_bounded_in_bytes_on_both_sides(tmp_path, monkeyp
     def watched(crew, owner):
         arrived = receive(crew, owner)
         early.append(crew.early)
-        peaks.update({child.process.pid: peak_memory(child.process.pid) for child in crew.children if not child.done})
+        peaks.update({child.pid: peak_memory(child.pid) for child in crew.children if not child.done})
         return arrived
 
     def progress(count):
@@ -195,11 +195,17 @@ def test_a_process_that_is_killed_is_an_error_and_not_a_hang(files, monkeypatch)
     def paths():
         for number, path in enumerate(CONTENTS):
             if number == 300:
-                started[0].process.kill()
+                os.kill(started[0].pid, signal.SIGKILL)
             yield path
 
     with pytest.raises(HoldfastError, match="ended with code -9"):
         files.get(paths(), parallel=2)
+
+
+def test_an_interpreter_that_cannot_run_is_an_error_and_not_a_hang(files, monkeypatch):
+    monkeypatch.setattr(processes, "_CHILD", "raise SystemExit(3)")
+    with pytest.raises(HoldfastError, match="ended with code 3"):
+        files.get(["a", "b"], parallel=2)
 
 
 def test_a_break_ends_the_processes(files):
@@ -209,8 +215,8 @@ def test_a_break_ends_the_processes(files):
     assert next(outcomes).value is True
     workers = children() - before
     assert len(workers) == 2
-    # Ctrl-C in a terminal goes to whole sessions: theirs are their own, so that they print nothing about it.
-    assert {os.getsid(pid) for pid in workers} == workers
+    # Ctrl-C in a terminal goes to a whole process group: theirs are their own, so that they print nothing about it.
+    assert {os.getpgid(pid) for pid in workers} == workers
     outcomes.close()
 
 

@@ -6,6 +6,7 @@ workers must be real threads, so it takes what gevent replaced, from here. Nothi
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from _queue import SimpleQueue  # patching replaces the name in ``queue`` alone
@@ -28,12 +29,10 @@ class Lock(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def _original(name: str) -> Any:
-    """What ``_thread`` called so before anybody patched it."""
-    import _thread
-
+def original(module: str, name: str) -> Any:
+    """What this module of the standard library called so before gevent patched it."""
     monkey = sys.modules.get("gevent.monkey")
-    return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
+    return getattr(importlib.import_module(module), name) if monkey is None else monkey.get_original(module, name)
 
 
 def patched(module: str = "threading") -> bool:
@@ -42,10 +41,10 @@ def patched(module: str = "threading") -> bool:
     return monkey is not None and bool(monkey.is_module_patched(module))
 
 
-_start: Callable[[Callable[[], None], tuple[()]], int] = _original("start_new_thread")
-_allocate: Callable[[], Lock] = _original("allocate_lock")
-get_ident: Callable[[], int] = _original("get_ident")
-local: type[threading.local] = _original("_local")
+_start: Callable[[Callable[[], None], tuple[()]], int] = original("_thread", "start_new_thread")
+_allocate: Callable[[], Lock] = original("_thread", "allocate_lock")
+get_ident: Callable[[], int] = original("_thread", "get_ident")
+local: type[threading.local] = original("_thread", "_local")
 
 
 def main_thread() -> int | None:
@@ -105,4 +104,15 @@ class Condition:
             self._waiting.popleft().release()
 
 
-__all__ = ["Condition", "Lock", "SimpleQueue", "get_ident", "local", "lock", "main_thread", "patched", "start"]
+__all__ = [
+    "Condition",
+    "Lock",
+    "SimpleQueue",
+    "get_ident",
+    "local",
+    "lock",
+    "main_thread",
+    "original",
+    "patched",
+    "start",
+]

@@ -1,4 +1,4 @@
-"""Bulk work in several processes: for what Python's lock makes slow, as decompressing and many small reads.
+"""Bulk work in several processes, for machines with more cores than Python's lock lets one process use.
 
 ``spread`` starts fresh interpreters, which import Holdfast and nothing of the program that runs (so it needs no
 ``if __name__ == "__main__"``, and whatever threads and locks it has are not copied, as a fork would). Each asks for
@@ -8,21 +8,22 @@ Nobody can be stuck: the caller writes to a process only when that one waits for
 Memory is bounded: batches and messages in bytes, each process's engine to its share of the budget, and outcomes that
 came too early (``ordered``) to what the budget allows, above which only the process that has the next one is read.
 That process has it ready before any other of its own, for it sends in order, too.
-Processes are in sessions of their own, so that Ctrl-C reaches the caller alone; it ends them, with ``kill``. They end
+Processes are in groups of their own, so that Ctrl-C reaches the caller alone; it ends them, with ``kill``. They end
 by themselves when the caller is gone, however it went.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
-import subprocess
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Protocol
 
 from ..errors import HoldfastError, Unsupported
-from . import pool
+from . import native, pool
 from .outcome import Outcome
 from .pool import DEFAULT_BUDGET, Engine
 from .run import HEARTBEAT
@@ -37,13 +38,13 @@ MESSAGE_BYTES = 256 << 10
 _CHILD = """
 import sys
 from multiprocessing.connection import Connection
-connection = Connection(int(sys.argv[1]))
+orders, outcomes = Connection(int(sys.argv[1]), writable=False), Connection(int(sys.argv[2]), readable=False)
 try:
-    sys.path[:] = connection.recv()
+    sys.path[:] = orders.recv()
 except EOFError:
     sys.exit()
 from holdfast.engine.processes import serve
-serve(connection)
+serve(orders, outcomes)
 """
 
 
@@ -108,34 +109,65 @@ class _Process:
     """One child, as its parent sees it."""
 
     def __init__(self, order: tuple[bytes, int, bool]) -> None:
-        from multiprocessing.connection import Pipe
+        from multiprocessing.connection import Connection
 
-        self.connection, theirs = Pipe()
+        # Two pipes rather than a pair of sockets, which gevent would patch.
+        (theirs, ours), (heard, told) = os.pipe(), os.pipe()
+        self.orders, self.outcomes = Connection(ours, readable=False), Connection(heard, writable=False)
         try:
-            self.process = subprocess.Popen(  # noqa: S603 - this very interpreter, with a program of ours
-                [sys.executable, "-c", _CHILD, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            self.pid = _start(theirs, told)
         except BaseException:
-            self.connection.close()
+            self.orders.close()
+            self.outcomes.close()
             raise
         finally:
-            theirs.close()
-        self.connection.send(sys.path)
-        self.connection.send(order)
+            os.close(theirs)
+            os.close(told)
         self.held: dict[int, Any] = {}
+        self.code: int | None = None
         self.done = False
+        # A child that is dead already is found out by whoever hears from it first.
+        with contextlib.suppress(BrokenPipeError):
+            self.orders.send(sys.path)
+            self.orders.send(order)
 
     def fileno(self) -> int:
-        return self.connection.fileno()
+        return self.outcomes.fileno()
 
     def end(self) -> None:
-        self.connection.close()
+        self.orders.close()
+        self.outcomes.close()
         if not self.done:
-            self.process.kill()
-        self.process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int | None:
+        """The code that the process ended with, negative for a signal; None if somebody else has been told already."""
+        if self.code is None:
+            with contextlib.suppress(ChildProcessError):
+                _, status = native.original("os", "waitpid")(self.pid, 0)
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code
+
+
+def _start(orders: int, outcomes: int) -> int:
+    """The pid of a fresh interpreter that has these two descriptors, in a process group of its own."""
+    # Not by subprocess, which works in one thread alone where gevent has patched it.
+    spare = [number for number in range(3, 7) if number not in {orders, outcomes}][:2]
+    spawn = native.original("os", "posix_spawn")
+    pid: int = spawn(
+        sys.executable,
+        [sys.executable, "-c", _CHILD, *map(str, spare)],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, orders, spare[0]),
+            (os.POSIX_SPAWN_DUP2, outcomes, spare[1]),
+        ],
+        setpgroup=0,
+    )
+    return pid
 
 
 class _Crew:
@@ -184,9 +216,9 @@ class _Crew:
     def hear(self, child: _Process) -> dict[int, Outcome[Any]]:
         """One message: a request for more items, that all is done, or outcomes."""
         try:
-            message = child.connection.recv_bytes()
+            message = child.outcomes.recv_bytes()
         except (EOFError, OSError):
-            code = child.process.wait()
+            code = child.wait()
             raise HoldfastError(
                 f"a process of this bulk call ended with code {code}: was it killed, for want of memory?"
             ) from None
@@ -232,7 +264,7 @@ class _Crew:
             if len(batch) >= self.batch or size >= BATCH_BYTES:
                 break
         try:
-            child.connection.send(batch)
+            child.orders.send(batch)
         except OSError:
             return  # it has died, which the next receive finds out
 
@@ -250,26 +282,30 @@ class _Crew:
 
 
 # ---------------------------------------------------------------------- in the child
-def serve(connection: Any) -> None:
-    """Be a child: take items from the connection, and send their outcomes back, until there are no more."""
+def serve(orders: Any, outcomes: Any) -> None:
+    """Be a child: take items from one connection, and send what became of them to the other, until they end."""
     try:
-        recipe, share, ordered = connection.recv()
+        recipe, share, ordered = orders.recv()
         pool._default = Engine(budget=share)
         try:
             remote = pickle.loads(recipe)  # noqa: S301 - from our parent
             operation, local = remote.open()
         except Exception as error:  # noqa: BLE001 - it is the outcome of every item
             operation, local, remote = _always(error), False, None
-        _Sender(connection).work(operation, None if remote is None else remote.threads, local=local, ordered=ordered)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        _Sender(orders, outcomes).work(
+            operation, None if remote is None else remote.threads, local=local, ordered=ordered
+        )
+    except (EOFError, BrokenPipeError):
         os._exit(1)  # the parent is gone, and threads of ours may be busy
+    os._exit(0)
 
 
 class _Sender:
-    """A child's side of the pipe."""
+    """A child's side of the pipes."""
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, orders: Any, outcomes: Any) -> None:
+        self.orders = orders
+        self.outcomes = outcomes
         self.rows: list[tuple[int, Any, BaseException | None]] = []
         self.size = 0
 
@@ -277,22 +313,22 @@ class _Sender:
         def perform(pair: tuple[int, bytes]) -> Any:
             return operation(pickle.loads(pair[1]))  # noqa: S301 - from our parent
 
-        outcomes = pool.default().run(
+        run = pool.default().run(
             perform, self.items(), threads=threads, ordered=ordered, on_error="collect", local=local
         )
-        for outcome in outcomes:
+        for outcome in run:
             self.rows.append((outcome.item[0], outcome.value, outcome.error))
             self.size += _weight(outcome.value)
             if len(self.rows) >= MESSAGE or self.size >= MESSAGE_BYTES:
                 self.flush()
         self.flush()
-        self.connection.send(None)
+        self.outcomes.send(None)
 
     def items(self) -> Iterator[tuple[int, bytes]]:
         while True:
             self.flush()
-            self.connection.send_bytes(b"")
-            batch = self.connection.recv()
+            self.outcomes.send_bytes(b"")
+            batch = self.orders.recv()
             if not batch:
                 return
             yield from batch
@@ -305,7 +341,7 @@ class _Sender:
             message = pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
         except Exception:  # noqa: BLE001 - whatever cannot be pickled, and says so in its own way
             message = pickle.dumps([_portable(row) for row in rows], pickle.HIGHEST_PROTOCOL)
-        self.connection.send_bytes(message)
+        self.outcomes.send_bytes(message)
 
 
 def _weight(value: Any) -> int:
