@@ -6,11 +6,14 @@ import base64
 import json
 import os
 import pickle
+import time
+from pathlib import Path
 
 import pytest
 
 from holdfast import AuthError, CloudFiles, ConfigError, Unsupported
 from holdfast.credentials import files as secrets_files
+from holdfast.files import locking
 
 
 def write_secret(home, directory, name, **content):
@@ -264,6 +267,14 @@ with open(sys.argv[1], "a") as file:
 """
 
 
+def wait_until(true):
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="who waits for a lock is told by Linux alone")
 def test_a_lock_of_another_process_is_waited_for_and_not_cleared(tmp_path):
     import subprocess
     import sys
@@ -280,7 +291,8 @@ def test_a_lock_of_another_process_is_waited_for_and_not_cleared(tmp_path):
         done = threading.Event()
         writer = threading.Thread(target=lambda: (cf.put("a", b"2"), done.set()))
         writer.start()
-        assert not done.wait(0.2)
+        wait_until(lambda: f"-> POSIX  ADVISORY  WRITE {os.getpid()} " in Path("/proc/locks").read_text())
+        assert not done.is_set()
         assert CloudFiles(str(tmp_path / "root")).get("a") == b"1"
         other.stdin.close()
         assert done.wait(30)
@@ -299,8 +311,11 @@ def test_readers_share_a_lock_and_writers_do_not(tmp_path):
     done = threading.Event()
     writer = threading.Thread(target=lambda: (cf.put("a", b"2"), done.set()))
     writer.start()
+    (held,) = locking._paths.values()
+    wait_until(lambda: held.changed._waiters)
     first.close()
-    assert not done.wait(0.1)
+    assert held.readers == 1
+    assert not done.is_set()
     second.close()
     assert done.wait(30)
     writer.join()

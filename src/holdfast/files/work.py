@@ -27,13 +27,13 @@ class Recipe:
     cloudpath: str | None
     options: Options
     store: ObjectStore | None = None
-    aliases: Mapping[str, str] = field(default_factory=aliases.of_this_process)
+    added_aliases: Mapping[str, str] = field(default_factory=aliases.of_this_process)
 
     def open(self) -> ObjectStore:
         """The store, made anew."""
         if self.store is not None:
             return self.store
-        for name, host in self.aliases.items():
+        for name, host in self.added_aliases.items():
             aliases.add_alias(name, host)
         return open_location(str(self.cloudpath), self.options).store
 
