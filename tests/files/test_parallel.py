@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import signal
@@ -210,7 +211,7 @@ def test_an_interpreter_that_cannot_run_is_an_error_and_not_a_hang(files, monkey
 def test_a_break_ends_the_processes(files):
     files.puts(CONTENTS.items())
     before = children()
-    outcomes = files._work.many(Job(asker, (exists,)), iter(CONTENTS), "Asking", parallel=2)
+    outcomes = files._work.many(Job(asker, (exists,)), itertools.cycle(CONTENTS), "Asking", parallel=2)
     assert next(outcomes).value is True
     workers = children() - before
     assert len(workers) == 2

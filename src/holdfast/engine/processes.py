@@ -48,6 +48,11 @@ serve(orders, outcomes)
 """
 
 
+if os.name != "nt":
+    # Not subprocess, which works in one thread alone where gevent has patched it.
+    _spawn, _waitpid = native.original("os", "posix_spawn"), native.original("os", "waitpid")
+
+
 class Remote(Protocol):
     """What a process is sent first, pickled: how to make the operation over there."""
 
@@ -146,17 +151,15 @@ class _Process:
         """The code that the process ended with, negative for a signal; None if somebody else has been told already."""
         if self.code is None:
             with contextlib.suppress(ChildProcessError):
-                _, status = native.original("os", "waitpid")(self.pid, 0)
+                _, status = _waitpid(self.pid, 0)
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code
 
 
 def _start(orders: int, outcomes: int) -> int:
     """The pid of a fresh interpreter that has these two descriptors, in a process group of its own."""
-    # Not by subprocess, which works in one thread alone where gevent has patched it.
     spare = [number for number in range(3, 7) if number not in {orders, outcomes}][:2]
-    spawn = native.original("os", "posix_spawn")
-    pid: int = spawn(
+    pid: int = _spawn(
         sys.executable,
         [sys.executable, "-c", _CHILD, *map(str, spare)],
         os.environ,
