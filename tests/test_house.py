@@ -31,7 +31,9 @@ HOMES = {
     "click": ("cli/",),
     "rich": ("progress.py", "cli/"),
     "concurrent": ("engine/",),
-    "multiprocessing": (),
+    "multiprocessing": ("engine/",),
+    "gevent": ("files/green.py",),
+    "matplotlib": ("monitoring/plots.py",),
     "_thread": ("engine/",),
 }
 STARTERS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "start_new_thread"}

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
         UnknownEncoding,
         Unsupported,
     )
+    from .files.cloudfile import CloudFile, dl
     from .files.cloudfiles import CloudFiles
     from .files.resumable import ResumableTransfer
+    from .files.storage import GreenStorage, SimpleStorage, Storage, ThreadedStorage
+    from .files.transcoding import transcode
     from .files.whole import KeyResult, clear_store, copy_store, sync_stores
     from .mapping.cloudmapping import CloudMapping
     from .mapping.clouds import (
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         GoogleCloudStorage,
         GoogleCloudStorageMapping,
     )
+    from .monitoring import IOEnum, IOSampler, TransmissionMonitor
     from .recipes import pickling
     from .registry import open_object, open_store, register
     from .remote_storage import (
@@ -121,16 +125,20 @@ _HOMES = {
         "PartialFailure", "PathConflict",
         "RefusedKey", "StoreError", "Throttled", "Timeout", "UnknownEncoding", "Unsupported",
     ),
+    "files.cloudfile": ("CloudFile", "dl"),
     "files.cloudfiles": ("CloudFiles",),
     "files.resumable": ("ResumableTransfer",),
     "sync.copying": ("copy_objects",),
-    "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
     "mapping.cloudmapping": ("CloudMapping",),
     "mapping.clouds": (
         "AWSS3Mapping", "AWSS3Storage", "AzureBlobMapping", "AzureBlobStorage", "GoogleCloudStorage",
         "GoogleCloudStorageMapping",
     ),
     "recipes": ("pickling",),
+    "files.storage": ("GreenStorage", "SimpleStorage", "Storage", "ThreadedStorage"),
+    "files.transcoding": ("transcode",),
+    "files.whole": ("KeyResult", "clear_store", "copy_store", "sync_stores"),
+    "monitoring": ("IOEnum", "IOSampler", "TransmissionMonitor"),
     "registry": ("open_object", "open_store", "register"),
     "remote_storage": (
         "Provider", "RemoteObjectProtocol", "RemoteStorage", "RemoteStorageConfig", "SyncObject", "TransactionSummary",
@@ -186,6 +194,7 @@ __all__ = [
     "BufferTransformer",
     "CachingStore",
     "Capabilities",
+    "CloudFile",
     "CloudFiles",
     "CloudMapping",
     "CompressingStore",
@@ -203,6 +212,7 @@ __all__ = [
     "FilesystemStore",
     "GoogleCloudStorage",
     "GoogleCloudStorageMapping",
+    "GreenStorage",
     "GzipStore",
     "GzipTransformer",
     "HashPrefixKeyTransformer",
@@ -210,6 +220,8 @@ __all__ = [
     "HashdirStore",
     "HoldfastError",
     "HttpStore",
+    "IOEnum",
+    "IOSampler",
     "IdentityStore",
     "Indeterminate",
     "IntegrityError",
@@ -249,19 +261,23 @@ __all__ = [
     "ResumableTransfer",
     "RetryingStore",
     "SafeFilesystemStore",
+    "SimpleStorage",
     "SimpleWrapper",
     "SqliteStore",
+    "Storage",
     "Store",
     "StoreError",
     "StoreFactory",
     "SyncObject",
     "TextEncodingStore",
     "TextEncodingTransformer",
+    "ThreadedStorage",
     "Throttled",
     "ThrottledStore",
     "Timeout",
     "TransactionSummary",
     "TransformingStore",
+    "TransmissionMonitor",
     "UnknownEncoding",
     "Unsupported",
     "UrlEncodingKeyTransformer",
@@ -276,12 +292,14 @@ __all__ = [
     "clear_store",
     "copy_objects",
     "copy_store",
+    "dl",
     "open_object",
     "open_store",
     "pickling",
     "register",
     "register_store",
     "sync_stores",
+    "transcode",
     "validate_http_url_key",
 ]
 

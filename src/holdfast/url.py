@@ -8,6 +8,7 @@
     file:///absolute/path                    a local path; so is anything without "scheme://"
     sqlite:///path.db/prefix                 a database, zip:///path.zip/prefix an archive, hashdir:///directory
     redis://host:port/0/prefix               database 0 of a Redis server (also rediss, over TLS)
+    matrix://bucket/prefix                   an alias for a bucket's host (``aliases``)
     config://stores.yaml#store/prefix        a store that a file describes (.yaml .yml .toml), "#/prefix" the main one
 
 The path of a database or an archive itself ends at the first name with a usual ending (.db .sqlite .sqlite3, .zip)
@@ -23,7 +24,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 
-from . import redact
+from . import aliases, redact
 from .errors import ConfigError
 
 #: The group of installed entry points ("scheme = module:Class") by which other packages add schemes.
@@ -154,7 +155,10 @@ def parse(text: str | os.PathLike[str]) -> URL:
     if scheme == "config":
         return _config(rest)
     if not is_known(scheme):
-        raise _unknown(scheme, text)
+        host = aliases.find(scheme)
+        if host is None or aliases.find(host.partition("://")[0]) is not None:
+            raise _unknown(scheme, text)
+        return parse(host + rest)
     if scheme in _CLOUD and (endpoint := _SCHEME.fullmatch(rest)):
         return _at_endpoint(scheme, endpoint[1].lower(), endpoint[2])
     bucket, _, path = rest.partition("/")

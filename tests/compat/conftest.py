@@ -1,4 +1,4 @@
-"""Buckets of every provider that a RemoteStorage can be in, looked at and filled around Holdfast."""
+"""Where the compatibility tests keep their objects: buckets of every provider, looked at and filled around Holdfast."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast import RemoteStorage, RemoteStorageConfig
+from holdfast.compat import cloudfiles
 from tests.servers import Gcs
 
 #: Every provider, real servers where there are some; "gcs" is our own fake.
@@ -155,3 +156,23 @@ def home(tmp_path, monkeypatch) -> Any:
     monkeypatch.chdir(directory)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return directory
+
+
+@pytest.fixture(params=["file", "mem", pytest.param("moto", marks=pytest.mark.server)])
+def cloudpath(request, tmp_path, monkeypatch):
+    """Where one test's objects are; credentials are in the environment."""
+    cloudfiles.clear_memory()
+    if request.param == "file":
+        return f"file://{tmp_path}/root"
+    if request.param == "mem":
+        return "mem://compat-tests/prefix"
+    moto = request.getfixturevalue("moto")
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    return moto.url(moto.make_bucket(), "prefix")
+
+
+@pytest.fixture
+def cf(cloudpath):
+    """A CloudFiles as a program of cloud-files makes it."""
+    return cloudfiles.CloudFiles(cloudpath)

@@ -472,11 +472,6 @@ def test_a_directory_where_a_file_should_be_is_a_path_conflict(local):
     assert local.get("d/a") == b"1"
 
 
-def test_green_threads_are_refused_rather_than_ignored(tmp_path):
-    with pytest.raises(Unsupported, match="green"):
-        CloudFiles(str(tmp_path), green=True)
-
-
 def test_a_missing_bucket_is_an_error_and_not_a_missing_file(moto):
     secrets = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
     cf = CloudFiles(f"s3://{moto.endpoint}/no-such-bucket-here", secrets=secrets)

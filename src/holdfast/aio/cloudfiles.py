@@ -39,7 +39,13 @@ class AsyncCloudFiles:
         secrets: Any = None,
         num_threads: int | None = None,
         *,
+        use_https: bool = False,
         endpoint: str | None = None,
+        parallel: int | bool = 1,
+        request_payer: str | bool | None = None,
+        locking: bool | None = None,
+        lock_dir: str | None = None,
+        composite_upload_threshold: int | None = None,
         no_sign_request: bool = False,
     ) -> None:
         self.files = CloudFiles(
@@ -47,7 +53,13 @@ class AsyncCloudFiles:
             progress,
             secrets=secrets,
             num_threads=num_threads,
+            use_https=use_https,
             endpoint=endpoint,
+            parallel=parallel,
+            request_payer=request_payer,
+            locking=locking,
+            lock_dir=lock_dir,
+            composite_upload_threshold=composite_upload_threshold,
             no_sign_request=no_sign_request,
         )
         self._calls = Calls(self.files.store)
@@ -61,12 +73,16 @@ class AsyncCloudFiles:
         total: int | None = None,
         raw: bool = False,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         return_dict: bool = False,
         raise_errors: bool = True,
+        part_size: int | None = None,
+        return_recording: bool = False,
         into: Any = None,
     ) -> Any:
         """What ``CloudFiles.get`` gives: the content of one path, or a row for each of many."""
-        return await self._calls.call(self.files.get, paths, total, raw, progress, return_dict, raise_errors, into)
+        rest = (total, raw, progress, parallel, return_dict, raise_errors, part_size, return_recording, into)
+        return await self._calls.call(self.files.get, paths, *rest)
 
     async def get_json(self, paths: ReadRequest | Iterable[ReadRequest], total: int | None = None) -> Any:
         """The parsed JSON document of one path, or of each of many."""
@@ -116,11 +132,13 @@ class AsyncCloudFiles:
         total: int | None = None,
         raw: bool = False,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         storage_class: str | None = None,
-    ) -> int:
+        return_recording: bool = False,
+    ) -> Any:
         """How many objects were stored, each whole."""
-        rest = (content_type, compress, compression_level, cache_control, total, raw, progress, storage_class)
-        return await self._calls.call(self.files.puts, files, *rest)
+        how = (content_type, compress, compression_level, cache_control, total, raw, progress, parallel)
+        return await self._calls.call(self.files.puts, files, *how, storage_class, return_recording)
 
     async def put_json(
         self,
@@ -144,16 +162,24 @@ class AsyncCloudFiles:
         cache_control: str | None = None,
         total: int | None = None,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         storage_class: str | None = None,
+        return_recording: bool = False,
         content_type: str = "application/json",
-    ) -> int:
+    ) -> Any:
         """How many values were stored as JSON documents."""
-        rest = (compress, compression_level, cache_control, total, progress, storage_class, content_type)
-        return await self._calls.call(self.files.put_jsons, files, *rest)
+        how = (compress, compression_level, cache_control, total, progress, parallel, storage_class)
+        return await self._calls.call(self.files.put_jsons, files, *how, return_recording, content_type)
 
-    async def delete(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> int:
+    async def delete(
+        self,
+        paths: str | Iterable[str],
+        total: int | None = None,
+        progress: bool | None = None,
+        parallel: int | bool | None = None,
+    ) -> int:
         """How many paths have no object any more."""
-        return await self._calls.call(self.files.delete, paths, total, progress)
+        return await self._calls.call(self.files.delete, paths, total, progress, parallel)
 
     async def touch(self, paths: str | Iterable[str], progress: bool | None = None, total: int | None = None) -> None:
         """Create empty objects where there are none."""
@@ -194,23 +220,34 @@ class AsyncCloudFiles:
     async def moves(
         self,
         cf_dest: AsyncCloudFiles | CloudFiles | str,
-        paths: Iterable[tuple[str, str]],
+        paths: Iterable[str | tuple[str, str]],
         progress: bool | None = None,
     ) -> Summary:
         """What was done to move objects to the destination, from (path here, path there) for each."""
         return await self._calls.call(self.files.moves, _plain(cf_dest), paths, progress)
 
-    def list(self, prefix: str = "", flat: bool = False, size: bool = False) -> AsyncIterator[Any]:
+    def list(
+        self,
+        prefix: str = "",
+        flat: bool = False,
+        size: bool = False,
+        return_resume_token: bool = False,
+        resume_token: str | None = None,
+    ) -> AsyncIterator[Any]:
         """An asynchronous iterator over the paths that start with the string ``prefix``."""
-        return self._calls.rows(partial(self.files.list, prefix, flat, size))
+        return self._calls.rows(partial(self.files.list, prefix, flat, size, return_resume_token, resume_token))
 
     async def isdir(self, prefix: str = "") -> bool:
         """Whether anything lies under ``prefix`` + "/" (or under the location itself, for "")."""
         return await self._calls.call(self.files.isdir, prefix)
 
-    async def subtree_size(self, prefix: str = "") -> dict[str, int]:
-        """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string ``prefix``."""
+    async def subtree_size(self, prefix: str | Iterable[str] = "") -> dict[str, int]:
+        """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string, or one of several."""
         return await self._calls.call(self.files.subtree_size, prefix)
+
+    async def clear_locks(self) -> None:
+        """Remove the lock files that nobody holds."""
+        await self._calls.call(self.files.clear_locks)
 
     async def aclose(self) -> None:
         """Wait for every call, abandoned ones too, and release what the store holds."""

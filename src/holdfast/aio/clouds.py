@@ -180,6 +180,7 @@ class AsyncHttpStore(AsyncBytesStore):
         base_url: str,
         *,
         forbidden: Literal["missing", "raise"] = "missing",
+        secrets: Mapping[str, Any] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         minimum_rate: int = Timeouts.SLOWEST,
@@ -189,6 +190,7 @@ class AsyncHttpStore(AsyncBytesStore):
             HttpStore(
                 base_url,
                 forbidden=forbidden,
+                secrets=secrets,
                 connect_timeout=connect_timeout,
                 read_timeout=read_timeout,
                 minimum_rate=minimum_rate,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ..errors import AuthError, HoldfastError
 from ..recipes import stayed_behind
-from . import pairs, profiles, services
+from . import files, pairs, profiles, services
 from .pairs import S3Credentials
 from .providers import Absent, Provider, shared
 from .services import Offer
@@ -114,21 +114,12 @@ def nothing_found(store: str, looks: tuple[Look, ...] = (), *, dropped: bool = F
 
 # ---------------------------------------------------------------------- the sources, in the order they are looked at
 def _secrets_file(around: Surroundings) -> Offer | str:
-    directories = _secrets_directories(around.environment)
-    names = (f"{around.bucket}-aws-secret.json", "aws-secret.json")
-    for path in (os.path.join(directory, name) for name in names for directory in directories):
-        if os.path.isfile(path):
-            # Such files may hold what other programs need beside the keys.
-            return _fixed(f"there is {path}", pairs.from_mapping(pairs.read_json(path), path, strict=False))
-    return f"no {' or '.join(names)} in {' or '.join(directories)}"
-
-
-def _secrets_directories(environment: Mapping[str, str]) -> list[str]:
-    homes = (
-        environment.get("CLOUD_VOLUME_DIR") or "~/.cloudvolume",
-        environment.get("CLOUD_FILES_DIR") or "~/.cloudfiles",
-    )
-    return [os.path.join(os.path.expanduser(home), "secrets") for home in homes]
+    path = files.find("aws", around.bucket, around.environment)
+    if path is not None:
+        # Such files may hold what other programs need beside the keys.
+        return _fixed(f"there is {path}", pairs.from_mapping(pairs.read_json(path), path, strict=False))
+    looked = files.names("aws", around.bucket), files.directories(around.environment)
+    return f"no {' or '.join(looked[0])} in {' or '.join(looked[1])}"
 
 
 def _environment(around: Surroundings) -> Offer | str:

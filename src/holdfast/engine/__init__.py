@@ -1,4 +1,4 @@
-"""Bulk work on lean threads: the only place in Holdfast that starts one.
+"""Bulk work on lean threads and in processes: the only place in Holdfast that starts any.
 
 ``Engine.run(function, items)`` calls the function on each item, many at a time, and yields an Outcome each.
 The caller's own thread feeds a bounded window of slots from ``items`` (which may be endless), kept daemon workers
@@ -11,22 +11,27 @@ runs ``finish``; a ``run`` inside a worker runs inline. And the caller is never 
 break or an error waits one second for operations in flight; a worker that hangs is abandoned, never reused.
 """
 
+from .background import Background
 from .lane import Call, Lane
 from .outcome import InTurn, Outcome, Split
 from .pace import note_throttled
 from .pool import SMALL, Engine, default, in_worker, interruptible, reserve
+from .processes import Remote, spread
 
 __all__ = [
     "SMALL",
+    "Background",
     "Call",
     "Engine",
     "InTurn",
     "Lane",
     "Outcome",
+    "Remote",
     "Split",
     "default",
     "in_worker",
     "interruptible",
     "note_throttled",
     "reserve",
+    "spread",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
+from . import native
 from .outcome import Outcome, Stopped
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self.condition = threading.Condition(threading.Lock())
+        self.condition = native.Condition()
 
     def acquire(self, count: int, run: Run, slot: Outcome[Any]) -> None:
         """Give ``count`` bytes to the slot, once there is room; Stopped when its run ends first."""

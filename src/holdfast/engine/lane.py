@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import pool
+from . import native, pool
 from .outcome import release_frames
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from .pool import Worker
+    from .pool import Engine, Worker
 
 Told = Callable[[Any, BaseException | None], None]
 
@@ -33,9 +32,9 @@ class Call:
 class Lane:
     """A way to hand calls to workers and be told: at most ``limit`` run at a time, begun in the order they came.
 
-    ``limit=None`` means as many as a bulk run may have threads. Bulk work that a call starts has workers of its
-    own, as if it had been started by any other thread. A call that waits for another one must not wait for one
-    behind it in the same lane.
+    The workers are those of ``engine``, or of the default one. ``limit=None`` means as many as a bulk run may have
+    threads. Bulk work that a call starts has workers of its own, as if it had been started by any other thread. A call
+    that waits for another one must not wait for one behind it in the same lane.
 
     >>> import queue
     >>> answers = queue.SimpleQueue()
@@ -44,9 +43,10 @@ class Lane:
     (42, None)
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, engine: Engine | None = None) -> None:
+        self._engine = engine
         self.limit = Pace(limit).ceiling
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._todo: deque[Call] = deque()
         self._pending: set[Call] = set()
         self._waiting: list[tuple[set[Call], Callable[[], None]]] = []
@@ -62,7 +62,7 @@ class Lane:
             lease = self._serving < self.limit
             self._serving += lease
         if lease:
-            pool.default()._lease(self._serve)
+            (self._engine or pool.default())._lease(self._serve)
         return call
 
     def when_done(self, told: Callable[[], None]) -> None:
@@ -73,6 +73,17 @@ class Lane:
                 self._waiting.append((calls, told))
         if not calls:
             told()
+
+    def drop(self) -> int:
+        """How many calls had not begun, which are forgotten now and never told of."""
+        with self._lock:
+            dropped = len(self._todo)
+            for call in self._todo:
+                self._pending.discard(call)
+                for calls, _ in self._waiting:
+                    calls.discard(call)
+            self._todo.clear()
+            return dropped
 
     def _serve(self, worker: Worker) -> bool:
         pool._here.worker = None  # what this call runs in bulk has workers of its own
@@ -110,7 +121,7 @@ class Lane:
 
     def _after_fork(self) -> None:
         # The workers that served stayed in the parent, and with them whoever waited for their calls.
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._todo.clear()
         self._pending.clear()
         self._waiting = []

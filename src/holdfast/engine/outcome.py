@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
+
+from . import native
 
 Item = TypeVar("Item")
 
@@ -98,7 +99,7 @@ class SplitState:
         self.left = len(split.parts)
         self.results: list[Any] = [None] * self.left
         self.error: BaseException | None = None
-        self.lock = threading.Lock()
+        self.lock = native.lock()
 
     def perform(self, index: int) -> bool:
         """Run one part (unless another failed already); True when it was the last."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from . import native
 from .budget import Budget
+from .native import SimpleQueue
 from .outcome import InTurn, Outcome, Split, SplitState
 from .run import Run
 
@@ -24,7 +26,7 @@ SMALL = 64 << 10
 #: How long (seconds) a run that is broken off waits for operations in flight.
 GRACE = 1.0
 
-_here = threading.local()
+_here = native.local()
 
 
 class Worker:
@@ -38,8 +40,7 @@ class Worker:
         self.run: Run | None = None
         self.slot: Outcome[Any] | None = None
         self.rank = 0
-        self.thread = threading.Thread(target=self.live, name=f"holdfast-{number}", daemon=True)
-        self.thread.start()
+        self.thread = native.start(self.live, f"holdfast-{number}")
 
     def live(self) -> None:
         """Do the jobs that come, until there is no use for this thread any more."""
@@ -68,6 +69,7 @@ class Engine:
         self._idle: deque[Worker] = deque()
         self._numbers = itertools.count(1)
         self._closed: bool = False
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         _engines.add(self)
 
     def run(
@@ -124,6 +126,12 @@ class Engine:
             except IndexError:
                 return
 
+    def join(self, patience: float) -> None:
+        """Wait until every thread of this engine has ended, at most so many seconds; for after ``close()``."""
+        until = time.monotonic() + patience
+        for thread in list(self._threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
     def __enter__(self) -> Self:
         self._closed = False
         return self
@@ -138,6 +146,8 @@ class Engine:
             worker = self._idle.pop()
         except IndexError:
             worker = Worker(self, next(self._numbers))
+            if worker.thread is not None:
+                self._threads.add(worker.thread)
         worker.rank = rank
         worker.bell.put(job)
 
@@ -209,10 +219,10 @@ def interruptible(function: Callable[..., Any], *args: Any) -> Any:
     For calls into native code that does not look at signals: from the main thread the call is handed to a kept
     worker (about 50 microseconds); if Ctrl-C comes, it is abandoned there. From any other thread it is just called.
     """
-    if threading.get_ident() != _main_thread or in_worker():
+    if native.get_ident() != _main_thread or in_worker():
         return function(*args)
     slot: Outcome[Any] = Outcome(None)
-    finished = threading.Lock()
+    finished = native.lock()
     finished.acquire()
     waiting = True
 
@@ -248,7 +258,7 @@ def default() -> Engine:
 
 def _after_fork_in_child() -> None:
     global _main_thread  # noqa: PLW0603 - a fork changes it
-    _main_thread = threading.get_ident()
+    _main_thread = native.get_ident()
     _here.__dict__.clear()
     for engine in list(_engines):
         engine._after_fork()
@@ -256,6 +266,6 @@ def _after_fork_in_child() -> None:
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _default: Engine | None = None
-_main_thread = threading.main_thread().ident
+_main_thread = native.main_thread()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

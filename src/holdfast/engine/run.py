@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from . import native
+from .native import SimpleQueue
 from .outcome import InTurn, Outcome, Part, Split, SplitState, Stopped, release_frames
 from .pace import Pace
 from .turns import Turns
@@ -58,13 +59,13 @@ class Run:
         self.bell: SimpleQueue[None] = SimpleQueue()
         self.idle: deque[None] = deque()
         # The caller waits at `wake`; `state` tells the workers whether it does.
-        self.wake = threading.Lock()
+        self.wake = native.lock()
         self.wake.acquire()
         self.state = AWAKE
         self.gathered = 0
         self.leased = 0
         self.left: SimpleQueue[None] = SimpleQueue()
-        self.lease_lock = threading.Lock()
+        self.lease_lock = native.lock()
         self.turns = Turns()
 
     # ------------------------------------------------------------------ in the workers
@@ -221,7 +222,6 @@ class Run:
 
     def outcomes(self, progress: Callable[[int], None] | None) -> Iterator[Outcome[Any]]:
         """The outcomes, as they come or in the items' order."""
-        adaptive = self.pace.adaptive
         patience = -1.0 if progress is None else HEARTBEAT
         while True:
             if self.hungry():
@@ -231,13 +231,7 @@ class Run:
                     return
                 continue
             count = self.take(patience)
-            if progress is not None:
-                progress(count)
-            if adaptive and count:
-                self.pace.note(count)
-                if self.pace.limit != self.limit:
-                    self.limit = self.pace.limit
-                    self.staff(self.in_flight)
+            self.note(count, progress)
             if self.order is None:
                 for _ in range(count):
                     slot = self.done.popleft()
@@ -258,6 +252,21 @@ class Run:
                         self.engine._budget.release(self, slot)
                     if self.hungry():
                         self.feed()
+                    if late := len(self.done):
+                        # What the order has delivered, or is about to, must not be kept alive here as well.
+                        for _ in range(late):
+                            self.done.popleft()
+                        self.note(late, progress)
+
+    def note(self, count: int, progress: Callable[[int], None] | None) -> None:
+        """Account for results that have come: in the progress, and in the number of workers."""
+        if progress is not None:
+            progress(count)
+        if count and self.pace.adaptive:
+            self.pace.note(count)
+            if self.pace.limit != self.limit:
+                self.limit = self.pace.limit
+                self.staff(self.in_flight)
 
     def hungry(self) -> bool:
         """Whether it is time to feed."""

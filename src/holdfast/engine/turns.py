@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from . import native
 from .outcome import Outcome, release_frames
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Outcome[Any], Callable[[], Any]]] = deque()
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._average = 0.0
 
     def __len__(self) -> int:

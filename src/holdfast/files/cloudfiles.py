@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, Self
 
-from .. import engine, keys, progress, registry, url
-from ..errors import AlreadyExists, NotFound, Unsupported
-from ..store import HEAD, ObjectStore
-from ..types import Body, ListOptions, ObjectInfo
-from ..wrap.suffix import SuffixStore
-from .reading import Reader, head_fields, parse_json
-from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complete_writes, is_scalar, write_fields
+from .. import keys
+from ..errors import ConfigError
+from ..monitoring import IOEnum
+from ..store import ObjectStore
+from ..types import Body
+from . import listing, locking, single
+from . import paths as paths_of
+from .opening import Options, open_location
+from .reading import Reader, json_reader, reader
+from .recording import Recorder
+from .requests import ReadRequest, WriteDefaults, WriteRequest, batches, complete_writes, is_scalar
 from .transferring import Transfers
-from .writing import Writer, dump_json
-
-#: Where codecs show as file-name suffixes, because there is no Content-Encoding header to say it.
-SUFFIXED = frozenset(("file", "mem", "zip"))
+from .work import Job, Recipe, Work
+from .writing import Writer, dump_json, json_request
 
 
 class CloudFiles(Transfers):
@@ -30,7 +31,13 @@ class CloudFiles(Transfers):
     ``hashdir:///directory``, ``redis://host/0/prefix``), a local directory, or any ObjectStore. ``progress``
     draws a bar for bulk calls. ``num_threads=None`` adapts the number of simultaneous requests to what pays; a
     number is a cap. ``secrets`` are credentials for this object alone (else the environment's are used),
-    ``endpoint`` another server, ``no_sign_request`` anonymous access.
+    ``endpoint`` another server, ``no_sign_request`` anonymous access, ``use_https`` the public web server of a gs or
+    s3 bucket. Paths may have a format or an alias (``holdfast.files.paths``). ``request_payer`` is "requester" on s3,
+    the project to bill on gs. ``green=True`` lets gevent's other greenlets run meanwhile (None: if it has patched
+    threads), ``parallel`` does bulk get, puts and delete in so many processes (0: one for each processor; what lies in
+    this process's memory stays with its threads). ``locking=True`` takes locks on local files, in ``lock_dir``, that
+    cloud-files takes too. ``composite_upload_threshold`` (bytes) is the size of the parts in which larger objects are
+    sent, a hint to stores that send parts.
 
     A missing object is None, never an exception; everything else that goes wrong is an error of
     ``holdfast.errors``. Every method that takes a path also takes any iterable of paths and then works on many at
@@ -50,30 +57,47 @@ class CloudFiles(Transfers):
         self,
         cloudpath: str | ObjectStore,
         progress: bool = False,
-        green: bool = False,
+        green: bool | None = False,
         secrets: Any = None,
         num_threads: int | None = None,
         *,
+        use_https: bool = False,
         endpoint: str | None = None,
+        parallel: int | bool = 1,
+        request_payer: str | bool | None = None,
+        locking: bool | None = None,
+        lock_dir: str | None = None,
+        composite_upload_threshold: int | None = None,
         no_sign_request: bool = False,
     ) -> None:
-        if green:
-            raise Unsupported("green threads are not in this release: leave green=False (threads do the same work)")
-        self.progress = progress
-        self.green = green
-        self.num_threads = num_threads
+        options = Options(secrets, endpoint, use_https, request_payer, no_sign_request, locking, lock_dir)
         if isinstance(cloudpath, ObjectStore):
-            self.store, self.cloudpath, self.protocol = cloudpath, cloudpath.name, ""
+            if options != Options():
+                raise ConfigError(f"{cloudpath.name} is open already: options of the location belong to the store")
+            self.store, self.cloudpath, self.protocol, self.lock_dir = cloudpath, cloudpath.name, "", None
+            recipe = Recipe(None, options, cloudpath)
         else:
-            location = url.parse(cloudpath)
-            given = {"secrets": secrets, "endpoint": endpoint, "anonymous": no_sign_request or None}
-            options = {name: value for name, value in given.items() if value is not None}
-            store = registry.open_store(location, **options)
-            self.store = SuffixStore(store) if location.scheme in SUFFIXED else store
-            self.cloudpath, self.protocol = str(location), location.scheme
+            self.store, self.cloudpath, self.protocol, self.lock_dir, again = open_location(cloudpath, options)
+            recipe = Recipe(again, options)
+        self._work = Work(self.store, recipe, num_threads, progress=progress, green=green, parallel=parallel)
+        if composite_upload_threshold is not None and composite_upload_threshold < 1:
+            raise ConfigError(f"composite_upload_threshold={composite_upload_threshold} is a number of bytes")
+        self.composite_upload_threshold = composite_upload_threshold
+        self.progress = progress
+        self.green = self._work.green is not None
+        self.num_threads = num_threads
+        self.parallel = self._work.parallel
 
     def __repr__(self) -> str:
         return f"CloudFiles({self.cloudpath!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The recipe may hold secrets, which a pickle carries nowhere: the store, pickled, knows that it lost them.
+        recipe = Recipe(None, Options(), self.store)
+        work = Work(
+            self.store, recipe, self.num_threads, progress=self.progress, green=self.green, parallel=self.parallel
+        )
+        return {**self.__dict__, "_work": work}
 
     # ------------------------------------------------------------------ reading
     def get(
@@ -82,8 +106,11 @@ class CloudFiles(Transfers):
         total: int | None = None,
         raw: bool = False,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         return_dict: bool = False,
         raise_errors: bool = True,
+        part_size: int | None = None,
+        return_recording: bool = False,
         into: Any = None,
     ) -> Any:
         """The bytes of one object (None if it is missing), or a list with one row for each request, in order.
@@ -93,50 +120,57 @@ class CloudFiles(Transfers):
         compress raw tags``; duplicates give duplicate rows, a missing object the content None. ``raw`` gives the
         stored bytes, still encoded. ``return_dict`` gives ``{path: bytes}`` instead of rows.
         ``raise_errors=False`` puts an error into its row instead of raising the first one.
+        ``part_size`` reads objects that are larger (bytes) in parts of that size, side by side.
+        ``return_recording`` gives a tuple of the result and the TransmissionMonitor that watched.
         ``into`` is a writable buffer for one object (then the count of its bytes is returned), or for many a
-        mapping from path to buffer: bodies are written there, and a row's content is the filled part of it.
+        mapping from path to buffer: bodies are written there, by this process, and a row's content is the filled
+        part of it.
         """
         scalar = is_scalar(paths)
         if into is not None and isinstance(into, Mapping) == scalar:
             wanted = "a writable buffer for one path" if scalar else "a mapping from path to buffer for many paths"
             raise TypeError(f"into is {wanted}, not {type(into).__name__}")
-        reader = Reader(self.store, raw=raw, into=into)
-        if scalar:
-            row = reader.one(paths, scalar=True)  # type: ignore[arg-type]
+        gather = not (scalar or raise_errors or return_dict)
+        job = Job(reader, (raw, into, part_size, gather))
+        if scalar and part_size is None and not return_recording:
+            row = self._work.one(Reader(self.store, raw=raw, into=into).one, paths, True)
             return {row["path"]: row["content"]} if return_dict else row["content"]
-        rows = self._bulk(
-            reader.gather if not raise_errors and not return_dict else reader.row,
-            paths, "Downloading", total, progress, ordered=True,
+        recorder = Recorder(IOEnum.RX) if return_recording else None
+        outcomes = self._work.many(
+            recorder.job(job) if recorder else job,
+            [paths] if scalar else paths, "Downloading", total, progress,
+            ordered=True, parallel=1 if scalar or into is not None else parallel,
         )  # fmt: skip
+        rows: Any = [outcome.value for outcome in outcomes]
+        if recorder is not None:
+            rows = recorder.unpacked(rows)
         if return_dict:
-            return {outcome.value["path"]: outcome.value["content"] for outcome in rows}
-        return [outcome.value for outcome in rows]
+            rows = {row["path"]: row["content"] for row in rows}
+        elif scalar:
+            rows = rows[0]["content"] if into is None or rows[0]["content"] is None else len(rows[0]["content"])
+        return rows if recorder is None else (rows, recorder.monitor)
 
     def get_json(self, paths: ReadRequest | Iterable[ReadRequest], total: int | None = None) -> Any:
         """The parsed JSON of one object (None if it is missing), or a list of them in the order asked for.
 
         Raises EncodingError, with the key, for an object that is no JSON.
         """
-        reader = Reader(self.store)
-
-        def parsed(request: ReadRequest) -> Any:
-            row = reader.row(request)
-            return parse_json(row["content"], row["path"], self.store.name)
-
         if is_scalar(paths):
-            return parsed(paths)  # type: ignore[arg-type]
-        return [outcome.value for outcome in self._bulk(parsed, paths, "Downloading", total, None, ordered=True)]
+            return self._work.one(json_reader(self.store), paths)
+        return [
+            outcome.value for outcome in self._work.many(Job(json_reader), paths, "Downloading", total, ordered=True)
+        ]
 
     def exists(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> Any:
         """Whether the object exists, or for many a dict from path to that."""
-        return self._ask(paths, lambda info: info is not None, "Existence testing", total, progress)
+        return self._ask(paths, single.exists, "Existence testing", total, progress)
 
     def size(
         self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None,
         return_sum: bool = False,
     ) -> Any:  # fmt: skip
         """The stored size in bytes (None if missing), or for many a dict; or the sum of those that exist."""
-        sizes = self._ask(paths, lambda info: None if info is None else info.size, "Measuring", total, progress)
+        sizes = self._ask(paths, single.size, "Measuring", total, progress)
         if return_sum:
             return sum(size or 0 for size in (sizes.values() if isinstance(sizes, dict) else [sizes]))
         return sizes
@@ -148,7 +182,7 @@ class CloudFiles(Transfers):
         Content-Encoding, Content-Disposition, Content-Language, Storage-Class; None where there is none. Content-Md5,
         Request-Charged and Parts-Count are there for programs that ask for them, and None: no store tells them.
         """
-        return self._ask(paths, lambda info: None if info is None else head_fields(info), "Heading", total, progress)
+        return self._ask(paths, single.head, "Heading", total, progress)
 
     # ------------------------------------------------------------------ writing
     def put(
@@ -163,10 +197,9 @@ class CloudFiles(Transfers):
         storage_class: str | None = None,
     ) -> int:
         """1, when the object is stored, whole: see ``puts`` for what the arguments mean."""
-        return self.puts(
-            [(path, content)], content_type, compress, compression_level, cache_control,
-            raw=raw, progress=False, storage_class=storage_class,
-        )  # fmt: skip
+        defaults = WriteDefaults(content_type, compress, compression_level, cache_control, storage_class, raw)
+        self._work.one(Writer(self.store, self.composite_upload_threshold), defaults.complete((path, content)))
+        return 1
 
     def puts(
         self,
@@ -178,8 +211,10 @@ class CloudFiles(Transfers):
         total: int | None = None,
         raw: bool = False,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         storage_class: str | None = None,
-    ) -> int:
+        return_recording: bool = False,
+    ) -> Any:
         """The number of objects stored, from dicts with ``path``, ``content`` and more, or (path, content).
 
         Content is bytes-like, a pathlib.Path, an open binary file or an iterator of bytes. ``compress`` is one
@@ -188,14 +223,20 @@ class CloudFiles(Transfers):
 
         Unknown codecs and duplicate paths are a ValueError before anything is written (from a generator, which is
         not kept, a bad request is found when it comes). The first error stops the rest; objects written until
-        then are whole.
+        then are whole. ``return_recording`` gives a tuple of the number and the TransmissionMonitor that watched.
         """
         defaults = WriteDefaults(content_type, compress, compression_level, cache_control, storage_class, raw)
         writes = complete_writes(files, defaults)
-        if isinstance(writes, list) and len(writes) == 1:
-            Writer(self.store)(writes[0])
+        recorder = Recorder(IOEnum.TX) if return_recording else None
+        if isinstance(writes, list) and len(writes) == 1 and recorder is None:
+            self._work.one(Writer(self.store, self.composite_upload_threshold), writes[0])
             return 1
-        return sum(1 for _ in self._bulk(Writer(self.store), writes, "Uploading", total, progress))
+        job = Job(Writer, (self.composite_upload_threshold,))
+        job = job if recorder is None else recorder.job(job)
+        outcomes = self._work.many(job, writes, "Uploading", total, progress, parallel=parallel)
+        if recorder is None:
+            return sum(1 for _ in outcomes)
+        return len(recorder.unpacked([outcome.value for outcome in outcomes])), recorder.monitor
 
     def put_json(
         self,
@@ -211,10 +252,8 @@ class CloudFiles(Transfers):
 
         numpy's arrays and scalars become lists and numbers, NaN and infinities null, and keys text.
         """
-        return self.put_jsons(
-            [(path, content)], compress, compression_level, cache_control,
-            storage_class=storage_class, content_type=content_type,
-        )  # fmt: skip
+        content = dump_json(content)
+        return self.put(path, content, content_type, compress, compression_level, cache_control, False, storage_class)
 
     def put_jsons(
         self,
@@ -224,36 +263,38 @@ class CloudFiles(Transfers):
         cache_control: str | None = None,
         total: int | None = None,
         progress: bool | None = None,
+        parallel: int | bool | None = None,
         storage_class: str | None = None,
+        return_recording: bool = False,
         content_type: str = "application/json",
-    ) -> int:
+    ) -> Any:
         """The number of objects stored as JSON; ``files`` as in ``puts``, each content any JSON-able object."""
         if isinstance(files, Mapping) or (isinstance(files, tuple) and len(files) == 2 and isinstance(files[0], str)):
             files = [files]
-        encoded: Iterable[WriteRequest] = map(_json_request, files)
+        encoded: Iterable[WriteRequest] = map(json_request, files)
         if not isinstance(files, Iterator):
             encoded = list(encoded)
         return self.puts(
-            encoded, content_type, compress, compression_level, cache_control,
-            total=total, progress=progress, storage_class=storage_class,
+            encoded, content_type, compress, compression_level, cache_control, total, False, progress, parallel,
+            storage_class, return_recording,
         )  # fmt: skip
 
-    def delete(self, paths: str | Iterable[str], total: int | None = None, progress: bool | None = None) -> int:
+    def delete(
+        self,
+        paths: str | Iterable[str],
+        total: int | None = None,
+        progress: bool | None = None,
+        parallel: int | bool | None = None,
+    ) -> int:
         """How many paths were dealt with; each is gone afterwards, whether or not it was there."""
         if is_scalar(paths):
-            paths = [paths]  # type: ignore[list-item]
-        checked = map(keys.check, paths)
-        count = 0
-        with self._bar("Deleting", total, progress, paths) as bar:
-            for outcome in engine.default().run(
-                functools.partial(_remove, self.store),
-                batches(checked, max(1, self.store.remove_batch)),
-                threads=self.num_threads,
-                local=self.store.local,
-            ):
-                count += outcome.value
-                bar.advance(outcome.value)
-        return count
+            return self._work.one(single.remover(self.store), [keys.check(paths)])  # type: ignore[arg-type]
+        total = len(paths) if total is None and isinstance(paths, Sized) else total
+        wanted = batches(map(keys.check, paths), max(1, self.store.remove_batch))
+        outcomes = self._work.many(
+            Job(single.remover), wanted, "Deleting", total, progress, parallel=parallel, count=int
+        )
+        return sum(outcome.value for outcome in outcomes)
 
     def touch(self, paths: str | Iterable[str], progress: bool | None = None, total: int | None = None) -> None:
         """Create an empty object under each path where there is none; what is there is never changed.
@@ -262,59 +303,42 @@ class CloudFiles(Transfers):
         what somebody else just wrote.
         """
         if is_scalar(paths):
-            paths = [paths]  # type: ignore[list-item]
-        for _ in self._bulk(functools.partial(_touch, self.store), paths, "Touching", total, progress):
-            pass
+            self._work.one(single.toucher(self.store), paths)
+        else:
+            for _ in self._work.many(Job(single.toucher), paths, "Touching", total, progress):
+                pass
 
     # ------------------------------------------------------------------ listing
-    def list(self, prefix: str = "", flat: bool = False, size: bool = False) -> Iterator[Any]:
+    def list(
+        self,
+        prefix: str = "",
+        flat: bool = False,
+        size: bool = False,
+        return_resume_token: bool = False,
+        resume_token: str | None = None,
+    ) -> Iterator[Any]:
         """An iterator over the paths that start with the string ``prefix``; with ``size`` over (path, bytes).
 
         ``flat`` gives one level only: objects, and directories with a trailing slash (whose size is None). A
-        prefix that is exactly a directory's name stands for what is in it.
+        prefix that is exactly a directory's name stands for what is in it. ``return_resume_token`` adds a token to
+        each, with which (``resume_token=``) another listing goes on after it; Unsupported where listings have no order.
         """
-        rows = self.store._scan(ListOptions(prefix, delimiter="/" if flat else None))
-        for info in self._sized(rows) if size else rows:
-            if flat and info.is_prefix and prefix and info.key == prefix + "/":
-                yield from self.list(info.key, flat=True, size=size)
-            else:
-                yield (info.key, info.size) if size else info.key
-
-    def _sized(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
-        """The rows with their sizes: where the listing does not tell them, each object is asked."""
-        for row in rows:
-            if row.size is None and not row.is_prefix:
-                rows = itertools.chain((row,), rows)
-                break
-            yield row
-        else:
-            return
-        for outcome in engine.default().run(
-            functools.partial(_with_size, self.store),
-            rows,
-            threads=self.num_threads,
-            ordered=True,
-            local=self.store.local,
-        ):
-            if outcome.value is not None:
-                yield outcome.value
+        if return_resume_token or resume_token is not None:
+            listing.check_token(self.store)
+        rows = listing.scan(self.store, prefix, flat=flat, size=size, threads=self.num_threads, after=resume_token)
+        return self._work.rows(listing.paths(rows, size=size, tokens=return_resume_token))
 
     def __iter__(self) -> Iterator[str]:
         return self.list()
 
     def isdir(self, prefix: str = "") -> bool:
         """Whether anything lies under ``prefix`` + "/" (or under the location itself, for "")."""
-        if prefix and not prefix.endswith("/"):
-            prefix += "/"
-        return next(self.store._scan(ListOptions(prefix)), None) is not None
+        return self._work.one(listing.is_directory, self.store, prefix)
 
-    def subtree_size(self, prefix: str = "") -> dict[str, int]:
-        """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string ``prefix``."""
-        count = total = 0
-        for info in self._sized(self.store._scan(ListOptions(prefix))):
-            count += 1
-            total += info.size or 0
-        return {"N": count, "num_bytes": total}
+    def subtree_size(self, prefix: str | Iterable[str] = "") -> dict[str, int]:
+        """``{"N": objects, "num_bytes": stored bytes}`` of all whose paths start with the string, or one of several."""
+        prefixes = [prefix] if isinstance(prefix, str) else prefix
+        return self._work.one(listing.subtree_size, self.store, prefixes, self.num_threads)
 
     # ------------------------------------------------------------------ like a dict, and paths
     def __getitem__(self, key: Any) -> Any:
@@ -349,6 +373,29 @@ class CloudFiles(Transfers):
         """
         return functools.reduce(keys.join, filter(None, paths), "")
 
+    @staticmethod
+    def dirname(path: str) -> str:
+        """What precedes the last slash of a path or location."""
+        return paths_of.dirname(path)
+
+    @staticmethod
+    def basename(path: str) -> str:
+        """What follows the last slash of a path or location."""
+        return paths_of.basename(path)
+
+    def abspath(self, path: str) -> str:
+        """The location of the object: the path below this location, slash by slash as it is.
+
+        >>> CloudFiles("gs://bucket/data", no_sign_request=True).abspath("a/b")
+        'gs://bucket/data/a/b'
+        """
+        return keys.join(self.cloudpath, path)
+
+    def clear_locks(self) -> None:
+        """Remove the lock files of ``lock_dir`` that nobody holds (see ``locking``); nothing on other services."""
+        if self.lock_dir is not None:
+            locking.clear(self.lock_dir)
+
     def close(self) -> None:
         """Release what the store holds; also at the end of a with statement."""
         self.store.close()
@@ -359,78 +406,12 @@ class CloudFiles(Transfers):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # ------------------------------------------------------------------ bulk
     def _ask(
-        self,
-        paths: str | Iterable[str],
-        answer: Callable[[ObjectInfo | None], Any],
-        description: str,
-        total: int | None,
+        self, paths: str | Iterable[str], answer: single.Answer, description: str, total: int | None,
         progress: bool | None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """The answer from one head, or a dict of them."""
-        read = self.store._read
-
-        def ask(path: str) -> Any:
-            try:
-                with read(keys.check(path), HEAD) as blob:
-                    return answer(blob.info)
-            except NotFound:
-                return answer(None)
-
         if is_scalar(paths):
-            return ask(paths)  # type: ignore[arg-type]
-        return {outcome.item: outcome.value for outcome in self._bulk(ask, paths, description, total, progress, True)}
-
-    def _bulk(
-        self,
-        operation: Callable[[Any], Any],
-        items: Iterable[Any],
-        description: str,
-        total: int | None,
-        progress: bool | None,
-        ordered: bool = False,
-    ) -> Iterator[engine.Outcome[Any]]:
-        with self._bar(description, total, progress, items) as bar:
-            yield from engine.default().run(
-                operation, items, threads=self.num_threads, ordered=ordered, progress=bar.advance,
-                local=self.store.local,
-            )  # fmt: skip
-
-    def _bar(self, description: str, total: int | None, progress_wanted: bool | None, items: Any) -> progress.Bar:
-        if total is None and hasattr(items, "__len__"):
-            total = len(items)
-        return progress.bar(self.progress if progress_wanted is None else progress_wanted, description, total)
-
-
-def _remove(store: ObjectStore, batch: list[str]) -> int:
-    for error in store._remove(batch):
-        if error is not None and not isinstance(error, NotFound):
-            raise error
-    return len(batch)
-
-
-def _with_size(store: ObjectStore, row: ObjectInfo) -> ObjectInfo | None:
-    """The row of a listing with its size, or None if the object is gone meanwhile."""
-    if row.size is not None or row.is_prefix:
-        return row
-    try:
-        with store._read(row.key, HEAD) as blob:
-            return replace(row, size=blob.info.size)
-    except NotFound:
-        return None
-
-
-def _touch(store: ObjectStore, path: str) -> None:
-    try:
-        store._read(keys.check(path), HEAD).close()
-    except NotFound:
-        try:
-            store.create(path, b"")
-        except AlreadyExists:
-            return
-
-
-def _json_request(request: WriteRequest) -> WriteRequest:
-    fields = write_fields(request)
-    return {**fields, "content": dump_json(fields["content"])}
+            return self._work.one(single.asker(self.store, answer), paths)
+        outcomes = self._work.many(Job(single.asker, (answer,)), paths, description, total, progress, ordered=True)
+        return {outcome.item: outcome.value for outcome in outcomes}

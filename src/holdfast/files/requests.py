@@ -20,6 +20,8 @@ _READ_FIELDS = frozenset(("path", "start", "end", "tags"))
 _WRITE_FIELDS = frozenset(
     ("path", "content", "content_type", "compress", "compression_level", "cache_control", "storage_class", "raw")
 )
+#: What rows of get have beside those: they may be put as they are.
+_ROW_FIELDS = frozenset(("byte_range", "error", "tags", "fullpath"))
 
 
 def is_scalar(paths: Any) -> bool:
@@ -92,9 +94,11 @@ def write_fields(request: WriteRequest) -> Mapping[str, Any]:
         return {"path": request[0], "content": request[1]}
     if not isinstance(request, Mapping):
         raise TypeError(f"a request is a dict or a (path, content) tuple, not {type(request).__name__}")
-    _known(request, _WRITE_FIELDS)
+    _known(request, _WRITE_FIELDS | _ROW_FIELDS)
     if "path" not in request or "content" not in request:
         raise TypeError("a request to put has a 'path' and a 'content'")
+    if request.get("error") is not None:
+        raise ValueError(f"the row of {request['path']!r} tells of an error, not of an object: {request['error']}")
     return request
 
 

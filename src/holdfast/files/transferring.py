@@ -98,9 +98,12 @@ class Transfers:
         return self.moves(f"{directory}/", [(src, name)], progress=False)
 
     def moves(
-        self, cf_dest: CloudFiles | Transfers | str, paths: Iterable[tuple[str, str]], progress: bool | None = None
+        self,
+        cf_dest: CloudFiles | Transfers | str,
+        paths: Iterable[str | tuple[str, str]],
+        progress: bool | None = None,
     ) -> Summary:
-        """What was done to move objects to the destination, from (path here, path there) for each.
+        """What was done to move objects to the destination, from (path here, path there) or one path for both.
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
         that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
@@ -116,7 +119,8 @@ class Transfers:
         """
         from .transfers import transfer
 
-        requests = [{"path": path, "dest_path": name} for path, name in paths]
+        pairs = [(path, path) if isinstance(path, str) else path for path in paths]
+        requests = [{"path": path, "dest_path": name} for path, name in pairs]
         if len({request["path"] for request in requests}) < len(requests):
             raise ValueError("one path is to be moved twice: nothing was moved")
         with ExitStack() as opened:

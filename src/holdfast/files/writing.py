@@ -11,29 +11,31 @@ from .. import codecs, engine
 from ..blob import body_chunks, body_size
 from ..store import WRITE, ObjectStore
 from ..types import Body, WriteOptions
-from .requests import Write
+from .requests import Write, WriteRequest, write_fields
 
 
 class Writer:
     """The operation of writing one object, for an engine."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, part_size: int | None = None) -> None:
         self.store = store
+        self.part_size = part_size
         # Most objects of one bulk call share their attributes: the options are built once.
         self._options: dict[tuple[str | None, ...], WriteOptions] = {}
 
-    def __call__(self, write: Write) -> None:
+    def __call__(self, write: Write) -> int:
+        """The stored size (bytes) of the object, which is now written; 0 where the store does not tell it."""
         body = write.content
         if isinstance(body, str):
             raise TypeError(f"the content of {write.path!r} is text: encode it, for example with .encode('utf-8')")
         if write.encoding is not None and not write.raw:
             body = _encoded(body, write.encoding, write.level)
-        self.store._write(write.path, body, self.options(write))
+        return self.store._write(write.path, body, self.options(write)).size or 0
 
     def options(self, write: Write) -> WriteOptions:
         """What the request says about the object, as options of the store's write."""
         said = (write.content_type, write.encoding, write.cache_control, write.storage_class)
-        if not any(said):
+        if self.part_size is None and not any(said):
             return WRITE
         options = self._options.get(said)
         if options is None:
@@ -42,6 +44,7 @@ class Writer:
                 content_encoding=write.encoding,
                 cache_control=write.cache_control,
                 storage_class=write.storage_class,
+                part_size=self.part_size,
             )
         return options
 
@@ -51,6 +54,12 @@ def _encoded(body: Body, encoding: str, level: int | None) -> Body:
         engine.reserve(body_size(body) or 0)
         return codecs.compress(body, encoding, level)
     return codecs.compress_chunks(body_chunks(body), encoding, level)
+
+
+def json_request(request: WriteRequest) -> WriteRequest:
+    """The request with its content as JSON; the caller's own is not changed."""
+    fields = write_fields(request)
+    return {**fields, "content": dump_json(fields["content"])}
 
 
 def dump_json(content: Any) -> bytes:

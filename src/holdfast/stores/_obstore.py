@@ -225,6 +225,12 @@ def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
         return client
 
 
+def forget_clients() -> None:
+    """Let go of every kept client: stores that are open keep theirs, new ones make connections anew."""
+    with _pool_lock:
+        _pool.clear()
+
+
 # ---------------------------------------------------------------------- after a fork
 # The child of a process that has used the engine gets a copy of it, at the first use of any of our names for it: until
 # then they mean _late. A process that was not forked pays nothing for this.

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 import urllib3  # not at the first use: a child that is forked while a thread imports it would hang
 
 from .. import engine, network, redact
+from ..engine import native
 from ..errors import ConfigError, HoldfastError, NotFound, StoreError, Throttled, Unsupported
 from ..retry import Policy, retry_after
 from ._documents import Document, Malformed
@@ -93,7 +94,7 @@ class Connections:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
+        self._pools: dict[tuple[str, int], urllib3.HTTPConnectionPool] = {}
         self._process = os.getpid()
 
     def alters(self, url: str) -> bool:
@@ -125,7 +126,9 @@ class Connections:
     def _pool(self, service: str) -> urllib3.HTTPConnectionPool:
         if self._process != os.getpid():  # the parent of this fork goes on using its own
             self._pools, self._process = {}, os.getpid()
-        pool = self._pools.get(service)
+        # Sockets that gevent has patched belong to the thread that opened them.
+        owner = native.get_ident() if native.patched("socket") else 0
+        pool = self._pools.get((service, owner))
         if pool is None:
             logging.getLogger("urllib3.connectionpool").addFilter(_WITHOUT_QUERIES)  # once, however often it is said
             timeout = urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read)
@@ -134,7 +137,7 @@ class Connections:
             )
             sending = self._timeouts.read + BLOCK / self._timeouts.slowest
             pool.ConnectionCls = _patient(pool.ConnectionCls, sending)
-            pool = self._pools.setdefault(service, pool)
+            pool = self._pools.setdefault((service, owner), pool)
         return pool
 
 

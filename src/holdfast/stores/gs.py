@@ -42,9 +42,10 @@ class GoogleStore(BucketStore):
 
     Credentials are ``service_account`` (the path of its JSON file), ``token`` (a bearer token), ``credential`` (an
     object of google-auth), the content of a service account's file as a ``secrets`` mapping, or none with
-    ``anonymous=True``, for reading. Else they are looked for at the first use: GOOGLE_APPLICATION_CREDENTIALS and its
-    like, the file of ``gcloud auth application-default login``, this machine's own account; tokens are renewed before
-    they end. STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
+    ``anonymous=True``, for reading. Else they are looked for at the first use: secrets files (BUCKET-google-secret.json
+    and google-secret.json of ``holdfast.credentials.files``), GOOGLE_APPLICATION_CREDENTIALS and its like, the file
+    of ``gcloud auth application-default login``, this machine's own account; tokens are renewed before they end.
+    STORAGE_EMULATOR_HOST is an endpoint without credentials. ``connect_timeout`` and ``read_timeout`` are
     seconds without progress, and what moves more slowly than ``minimum_rate`` (bytes a second) is stuck too; ``retry``
     replaces the default policy of 7 tries, whose budget is shared by all that goes to the endpoint.
 
@@ -144,7 +145,7 @@ class GoogleStore(BucketStore):
             if self._emulator:
                 self._found = Login("token", gs_login.NOBODY)
             else:
-                self._found = gs_login.from_environment(self._name, dropped=self._dropped)
+                self._found = gs_login.from_environment(self._name, self.bucket, dropped=self._dropped)
         return self._explicit or self._found
 
     def explain_credentials(self) -> Explanation:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..credentials import files
 from ..errors import AuthError, ConfigError
 from ..recipes import Secret, stayed_behind
 from . import gs_tokens
@@ -92,13 +93,15 @@ def from_arguments(given: Mapping[str, Any], secrets: Mapping[str, Any] | None, 
     return Login(kind, value)
 
 
-def from_environment(store: str, *, dropped: bool = False) -> Login:
-    """The credentials of the environment, gcloud's file, or this machine; AuthError when there are none.
+def from_environment(store: str, bucket: str = "", *, dropped: bool = False) -> Login:
+    """The credentials of a secrets file, the environment, gcloud's file, or this machine; else AuthError.
 
     The machine's metadata service is asked last, answers within 3 s or counts as absent, and is not asked at all when
     NO_GCE_CHECK is set.
     """
     environment = os.environ
+    if path := files.find("google", bucket):
+        return from_file(path, f"the secrets file {path}")
     for name in PATHS:
         if path := environment.get(name):
             return _service_account_of(from_file(path, name), name)
@@ -125,8 +128,9 @@ def from_environment(store: str, *, dropped: bool = False) -> Login:
         else "no credentials in the arguments (service_account, token, credential, secrets) nor"
     )
     raise AuthError(
-        f"{why} in the environment ({', '.join((*PATHS, DEFAULT, TEXT))}) or in {path}, and {tried}. Run 'gcloud auth "
-        f"application-default login', set {DEFAULT}, or pass anonymous=True for a public bucket",
+        f"{why} in a secrets file ({' or '.join(files.names('google', bucket))}), in the environment "
+        f"({', '.join((*PATHS, DEFAULT, TEXT))}) or in {path}, and {tried}. Run 'gcloud auth application-default "
+        f"login', set {DEFAULT}, or pass anonymous=True for a public bucket",
         store=store,
     )
 

@@ -36,6 +36,7 @@ class HttpStore(Store):
     ``base_url`` is ``http(s)://[user:password@]host[:port][/path]``; its path is taken as it stands, as keys are
     (spaces, "%", "#", "?" and unicode are encoded on the way). User and password go into the Authorization header,
     which a redirect to another host loses, and are shown nowhere; a redirect from https down to http is a ConfigError.
+    ``secrets`` is a mapping with the same ``user`` and ``password``, or with a bearer ``token``, instead.
     ``forbidden`` says what a 403 means: that the
     object is ``"missing"``, as on most public servers, or an AuthError (``"raise"``). The timeouts are seconds
     without progress, and what comes more slowly than ``minimum_rate`` (bytes a second) is stuck too.
@@ -54,6 +55,7 @@ class HttpStore(Store):
         base_url: str,
         *,
         forbidden: Literal["missing", "raise"] = "missing",
+        secrets: Mapping[str, Any] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         minimum_rate: int = Timeouts.SLOWEST,
@@ -75,6 +77,10 @@ class HttpStore(Store):
         self._prefix = path.strip("/")
         self._name = f"{self._origin}/{self._prefix}".rstrip("/")
         self._authorization = basic(userinfo)
+        if secrets is not None:
+            if self._authorization is not None:
+                raise ConfigError(f"{self._name}: give user and password in the URL or in secrets=, not in both")
+            self._authorization = _authorization(secrets)
         self._dropped = False
         self._client: Client | None = None
         self._transport = Transport(self._name, self.timeouts, retry or shared(self._origin))
@@ -186,6 +192,19 @@ def basic(userinfo: str) -> str | None:
     user, _, password = userinfo.partition(":")
     plain = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}"
     return "Basic " + base64.b64encode(plain.encode()).decode("ascii")
+
+
+def _authorization(secrets: Mapping[str, Any]) -> str:
+    """The Authorization header for secrets; ConfigError, which shows nothing of them, where they make none."""
+    token, user, password = (secrets.get(name) for name in ("token", "user", "password"))
+    given = [value for value in (token, user, password) if value is not None]
+    if not all(isinstance(value, str) and value and value.isprintable() for value in given):
+        raise ConfigError("secrets= holds something that is not printable text: was it pasted with a line end?")
+    if isinstance(token, str) and token.isascii() and user is None and password is None:
+        return f"Bearer {token}"
+    if isinstance(user, str) and isinstance(password, str) and token is None:
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    raise ConfigError("secrets= for a web server are a mapping with 'user' and 'password', or with a 'token'")
 
 
 def _make_engine(origin: str, authorization: str | None, options: dict[str, Any], tries: int) -> Any:
