@@ -204,6 +204,24 @@ class FileStore(Store):
             raise translate(error, key, self.name, "read") from error
         raise Conflict("the object is being replaced faster than it can be opened", key=key, store=self.name)
 
+    def _present(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys, of one directory, under which anything may be; one call of the system for each."""
+        folder = keys[0].rpartition("/")[0] if keys else ""
+        directory = self._folders.get(folder)
+        if directory is None or not directory.is_current():
+            return list(keys)
+        found = []
+        for key in keys:
+            name = key[len(folder) + 1 :] if folder else key
+            try:
+                os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                pass  # whoever looks at it will be told
+            found.append(key)
+        return found
+
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         return self._writer.write(self._path(key, options), body, options)
 
