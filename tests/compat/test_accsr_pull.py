@@ -30,8 +30,8 @@ def tree(directory) -> dict[str, bytes]:
     return found
 
 
-@row("accsr", "gap: empty files are pushed but never pulled back", "kept and fixed", "they are pulled")
 # ---------------------------------------------------------------------- where things go
+@row("accsr", "gap: empty files are pushed but never pulled back", "kept and fixed", "they are pulled")
 @row("accsr", "pull: the destination is local_base_dir and the path relative to the base path; force overwrites")
 @row("accsr", "pull: empty files", "kept and fixed", "the original pushed them and never pulled them back")
 @pytest.mark.parametrize("provider", SERVED)
@@ -82,6 +82,28 @@ def test_a_path_selects_itself_or_what_is_below(s3, home):
     assert sorted(tree("out")) == ["dir/file.txt", "dir_collision/file.txt", "file.txt", "file.txt.collision"]
     storage.pull("", "all")
     assert len(tree("all")) == 5
+
+
+@row(
+    "accsr", "pull and delete: './data', 'data//a' and '.'", "kept and fixed",
+    "paths without dots and doubled slashes, as in a push; the original's './data' found only what it pushed like that",
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["./data", "data/.", "data//", ".//data/./", "/./data"])
+def test_dots_in_remote_paths_mean_nothing(s3, home, path):
+    s3.put("base/data/a", b"1")
+    s3.put("base/database", b"2")
+    storage = s3.storage("base")
+    assert names(storage.pull(path).synced_files) == ["base/data/a"]
+    assert names(storage.delete(path)) == ["base/data/a"]
+    assert names(storage.pull(".").synced_files) == ["base/database"]
+
+
+def test_what_accsr_called_with_dots_is_deleted_by_expressions(s3):
+    for key in ("base/./a", "base//b", "base/a", "base/b"):
+        s3.put(key, b"1")
+    storage = s3.storage("base")
+    assert sorted(names(storage.delete("", include_regex=r"\./|/"))) == ["base/./a", "base//b"]
+    assert sorted(s3.objects()) == ["base/a", "base/b"]
 
 
 @row("accsr", "pull: convert_to_linux_path turns backslashes of the path into slashes, unless it is False")
@@ -140,8 +162,8 @@ def test_absolute_paths(remote, home):
     assert len(kept.synced_files) == 1
 
 
-@row("accsr", "gap: pull's unresolvable_collisions can never be filled", "kept and fixed", "a dry run fills them")
 # ---------------------------------------------------------------------- what is in the way
+@row("accsr", "gap: pull's unresolvable_collisions can never be filled", "kept and fixed", "a dry run fills them")
 @row(
     "accsr", "pull onto a directory: FileExistsError with 'directory:'", "kept and fixed",
     "a dry run tells it in unresolvable_collisions; the original raised there too",
@@ -203,6 +225,20 @@ def test_nothing_is_written_outside(make_remote, own_gcs, home, tmp_path, key, f
     assert len(storage.pull("", home / "out", dryrun=True).unresolvable_collisions) == 1
     assert len(storage.pull("", home / "out", exclude_regex="(?!good)").synced_files) == 1
     assert (home / "out/good").read_bytes() == b"1"
+
+
+def test_hostile_names_move_no_cursor(make_remote, home):
+    remote = make_remote("gcs")
+    remote.put("../\x1b[2Jevil", b"1")
+    with pytest.raises(e.InvalidKey) as raised:
+        remote.storage().pull("")
+    assert "\\x1b[2Jevil" in str(raised.value)
+    assert "\x1b" not in str(raised.value)
+    remote.put("in\x1b[2Jway", b"1")
+    (home / "in\x1b[2Jway").mkdir()
+    with pytest.raises(FileExistsError) as caught:
+        remote.storage().pull("", exclude_regex=r"\.\.")
+    assert "\x1b" not in str(caught.value)
 
 
 def test_an_object_and_a_directory_of_one_name_are_told(s3, home, caplog):
@@ -327,7 +363,7 @@ def test_delete_by_expressions(remote):
     "accsr", "delete(''): everything below the base path", "different",
     "without an include_regex it needs confirm=True, or a function that confirms the number of objects",
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["", "/"])
+@pytest.mark.parametrize("path", ["", "/", ".", "./", "//"])
 def test_deleting_everything_is_confirmed(remote, path):
     for key in ("base/a", "base/b", "c"):
         remote.put(key, b"1")
@@ -339,6 +375,14 @@ def test_deleting_everything_is_confirmed(remote, path):
     assert len(storage.delete(path, confirm=lambda count: count == 2)) == 2
     assert remote.objects() == {"c": b"1"}
     assert names(remote.storage().delete(path, confirm=True)) == ["c"]
+
+
+@pytest.mark.parametrize("path", ["..", "../base", "a/..", "base/.."])
+def test_nothing_above_the_base_path_is_deleted(remote, path):
+    remote.put("base/a", b"1")
+    remote.put("b", b"1")
+    assert remote.storage("base").delete(path) == []
+    assert len(remote.objects()) == 2
 
 
 @pytest.mark.parametrize("confirm", [None, 0, 1, "", "no", "yes"])
