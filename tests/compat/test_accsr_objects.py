@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_signatures():
         return [name for name in inspect.signature(function).parameters if name not in {"self", "args", "kwargs"}]
 
     fields = ["provider", "key", "bucket", "secret", "region", "host", "port", "base_path", "secure"]
-    assert [field.name for field in dataclasses.fields(RemoteStorageConfig)][:9] == fields
+    assert [field.name for field in dataclasses.fields(RemoteStorageConfig)] == [*fields, "use_pbar", "log_level"]
     assert parameters(RemoteStorage.push)[:7] == [
         "path", "local_path_prefix", "force", "include_regex", "exclude_regex", "dryrun", "path_regex",
     ]  # fmt: skip
@@ -83,7 +84,10 @@ def test_the_configuration_hides_its_secret():
     conf = RemoteStorageConfig("provider", "key", "bucket", "secretkey", "region", "host", 1234, "base_path")
     for text in (repr(conf), str(conf), repr(RemoteStorage(conf)), pickle.dumps(conf).decode("latin-1")):
         assert "secretkey" not in text
-    assert (conf.port, conf.base_path, conf.secure, conf.use_pbar) == (1234, "base_path", True, True)
+    assert (conf.region, conf.host, conf.port, conf.base_path) == ("region", "host", 1234, "base_path")
+    least = RemoteStorageConfig("s3", "key", "bucket", "secret")
+    assert (least.region, least.host, least.port, least.base_path) == (None, None, None, "")
+    assert (least.secure, least.use_pbar, least.log_level) == (True, True, logging.INFO)
     assert copy.copy(conf) == copy.deepcopy(conf) == conf
     assert pickle.loads(pickle.dumps(conf)).secret == ""
 
@@ -132,6 +136,7 @@ def test_configurations_that_cannot_be(arguments, message):
 
 
 # ---------------------------------------------------------------------- SyncObject
+@row("accsr", "SyncObject: exists_on_target, exists_on_remote, equal_md5_hash_sum, set_local_path")
 @row("accsr", "SyncObject: its fields, from a file and a remote object")
 def test_a_sync_object(home):
     write(home, a="1", b="2")
@@ -158,6 +163,7 @@ def test_a_directory_is_no_sync_object(home):
         entry.set_local_path(home)
 
 
+@row("accsr", "SyncObject: names that differ in a slash at their start are one name, which has none")
 @row("accsr", "SyncObject: ValueError without a remote side, and for two that disagree")
 def test_a_sync_object_needs_one_remote_name():
     with pytest.raises(ValueError, match="needs a remote_obj or a remote_path"):
@@ -178,16 +184,23 @@ def test_both_orders_of_arguments(home):
     entry = SyncObject("push", "a", remote, "x")
     assert (entry.sync_direction, entry.local_path, entry.remote_obj) == ("push", str(home / "a"), remote)
     assert SyncObject("pull", local_path="a", remote_obj=remote).sync_direction == "pull"
-    assert SyncObject("a", remote, sync_direction="pull").get_bytes_transferred() == 7
-    assert entry.get_bytes_transferred() == 1
-    with pytest.raises(RuntimeError, match="sync_direction"):
-        SyncObject("a", remote).get_bytes_transferred()
     with pytest.raises(ValueError, match="sync_direction"):
         SyncObject("a", remote, sync_direction="sideways")
     with pytest.raises(TypeError, match="by position and by name"):
         SyncObject("a", local_path="a", remote_path="x")
     with pytest.raises(TypeError, match="there are more"):
         SyncObject("a", remote, "x", 4)
+
+
+@row("accsr", "SyncObject.get_bytes_transferred: the size at the source, by sync_direction")
+def test_how_much_a_transfer_sends(home):
+    write(home, a="1")
+    remote = Plain("x", size=7)
+    assert SyncObject("a", remote, sync_direction="push").get_bytes_transferred() == 1
+    assert SyncObject("a", remote, sync_direction="pull").get_bytes_transferred() == 7
+    assert SyncObject("a", remote_path="x", sync_direction="pull").get_bytes_transferred() == 0
+    with pytest.raises(RuntimeError, match="sync_direction"):
+        SyncObject("a", remote).get_bytes_transferred()
 
 
 @pytest.mark.parametrize("word", ["push", "pull"])
@@ -276,6 +289,7 @@ def test_a_path_as_entry(home):
     assert summary.not_on_target[0].local_path == str(home / "data/a")
 
 
+@row("accsr", "TransactionSummary: a sync_direction that is none is a ValueError")
 @row("accsr", "TransactionSummary.size_files_to_sync: by direction; RuntimeError without one")
 def test_the_size_of_what_is_to_sync(home):
     write(home, a="1")
@@ -324,6 +338,10 @@ def test_summaries_hold_no_secret(s3, home):
 
 
 # ---------------------------------------------------------------------- objects, bucket, driver
+@row(
+    "accsr", "RemoteObjectProtocol.hash: int", "different",
+    "it is a text: the ETag, which of most objects is the MD5 in hexadecimal, as libcloud has it",
+)  # fmt: skip
 @row(
     "accsr", "RemoteObjectProtocol: name, size, hash, provider, download", "kept and fixed",
     "what RemoteStorage gives satisfies it, also at runtime; libcloud's objects have no provider",

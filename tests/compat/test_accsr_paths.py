@@ -88,8 +88,17 @@ def test_the_remote_path_of_a_local_one(remote):
     assert [storage.get_push_remote_path(path) for path in ("a/b", "/home/foo", "./a", Path("a"))] == [
         "a/b", "home/foo", "a", "a",
     ]  # fmt: skip
-    storage.set_remote_base_path(None)
-    assert storage.remote_base_path == ""
+
+
+@row("accsr", "set_remote_base_path(path or None): without the slash at its start; None is the whole bucket")
+def test_the_base_path_can_be_changed(remote, home):
+    write(home, a="1")
+    storage = remote.storage("base")
+    for path, shown in ((None, ""), ("/other", "other"), ("x/y/", "x/y/")):
+        storage.set_remote_base_path(path)
+        assert storage.remote_base_path == shown
+        storage.push("a")
+    assert sorted(remote.objects()) == ["a", "other/a", "x/y/a"]
 
 
 @row("accsr", "push(path): may be a Path; directories are walked with hidden files")

@@ -203,6 +203,28 @@ def test_other_things_in_the_way(remote, home, tmp_path):
     assert (out / "fine").exists()
 
 
+def test_a_symlink_on_the_way_is_not_followed(remote, home, tmp_path):
+    remote.put("data/a", b"1")
+    (tmp_path / "outside").mkdir()
+    (home / "data").symlink_to(tmp_path / "outside")
+    for options in ({"force": True}, {}):
+        with pytest.raises(e.InvalidKey, match="its directory at the target is a symlink"):
+            remote.storage().pull("data", **options)
+    assert list((tmp_path / "outside").iterdir()) == []
+    (home / "base").symlink_to(tmp_path / "outside")  # named, so it is meant
+    remote.storage().pull("data", "base")
+    assert (tmp_path / "outside/data/a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("dryrun", [False, True])
+def test_a_file_is_no_local_base_dir(remote, home, dryrun):
+    remote.put("data/a", b"1")
+    write(home, out="mine")
+    with pytest.raises(FileExistsError, match="local_base_dir has to be a directory"):
+        remote.storage().pull("data", "out", force=True, dryrun=dryrun)
+    assert tree(home) == {"out": b"mine"}
+
+
 @row("accsr", "gap: an object named ../../x is written outside local_base_dir", "kept and fixed", "it is refused")
 @row(
     "accsr", "pull: names that lead out of local_base_dir", "kept and fixed",
@@ -253,10 +275,11 @@ def test_an_object_and_a_directory_of_one_name_are_told(s3, home, caplog):
     assert "No files found" in caplog.text
 
 
+@row("accsr", "pull with dryrun only tells: no file, no directory, synced_files is empty")
 def test_a_dry_run_makes_nothing(remote, home):
     remote.put("a", b"1")
     summary = remote.storage().pull("a", "out", dryrun=True)
-    assert names(summary.not_on_target) == ["a"]
+    assert (names(summary.not_on_target), summary.synced_files) == (["a"], [])
     assert list(home.iterdir()) == []
 
 
@@ -402,6 +425,17 @@ def test_an_empty_expression_chooses_nothing_to_delete(remote, nothing):
     assert names(remote.storage().delete("", include_regex=nothing, confirm=True)) == ["a"]
 
 
+def test_many_are_deleted_in_batches(s3, monkeypatch):
+    storage = s3.storage()
+    monkeypatch.setattr(type(storage.bucket.store), "remove_batch", 2)
+    counting = storage.bucket.store = CountingStore(storage.bucket.store)
+    for number in range(5):
+        s3.put(f"a/{number}", b"1")
+    assert names(storage.delete("a")) == [f"a/{number}" for number in range(5)]
+    assert counting.calls["remove"] == 3
+    assert s3.objects() == {}
+
+
 def test_what_cannot_be_deleted_is_told(remote):
     for key in ("a/1", "a/2"):
         remote.put(key, b"1")
@@ -414,7 +448,9 @@ def test_what_cannot_be_deleted_is_told(remote):
 
 # ---------------------------------------------------------------------- list_objects, bucket, driver
 @row("accsr", "list_objects: a listing by string prefix, with all that begins alike")
-def test_list_objects(remote):
+@pytest.mark.parametrize("provider", SERVED)
+def test_list_objects(make_remote, provider):
+    remote = make_remote(provider)
     for key in ("base/sample.txt", "base/sample_2.txt", "base/x", "basement"):
         remote.put(key, b"12")
     storage = remote.storage("base")

@@ -73,6 +73,7 @@ def test_expressions_end(remote, home, monkeypatch):
 
 
 # ---------------------------------------------------------------------- what the bucket has already
+@row("accsr", "push: the order of synced_files is that of not_on_target, then of on_target_neq_md5")
 @row("accsr", "push: equal files are not sent, even with force; different ones need force, and nothing is sent without")
 @pytest.mark.parametrize("provider", SERVED)
 def test_what_is_there(make_remote, home, provider):
@@ -317,7 +318,7 @@ def test_extras(s3, home, moto):
         storage.push("a", force=True)
 
 
-@row("accsr", "remote_hash_extractor: the MD5 of a remote object, where its hash is none")
+@row("accsr", "remote_hash_extractor: the MD5 of a remote object, instead of its hash")
 def test_extracted_hashes(s3, home):
     write(home, a="1", b="1")
     s3.put("a", b"1 but encrypted")

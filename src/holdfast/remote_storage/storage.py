@@ -209,6 +209,8 @@ class RemoteStorage:
         """
         chosen = filter_of(include_regex, exclude_regex, path_regex)
         directory = os.path.abspath(local_base_dir)
+        if os.path.exists(directory) and not os.path.isdir(directory):
+            raise AlreadyExists(f"local_base_dir has to be a directory, and this is none: {directory}")
         text = os.fspath(remote_path)
         strip = strip_abspath_prefix
         if strip is None and strip_abs_local_base_dir and os.path.isabs(local_base_dir) and is_inside(text, directory):
