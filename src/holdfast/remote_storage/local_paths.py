@@ -16,6 +16,7 @@ from ..errors import InvalidKey, NotFound
 from ..keys import join, printable
 from ..store import ObjectStore
 from ..types import ObjectInfo
+from .local_globs import Search
 
 #: The name under which a file store keeps its own files, which are nobody's objects.
 PRIVATE = ".holdfast"
@@ -24,12 +25,12 @@ PRIVATE = ".holdfast"
 class Match(NamedTuple):
     """What the path of a push means: ``names`` below ``root``, with slashes between; "" is the root itself.
 
-    ``behind_links`` are hits of a glob that are symlinks, or lie behind one that the path does not name.
+    ``links`` are symlinks that a glob found, and did not follow.
     """
 
     root: str
     names: list[str]
-    behind_links: Sequence[str] = ()
+    links: Sequence[str] = ()
 
 
 def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str] | None) -> Match:
@@ -51,26 +52,15 @@ def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str
         raise ValueError(f"Specified path={text} is not a child of {where}")
     if os.path.lexists(os.path.join(root, relative)):
         return Match(root, [relative])
-    found = sorted(glob.glob(relative, root_dir=root, recursive=True)) if glob.has_magic(relative) else []
-    if not found:
+    slash = os.sep if text.endswith(os.sep) else ""
+    found = Search(root, relative + slash) if glob.has_magic(relative) else None
+    if found is None or not (found.hits or found.links):
         place = os.path.join(root, relative)
-        raise FileNotFoundError(f"{text!r} does not refer to a file or directory: there is no {place!r}")
-    hits = [os.path.normpath(name) for name in found]
-    links = [name for name in hits if _leads_through_link(root, name, _named_parts(relative))]
-    names = _outermost(sorted(set(hits).difference(links)))
-    return Match(root, names, [name for name in _outermost(links) if not _lies_in(name, names)])
-
-
-def _named_parts(pattern: str) -> int:
-    """How many directories the glob names before it begins to search."""
-    parts = pattern.split(os.sep)
-    return next(number for number, part in enumerate(parts) if glob.has_magic(part))
-
-
-def _leads_through_link(root: str, name: str, named: int) -> bool:
-    """Whether one of its components is a symlink, after so many that were named."""
-    parts = name.split(os.sep)
-    return any(os.path.islink(os.path.join(root, *parts[: end + 1])) for end in range(named, len(parts)))
+        searched = f" (the symlink {found.unsearched[0]!r} was not searched)" if found and found.unsearched else ""
+        raise FileNotFoundError(f"{text!r} does not refer to a file or directory: there is no {place!r}{searched}")
+    names = _outermost(found.hits)
+    links = _outermost([*found.links, *found.unsearched])
+    return Match(root, names, [name for name in links if not _lies_in(name, names)])
 
 
 def _below(root: str, path: str) -> str | None:
@@ -83,13 +73,13 @@ def _below(root: str, path: str) -> str | None:
 
 
 def _outermost(names: list[str]) -> list[str]:
-    """The names without those that lie inside others of them, as "**" finds them."""
-    known = {"" if name == "." else name for name in names}
+    """The names, once each, without those that lie inside others of them, as "**" finds them."""
+    known = set(names)
     return sorted(name for name in known if not _lies_in(name, known))
 
 
 def _lies_in(name: str, directories: Collection[str]) -> bool:
-    return bool(name) and ("" in directories or any(above in directories for above in parents(name)))
+    return any(above in directories for above in parents(name))
 
 
 def parents(name: str) -> Iterator[str]:
@@ -107,7 +97,7 @@ class LocalFiles:
     """The files that a push is about, by keys relative to ``folder``, a directory below the root ("" is the root).
 
     ``rows`` are what ``store`` has of them; ``actual`` holds the store's own key where that is another. ``left_out``
-    are the keys of what is no regular file, and of what lies behind a symlink. ``flat`` tells that all of them lie in
+    are the keys of what is no regular file. ``flat`` tells that all of them lie in
     the folder itself, and that no directory was named.
     """
 
@@ -125,13 +115,12 @@ def gather(found: Match) -> LocalFiles:
     Symlinks are followed where they are named by themselves. Those that a glob or a directory brings along are left
     out, as are sockets and devices, for they may lead anywhere.
     """
-    if len(found.names) == 1 and not found.behind_links:
+    if len(found.names) == 1 and not found.links:
         return _one(found.root, found.names[0])
-    folder = os.path.commonpath([posixpath.dirname(name) for name in (*found.names, *found.behind_links)])
+    folder = os.path.commonpath([posixpath.dirname(name) for name in (*found.names, *found.links)])
     files = LocalFiles(_open(os.path.join(found.root, folder)), folder)
     base = os.path.realpath(os.path.join(found.root, folder))
-    for name in found.behind_links:
-        files.left_out.append(_relative(name, folder))
+    files.left_out += [_relative(name, folder) for name in found.links]
     for name in found.names:
         key = _relative(name, folder)
         if os.path.isdir(os.path.join(base, key)):

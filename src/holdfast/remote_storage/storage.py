@@ -112,7 +112,7 @@ class RemoteStorage:
     def get_push_remote_path(self, local_path: AnyPath) -> str:
         """The whole name in the bucket that a pushed file gets, by its path relative to the prefix."""
         relative = os.path.normpath(os.fspath(local_path)).replace(os.sep, "/").lstrip("/")
-        return self._base.name("", "" if relative == "." else relative)
+        return join(self._remote_base_path.rstrip("/"), "" if relative == "." else relative)
 
     @property
     def _base(self) -> BasePath:
@@ -145,8 +145,8 @@ class RemoteStorage:
         found = match(path, local_path_prefix)
         files = gather(found)
         if files.left_out:
-            left_out = ", ".join(repr(printable(key)) for key in files.left_out)
-            self._log.warning("Not pushing what is no regular file, or lies behind a symlink: %s", left_out)
+            left_out = ", ".join(repr(printable(join(files.folder, key))) for key in files.left_out)
+            self._log.warning("Not pushing what is no regular file: %s", left_out)
         with files.store:
             transaction = self._push_plan(os.path.join(found.root, files.folder), files, chosen, use_pbar)
             if not transaction.summary.matched_source_files:
