@@ -101,6 +101,21 @@ def test_what_is_there(make_remote, home, provider):
     assert all(entry.remote_obj.name == entry.name and entry.equal_md5_hash_sum for entry in done.synced_files)
 
 
+@row("accsr", "push and pull: stored bytes are compared, whatever their Content-Encoding is")
+@pytest.mark.parametrize("path", ["data", "data/a", "data/*"])
+def test_encodings_make_no_difference(s3, home, moto, path):
+    write(home, data__a="1", data__b="2")
+    for key, body in (("data/a", b"1"), ("data/b", b"2")):
+        moto.client().put_object(Bucket=s3.conf.bucket, Key=key, Body=body, ContentEncoding="gzip")
+    storage = s3.storage()
+    assert storage.push(path, force=True).synced_files == []
+    assert storage.pull(path.rstrip("*"), force=True).synced_files == []
+    (home / "data/a").unlink()
+    assert names(storage.pull("data/a").synced_files) == ["data/a"]
+    assert (home / "data/a").read_bytes() == b"1"
+    assert names(storage.push("data").on_target_eq_md5) == ["data/a", "data/b"]
+
+
 @row(
     "accsr",
     "gap: ETags of uploads in parts never equal an MD5",

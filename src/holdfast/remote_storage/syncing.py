@@ -42,7 +42,8 @@ class ChosenObjects(KeyTransform):
         extra: Extra | None = None,
     ) -> None:
         super().__init__(store)
-        self._rows = sorted(rows, key=lambda row: sort_key(row.key))
+        # How the stored bytes are encoded is no part of what an MD5 is about.
+        self._rows = [replace(row, content_encoding=None) for row in sorted(rows, key=lambda row: sort_key(row.key))]
         self._actual = actual or {}
         self._extra = extra
 
@@ -78,12 +79,18 @@ class ChosenObjects(KeyTransform):
 class ChosenPlace(Place):
     """One side of a push or pull, of which only chosen objects are looked at.
 
-    So it may lie inside the other: that no file is sent into itself, each of them is asked for.
+    So it may lie inside the other: that no file is sent into itself, each of them is asked for. Stored bytes are
+    compared, as MD5s are, and not what they decode to.
     """
 
     def root(self) -> tuple[tuple[str, ...], str]:
         """A place of its own."""
-        return ("chosen", str(id(self.store))), ""
+        return ("store", str(id(self.store))), ""
+
+    @property
+    def lists_encodings(self) -> bool:
+        """True, so that no object is asked for its encoding: see ChosenObjects."""
+        return True
 
 
 @dataclass
