@@ -171,7 +171,8 @@ def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | 
     """
     if source.identity is None or target.identity is None:
         return None
-    return hashlib.sha256(f"{source.identity}\n{target.identity}\n{reencode}".encode()).hexdigest()
+    both = f"{source.identity}\n{target.identity}\n{reencode}"
+    return hashlib.sha256(both.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def state_directory() -> Path:
