@@ -18,6 +18,8 @@ from ..wrap.suffix import SuffixStore
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
 _FORGETFUL = frozenset(("mem",))
+#: Vendors whose listings tell how each object is encoded, as a head does.
+_TELLING = frozenset(("file", "mem", "redis", "sqlite", "zip"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Place:
     def is_here(self) -> bool:
         """Whether the objects lie on this machine, so that reading them costs little."""
         return self.store.local or self.vendor == "zip"
+
+    @property
+    def lists_encodings(self) -> bool:
+        """Whether a listing tells the content encoding of each object; those of cloud services do not."""
+        return self.vendor in _TELLING or not self.store.capabilities.metadata
 
     @property
     def is_files(self) -> bool:
