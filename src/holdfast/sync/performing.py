@@ -13,7 +13,7 @@ from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, Inva
 from ..store import READ
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
 from .actions import Action, Identity
-from .comparing import Changing, Comparison
+from .comparing import Changing, Comparison, ETagDigest
 from .copying import Copier, Guard, Stale
 from .places import Place
 from .proving import refuse_one_object
@@ -23,6 +23,7 @@ from .summary import Result
 
 SOURCE_CHANGED = "the source has changed since the plan was made"
 TARGET_CHANGED = "the target has changed since the plan was made"
+OVERTAKEN = "the source changed while it was copied, and the copy may be of its newer version: sync again"
 
 
 class Task(NamedTuple):
@@ -153,13 +154,8 @@ class Performer:
             raise Stale(TARGET_CHANGED)
         done = functools.partial(self._done, action, atomic)
         guard = Guard(condition, functools.partial(self._check_source, action), done)
-        if self.native:
-            guard.check()
-            options = WriteOptions(**condition)
-            info = self.target.store._copy(self.source.store, action.key, action.key, options)
-            guard.check()
-            self.copier.moved(action.nbytes)
-            return done(info, action.nbytes)
+        if self.native and action.source is not None:
+            return self._copy_natively(action, WriteOptions(**condition, source_if_match=action.source.etag), guard)
         if self.settings.reencode is None and self._resumer.takes(action):
             found = self.source.head(action.key)
             if found is None or action.source is None or not action.source.matches(found):
@@ -177,6 +173,26 @@ class Performer:
         except BaseException:
             blob.close()
             raise
+
+    def _copy_natively(self, action: Action, options: WriteOptions, guard: Guard) -> Result:
+        """Have the store itself copy the planned version.
+
+        Some S3 servers take no notice of the condition on the source. Then another version may have been copied, and
+        the target is another one now: which must be told.
+        """
+        assert action.source is not None
+        if action.source.etag is None:
+            guard.check()
+        info = self.target.store._copy(self.source.store, action.key, action.key, options)
+        self.copier.moved(action.nbytes)
+        now = self.source.head(action.key)
+        changed = now is None or not action.source.matches(now)
+        if not changed or _have_one_digest(action.source, info):
+            done: Result = guard.done(info, action.nbytes)
+            return done
+        result = self._written(action, atomic=bool(guard.condition), info=info, nbytes=action.nbytes)
+        # Without a source, for nobody shall remember that the two are equal.
+        return dataclasses.replace(result, source=None, detail=OVERTAKEN)
 
     def _reencode(self, action: Action, blob: Any, guard: Guard) -> Any:
         wanted = self.settings.reencode or None
@@ -212,10 +228,12 @@ class Performer:
 
     def _done(self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int) -> Result:
         assert info is not None
-        result = Result(
+        return self._move_source(action, self._written(action, atomic=atomic, info=info, nbytes=nbytes))
+
+    def _written(self, action: Action, *, atomic: bool, info: ObjectInfo, nbytes: int) -> Result:
+        return Result(
             action.key, action.kind, "done", "", nbytes, atomic, source=action.source, target=Identity.of(info)
         )
-        return self._move_source(action, result)
 
     # ------------------------------------------------------------------ deletions
     def _move_skipped(self, action: Action) -> Result:
@@ -283,3 +301,9 @@ class Performer:
         if not identity.matches(where.identified(found)):
             return Conflict("it is another version now", key=key, store=where.name), False
         return where.store._remove([key])[0], False
+
+
+def _have_one_digest(source: Identity, copy: ObjectInfo) -> bool:
+    """Whether the ETags of both are digests of the same bytes."""
+    digest = ETagDigest.of(source.etag)
+    return digest is not None and digest == ETagDigest.of(copy.etag)
