@@ -41,6 +41,7 @@ class Settings(NamedTuple):
 
     move: bool = False
     reencode: str | None = None
+    content_type: str | None = None
 
 
 class Performer:
@@ -61,7 +62,7 @@ class Performer:
         self.source = source
         self.target = target
         self.settings = settings
-        self.copier = Copier(source.store, target.store, moved=moved)
+        self.copier = Copier(source.store, target.store, moved=moved, content_type=settings.content_type)
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
         self._resumer = Resumer(source, target, notes, self.copier.moved)
@@ -113,6 +114,8 @@ class Performer:
 
     def _is_done(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
         """Whether the target holds what the transfer would have written."""
+        if self.settings.content_type not in (None, theirs.content_type):
+            return False
         if self.settings.reencode is None:
             return self._compare(mine, theirs).same is True
         return theirs.content_encoding == (self.settings.reencode or None) and self._is_copy(mine, theirs)
@@ -156,7 +159,8 @@ class Performer:
         done = functools.partial(self._done, action, atomic)
         guard = Guard(condition, functools.partial(self._check_source, action), done)
         if self.native and action.source is not None:
-            return self._copy_natively(action, WriteOptions(**condition, source_if_match=action.source.etag), guard)
+            options = WriteOptions(**condition, **self.copier.given, source_if_match=action.source.etag)
+            return self._copy_natively(action, options, guard)
         if self.settings.reencode is None and self._resumer.takes(action):
             found = self.source.head(action.key)
             if found is None or not self._is_source(action, found):
