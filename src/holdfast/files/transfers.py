@@ -70,7 +70,7 @@ def planned_transfer(
         found = {action.key for action in planned if action.source is not None}
         for name, path in names.items():
             if name not in found:
-                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=planned.source.name)
+                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=source.name)
     elif names is not None:
         there = (action for action in planned if action.source is not None or action.target is not None)
         planned = Plan(planned.source, planned.target, planned.terms, there)
@@ -117,7 +117,11 @@ def _names_of(request: Any) -> tuple[str, str]:
         raise TypeError(f"unknown field {min(unknown)!r} in a request: known are dest_path, path")
     if "path" not in request:
         raise TypeError("a request to transfer has a 'path'")
-    return check(request["path"]), check(request.get("dest_path", request["path"]))
+    path, name = check(request["path"]), check(request.get("dest_path", request["path"]))
+    if name.endswith("/") and name != path:
+        # Such an object stands for a directory in listings: what it holds would be seen by nobody.
+        raise ValueError(f"{name!r} is a directory: name the object that {path!r} is to become")
+    return path, name
 
 
 def _keys(names: Mapping[str, str]) -> list[str] | dict[str, str]:
