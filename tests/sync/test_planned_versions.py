@@ -36,7 +36,7 @@ def overtaken(kind, *arguments, late=False, **options):
     return Overtaken(*arguments, **options)
 
 
-@pytest.fixture(params=["mem", "sqlite", "file", "s3"])
+@pytest.fixture(params=["mem", "sqlite", "file", "moto", "ceph"])
 def arguments(request, tmp_path):
     """How to make a store that copies by itself."""
     if request.param == "mem":
@@ -45,12 +45,12 @@ def arguments(request, tmp_path):
         return (SqliteStore, tmp_path / "objects.db"), {}
     if request.param == "file":
         return (FileStore, tmp_path), {}
-    return of_moto(request.getfixturevalue("moto"))
+    return of_s3(request.getfixturevalue(request.param))
 
 
-def of_moto(moto, kind=S3Store):
-    login = {"access_key_id": moto.access_key, "secret_access_key": moto.secret_key}
-    return (kind, moto.make_bucket()), {"endpoint": moto.endpoint, "region": moto.region, **login}
+def of_s3(server, kind=S3Store):
+    login = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
+    return (kind, server.make_bucket()), {"endpoint": server.endpoint, "region": server.region, **login}
 
 
 def two_prefixes(store):
@@ -108,7 +108,7 @@ def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_c
             wire.document = overtake
             return wire
 
-    arguments, options = of_moto(moto, Overtaken)
+    arguments, options = of_s3(moto, Overtaken)
     store = arguments[0](*arguments[1:], **options)
     source, target = two_prefixes(store)
     source.put("a", b"planned")

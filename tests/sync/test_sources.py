@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from holdfast import errors as e
 from holdfast import open_store
 from holdfast.stores.memory import MemoryStore
 from holdfast.sync import Journal, apply, plan
+from holdfast.sync.overlaps import _are_one
+from holdfast.types import ObjectInfo
 from tests.user_stores import FiveMethods
 
 from .test_apply import contents
@@ -43,6 +47,15 @@ def test_buckets_of_one_name_at_two_services_may_lie_inside_one_another(moto, ce
     one.put("a", b"1")
     assert kinds(plan(one, other, index=None)) == {"a": "add"}
     assert kinds(plan(other, one, index=None, delete=True)) == {"a": "refuse"}
+
+
+def test_a_copy_elsewhere_has_the_same_etag_but_not_the_same_time():
+    when = datetime(2026, 1, 1, 12, 0, 0, 5000, tzinfo=UTC)
+    row = ObjectInfo("a", 1, '"x"', when)
+    assert _are_one(row, ObjectInfo("q/a", 1, '"x"', when.replace(microsecond=0)))
+    assert not _are_one(row, ObjectInfo("q/a", 1, '"x"', when + timedelta(seconds=1)))
+    assert not _are_one(row, ObjectInfo("q/a", 1, '"y"', when))
+    assert not _are_one(row, None)
 
 
 # ---------------------------------------------------------------------- stores without ETags and times
