@@ -41,18 +41,22 @@ class ReencodedComparison:
     """Compares objects whose stored bytes are meant to differ: by the index, else by reading and decoding both.
 
     Nothing that a service tells proves that two encodings hold the same. Reading both costs no more than to send the
-    object once more, and what was found equal is remembered.
+    object once more, and what was found equal is remembered. What has the encoding already is compared as it is stored.
     """
 
     def __init__(self, source: Place, target: Place, encoding: str | None, index: Index | None) -> None:
         self._source = source
         self._target = target
         self._encoding = encoding
-        self._remembered = Comparison(source, target, "auto", index, encoding or "")._remembered
+        self._stored = Comparison(source, target, "auto", index, encoding or "")
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
-        if (verdict := self._remembered(mine, theirs)) is not None:
+        if (verdict := self._stored._remembered(mine, theirs)) is not None:
             return verdict
+        if mine.content_encoding == self._encoding and self._stored._is_told(0, mine):
+            verdict = self._stored(mine, theirs)
+            if verdict.same or (verdict.same is False and self._encoding is None):
+                return verdict
         with opened(self._target, theirs) as other:
             if other.info.content_encoding != self._encoding:
                 return Verdict(False, f"the target's encoding is {other.info.content_encoding or 'none'}")
