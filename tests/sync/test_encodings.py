@@ -12,10 +12,11 @@ from holdfast.sync import Index, apply, plan
 from holdfast.sync.performing import Performer, Settings, Task
 from holdfast.testing.stores import CountingStore
 from holdfast.types import WriteOptions
+from tests.stores.before import Before
 
 from .test_comparing import reasons
 from .test_plan import kinds
-from .test_resume import body, open_moto
+from .test_resume import DENIED, body, open_moto
 
 STORED = gzip.compress(b"hello" * 9, mtime=0)
 GZIP = WriteOptions(content_encoding="gzip")
@@ -92,6 +93,18 @@ def test_the_head_is_asked_for_once_and_only_where_the_listing_does_not_tell(mot
     remote.reset()
     assert kinds(plan(local, remote, index=index, keys=["a", "b"])) == dict.fromkeys("ab", "skip")
     assert remote.calls["read"] == 2  # the heads that stand in for a listing
+
+
+@pytest.mark.server
+def test_who_may_list_and_not_read_is_asked_what_to_do(moto, tmp_path):
+    open_store(tmp_path / "files").put("a", b"1")
+    bucket = moto.make_bucket()
+    open_moto(moto, bucket).put("a", b"1")
+    with Before(moto, lambda request: DENIED if request.method == "HEAD" else None) as before:
+        source, target = tmp_path / "files", open_moto(moto, bucket, before.endpoint)
+        (action,) = plan(source, target, index=None)
+        assert (action.kind, "may not be asked" in action.reason) == ("conflict", True)
+        assert kinds(plan(source, target, index=None, on_unknown="skip")) == {"a": "skip"}
 
 
 def test_an_object_that_is_there_in_another_encoding_is_not_done_already(two):

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ..blob import Buffer
 from ..checksums import Digest
-from ..errors import ConfigError, Conflict, NotFound
+from ..errors import AuthError, ConfigError, Conflict, NotFound
 from ..store import HEAD
 from ..types import ObjectInfo
 from .actions import Identity
@@ -251,7 +251,10 @@ class Comparison:
         """The verdict about stored bytes, unless they are encoded differently; asks where no listing told it."""
         if not verdict.same or self._are_told(mine, theirs):
             return verdict
-        one, other = self._encoding(0, mine), self._encoding(1, theirs)
+        try:
+            one, other = self._encoding(0, mine), self._encoding(1, theirs)
+        except AuthError:
+            return Verdict(None, f"{verdict.reason}, but how it is encoded may not be asked")
         return verdict if one == other else _encoded_otherwise(one, other)
 
     def _encoding(self, side: int, info: ObjectInfo) -> str | None:
