@@ -88,9 +88,9 @@ class Unconditional(S3Store):
         return replace(super().capabilities, create=False, replace_if=False)
 
 
-@pytest.mark.server
-def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_copied(moto):
-    """moto copies whatever is there, so what happened must not be called stale: not done."""
+@pytest.fixture
+def unheeding(moto):
+    """A bucket of a service that copies whatever is there, in which that is another version by then."""
 
     class Overtaken(Unconditional):
         changes = 1
@@ -109,8 +109,13 @@ def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_c
             return wire
 
     arguments, options = of_s3(moto, Overtaken)
-    store = arguments[0](*arguments[1:], **options)
-    source, target = two_prefixes(store)
+    return arguments[0](*arguments[1:], **options)
+
+
+@pytest.mark.server
+def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_copied(unheeding):
+    """What happened must not be called stale, which means that it was not done."""
+    source, target = two_prefixes(unheeding)
     source.put("a", b"planned")
     target.put("a", b"before!")
     index = Index(":memory:")
@@ -121,6 +126,17 @@ def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_c
     assert "may be of its newer version" in told[0].detail
     source.put("a", b"planned")
     assert kinds(plan(source, target, index=index)) == {"a": "update"}
+
+
+@pytest.mark.server
+def test_where_the_service_takes_no_notice_a_move_keeps_its_source(unheeding):
+    source, target = two_prefixes(unheeding)
+    source.put("a", b"planned")
+    summary = apply(plan(source, target, index=None, move=True), index=None)
+    assert (summary.exit_code, [result.detail for result in summary.stale]) == (
+        3, ["copied; the source changed and was kept"],
+    )  # fmt: skip
+    assert (source.get("a"), target.get("a")) == (b"newer!!", b"newer!!")
 
 
 def test_a_file_that_is_written_to_while_it_is_copied_is_not_copied(tmp_path):

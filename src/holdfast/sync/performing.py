@@ -200,7 +200,7 @@ class Performer:
             return done
         result = self._written(action, atomic=bool(guard.condition), info=info, nbytes=action.nbytes)
         # Without a source, for nobody shall remember that the two are equal.
-        return dataclasses.replace(result, source=None, detail=OVERTAKEN)
+        return self._move_source(action, dataclasses.replace(result, source=None, detail=OVERTAKEN))
 
     def _reencode(self, action: Action, blob: Any, guard: Guard) -> Any:
         wanted = self.settings.reencode or None
