@@ -95,19 +95,48 @@ def test_a_source_without_etags_that_changes_while_it_is_read_is_not_written(ree
     assert (source.reads, len(summary.stale), contents(target)) == (2, 1, {})
 
 
-def test_a_move_deletes_the_version_that_was_copied_and_no_later_one():
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_move_deletes_the_version_that_was_copied_and_no_later_one(looks):
     class Overtaken(FiveMethods):
+        """Changes after so many looks at it once it is copied."""
+
+        left = looks
+
         def get(self, key):
             data = super().get(key)
             if target.exists("a"):
-                self.put("a", b"222")
+                self.left -= 1
+                if self.left == 0:
+                    self.put("a", b"222")
             return data
 
     source, target = Overtaken(), MemoryStore()
     source.put("a", b"111")
     summary = apply(plan(source, target, move=True))
     assert (summary.exit_code, target.get("a")) == (3, b"111")
-    assert source.exists("a")
+    assert source.get("a") == b"222"
+
+
+def test_a_store_and_a_view_of_it_without_etags_are_not_moved_onto_one_another():
+    class View(FiveMethods):
+        """The same objects as those of another store, which nobody can tell."""
+
+        def get(self, key):
+            return target.get(key)
+
+        def exists(self, key):
+            return target.exists(key)
+
+        def delete(self, key):
+            target.delete(key)
+
+        def keys(self):
+            return [row.key for row in target.list()]
+
+    target = store_of(a=b"only copy")
+    summary = apply(plan(View(), target, move=True, compare="digest"))
+    assert (summary.exit_code, contents(target)) == (1, {"a": b"only copy"})
+    assert "are the same place" in summary.failed[0].detail
 
 
 def test_what_is_moved_from_such_a_store_is_gone_there():
