@@ -95,7 +95,7 @@ def test_a_source_without_etags_that_changes_while_it_is_read_is_not_written(ree
     assert (source.reads, len(summary.stale), contents(target)) == (2, 1, {})
 
 
-@pytest.mark.parametrize("looks", [1, 2])
+@pytest.mark.parametrize("looks", range(1, 6))
 def test_a_move_deletes_the_version_that_was_copied_and_no_later_one(looks):
     class Overtaken(FiveMethods):
         """Changes after so many looks at it once it is copied."""
