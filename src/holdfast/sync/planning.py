@@ -15,8 +15,9 @@ from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Index
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
+from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, holds_unlisted, refused, unlisted
 from .ordering import in_order
+from .overlaps import refuse_overlap
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
@@ -93,7 +94,7 @@ def plan(
         keys = list(keys)
         _refuse_itself(here, there, keys)
     else:
-        _refuse_overlap(here, there)
+        refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -257,16 +258,16 @@ class _Planner:
         if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
             reason = f"not deleted: the source has {what} there, which is not followed"
             return Action(pair.key, "refuse", reason, None, theirs)
-        if pair.theirs is None:
-            return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind
         try:
-            if pair.mine is None:
+            if pair.theirs is None:
+                kind, reason = "add", "only in the source"
+            elif pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
                 kind, reason = self._kind(self.compare(pair.mine, pair.theirs))
             if kind != "skip":
-                theirs = Identity.of(self.target.identified(pair.theirs))
+                mine, theirs = _identity(self.source, pair.mine), _identity(self.target, pair.theirs)
         except (Changing, HoldfastError) as error:
             kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
         return Action(pair.key, kind, reason, mine, theirs)
@@ -296,16 +297,22 @@ class _Planner:
 
     def _settle_later(self, actions: Actions) -> None:
         """Change the actions of keys in whose way there turned out to be something."""
+        standing: set[str] = set()
         for key, obstacle in self.unless_late.items():
             if key not in self.late or not self._is_emptied(key):
                 self.later.setdefault(key, obstacle)
+                standing.add(key)
         if not (self.later or self.late):
             return
         changed = []
         for action in actions:
             if action.kind not in ("add", "update", "delete"):
                 continue
-            if action.key in self.later:
+            if standing and action.kind == "delete" and (above := standing.intersection(_parents(action.key))):
+                self.deletions -= 1
+                reason = f"not deleted: the directory {printable(above.pop())!r} holds more than that, and stays"
+                changed.append((action, Action(action.key, "conflict", reason, None, action.target)))
+            elif action.key in self.later:
                 changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
             elif action.key in self.late:
                 changed.append((action, replace(action, late=True)))
@@ -313,9 +320,9 @@ class _Planner:
             actions.replace(old, new)
 
     def _is_emptied(self, folder: str) -> bool:
-        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        """Whether the deletions take all that is below: not what the filters leave out, and no listing tells of."""
         below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
-        return all(self.chosen.keeps(below))
+        return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -359,6 +366,16 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
     return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
 
 
+def _parents(key: str) -> Iterator[str]:
+    """The directories that the key is in, the nearest first."""
+    while key := key.rpartition("/")[0]:
+        yield key
+
+
+def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
+    return None if info is None else Identity.of(where.identified(info))
+
+
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
     """The heads of the keys, in order; None of those that are not there."""
     return (outcome.value for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local))
@@ -372,13 +389,6 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return None, False
     default = Index.default()
     return default, default is not None
-
-
-def _refuse_overlap(here: Place, there: Place) -> None:
-    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    (one, mine), (other, theirs) = here.root(), there.root()
-    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
-        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
 def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:
