@@ -12,6 +12,8 @@ from typing import IO, Any, Self
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
 INTERVAL = 0.1
+#: Terminals with fewer columns get tables without lines.
+NARROW = 60
 
 
 class Bar:
@@ -146,21 +148,28 @@ def print_table(
 ) -> None:
     """Draw a table on standard output (or into the file), and lines below it.
 
-    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup.
+    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup; what the
+    output's encoding cannot hold is escaped. Narrow terminals get no lines between the columns.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(file=file, highlight=False)
-    table = Table(title=Text(title), title_justify="left")
+
+    def text(cell: str) -> Text:
+        # Here and not by the stream, so that columns are as wide as what is shown.
+        return Text(cell.encode(console.encoding, "backslashreplace").decode(console.encoding))
+
+    table = Table()
+    if console.width < NARROW:
+        table.box, table.pad_edge = None, False
     for column in columns:
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row), style=styles.get(row[0]))
+        table.add_row(*map(text, row), style=styles.get(row[0]))
+    console.print(text(title), soft_wrap=True)
     if table.row_count:
         console.print(table)
-    else:
-        console.print(Text(title))
     for line in footer:
-        console.print(Text(line))
+        console.print(text(line))

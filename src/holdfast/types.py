@@ -156,6 +156,11 @@ ATTRIBUTES = (
 )
 
 
+def is_marker(row: ObjectInfo) -> bool:
+    """Whether this row of a listing stands for a directory, not for an object."""
+    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
+
+
 def _attributes(one: ObjectInfo | WriteOptions) -> dict[str, Any]:
     return {name: value for name in ATTRIBUTES if (value := getattr(one, name))}
 

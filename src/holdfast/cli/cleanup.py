@@ -17,6 +17,7 @@ from ..progress import size_text
 from ..sync import Journal
 from ..sync.index import state_directory
 from . import output
+from .journals import refuse_foreign
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
 from .uploads import Age, administered, uploads_at
@@ -57,26 +58,40 @@ def command(
     --journal, it is syncs that were begun and never ended, and the pieces of objects that they had fetched.
 
     An upload that is going on looks the same as an abandoned one, and fails if it is removed: hence --older-than.
-    Objects are never touched.
+    Objects are never touched. The exit code is 0 also if nothing was found, 1 if something could not be removed, and
+    4 if there is no such LOCATION.
     """
     before = datetime.now(UTC) - older_than
     places = [locate(text) for text in locations]
     if absent := [path for path in journals if not os.path.exists(path)]:
         raise click.UsageError(f"there is no journal {absent[0]}")
+    files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
+    files = [path for path in files if os.path.exists(path)]
+    for path in files:
+        refuse_foreign(path)
     tally = output.Tally()
     with tally.summarised(settings.json), Opener(settings, places) as opener:
-        files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
         for place in places:
+            if place.is_local and place.local_directory() is None:
+                _refuse(place, tally)
+                continue
             for leftover in _at(opener, place, before):
                 _treat(leftover, before, settings, tally, remove=yes)
         for path in files:
-            if os.path.exists(path):
-                with Journal(path) as journal:
-                    for leftover in _in_journal(journal):
-                        _treat(leftover, before, settings, tally, remove=yes)
+            with Journal(path) as journal:
+                for leftover in _in_journal(journal):
+                    _treat(leftover, before, settings, tally, remove=yes)
     if tally.count and not yes and not settings.json:
         sys.stderr.write("nothing was removed: add --yes\n")
-    return tally.close("removed" if yes else "found", as_json=settings.json, verbose=True, with_bytes=False)
+    return tally.close("removed" if yes else "found", "leftover", as_json=settings.json, verbose=True)
+
+
+def _refuse(place: Location, tally: output.Tally) -> None:
+    """Report a local location that is no directory."""
+    if os.path.lexists(place.url.local_path.rstrip("/")):
+        tally.fail("is no directory: leftovers lie in directories, so name the one that it is in", place.text)
+    else:
+        tally.nothing_there(place.text)
 
 
 def _treat(leftover: Leftover, before: datetime, settings: Settings, tally: output.Tally, *, remove: bool) -> None:

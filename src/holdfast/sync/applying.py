@@ -19,7 +19,7 @@ from .executing import Executor, run_elsewhere
 from .index import Index, pair_of
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
-from .plans import Plan
+from .plans import Plan, cure_of_too_many
 from .queue import PHASES, Phase, PlainQueue, Queue
 from .summary import Result, Summary
 
@@ -131,7 +131,7 @@ def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "sta
     if plan.counts["delete"] > limit:
         return "kept", (
             f"not deleted, because {plan.counts['delete']} deletions are more than max_delete={limit}: "
-            "pass a larger one if they are meant"
+            f"{cure_of_too_many(plan.counts['delete'])}"
         )
     return None
 

@@ -12,9 +12,11 @@ from ..checksums import digest_chunks
 from ..errors import ConfigError, NotFound
 from ..keys import join
 from ..store import HEAD, LIST, ObjectStore
-from ..types import Location, ObjectInfo
+from ..types import Location, ObjectInfo, is_marker
 from ..wrap.rekey import KeyTransform, PrefixStore
 from ..wrap.suffix import SuffixStore
+
+__all__ = ["Place", "is_marker", "place"]
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
 _FORGETFUL = frozenset(("mem",))
@@ -137,11 +139,6 @@ class Place:
         if found.vendor == "file":
             return ("file", found.identity), os.path.join(os.path.realpath(found.bucket), found.key[:-1], prefix, "")
         return (found.vendor, found.identity), f"{found.bucket}/{found.key[:-1]}{prefix}"
-
-
-def is_marker(row: ObjectInfo) -> bool:
-    """Whether this row of a listing stands for a directory, not for an object."""
-    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
 
 
 def place(where: Any) -> Place:

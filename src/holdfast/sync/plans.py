@@ -193,7 +193,7 @@ class Plan:
         if self.deletes_too_many:
             yield (
                 f"{self.counts['delete']} deletions are more than max_delete={self.terms.max_delete}: none will be "
-                "done; pass a larger max_delete if they are meant"
+                f"done; {cure_of_too_many(self.counts['delete'])}"
             )
         yield from self.terms.warnings
 
@@ -205,8 +205,7 @@ class Plan:
                 if limit is not None and shown >= limit:
                     return
                 shown += 1
-                size = size_text(action.nbytes) if action.kind in ("add", "update") else ""
-                yield action.kind, size, printable(action.key), action.reason
+                yield action.kind, _size(action), printable(action.key), action.reason
 
     def __str__(self) -> str:
         rows = list(self.rows(SHOWN))
@@ -253,6 +252,19 @@ UNDECIDED = "cannot tell whether it is equal"
 def is_undecided(action: Action) -> bool:
     """Whether this is a conflict only because nobody can tell whether the two sides are equal."""
     return action.kind == "conflict" and action.reason.startswith(UNDECIDED)
+
+
+def cure_of_too_many(deletions: int) -> str:
+    """What to do where so many deletions are more than ``max_delete``, in Python and on the command line."""
+    return f"if they are meant, pass max_delete={deletions} (--max-delete {deletions})"
+
+
+def _size(action: Action) -> str:
+    """How much is sent, or deleted, as text to show."""
+    if action.kind in ("add", "update"):
+        return size_text(action.nbytes)
+    gone = action.target if action.kind == "delete" else None
+    return "" if gone is None or gone.size is None else size_text(gone.size)
 
 
 def _header_of(line: str) -> dict[str, Any]:
