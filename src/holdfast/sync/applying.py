@@ -108,6 +108,7 @@ def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
     """Count in what is not to be done, and list what must not be."""
     summary.skipped = plan.counts["skip"]
+    summary.warnings = plan.terms.warnings
     if not (plan.counts["conflict"] or plan.counts["refuse"]):
         return
     for action in plan.of_kind("conflict", "refuse"):

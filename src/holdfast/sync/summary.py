@@ -61,7 +61,8 @@ class Summary:
 
     ``counts`` has the results by kind of action and outcome, such as ``("add", "done")``; ``nbytes`` is what was sent.
     Everything that was not done is listed: ``stale``, ``failed``, ``kept``, ``conflicts``, ``refused``.
-    ``checked`` counts changes whose condition could only be checked just before, not in the same step.
+    ``checked`` counts changes whose condition could only be checked just before, not in the same step. ``warnings`` are
+    the plan's.
 
     >>> summary = Summary()
     >>> summary.add(Result("a", "add", "done", nbytes=3))
@@ -78,6 +79,7 @@ class Summary:
     kept: list[Result] = field(default_factory=list)
     conflicts: list[Result] = field(default_factory=list)
     refused: list[Result] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
     def add(self, result: Result) -> None:
         """Count one result in."""
@@ -137,6 +139,7 @@ class Summary:
                 lines += [f"  {printable(result.key)}: {result.detail}" for result in results[:SHOWN]]
                 if len(results) > SHOWN:
                     lines.append(f"  and {len(results) - SHOWN} more")
+        lines += self.warnings
         if self.checked:
             lines.append(f"{self.checked} changes were checked just before they were made, not atomically with it")
         return "\n".join(lines)
@@ -152,5 +155,6 @@ class Summary:
             "bytes": self.nbytes,
             "checked_not_atomic": self.checked,
             **{name: [json.loads(result.to_json()) for result in getattr(self, name)] for name in lists},
+            "warnings": list(self.warnings),
             "exit_code": self.exit_code,
         }
