@@ -96,10 +96,11 @@ def test_who_lost_a_task_does_not_overwrite_what_became_of_it(tmp_path):
         (lost,) = first.claim("transfer", 1)
         (taken,) = second.claim("transfer", 1)
         late = [(lost, Result("a", "add", "failed", "its spool is gone"))]
-        first.finish(late)
+        assert first.finish(late) == []
         assert second.is_waiting("transfer")
-        second.finish([(taken, Result("a", "add", "done"))])
-        first.finish(late)
+        done = Result("a", "add", "done")
+        assert second.finish([(taken, done)]) == [done]
+        assert first.finish([(lost, done)]) == []
         assert second.failures() == 0
         assert [run.left for run in journal.runs()] == [0]
 

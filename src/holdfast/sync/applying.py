@@ -89,6 +89,7 @@ def apply(
         if isinstance(queue, JournalQueue):
             for result in queue.by_others():
                 notebook.summary.add(result)
+        notebook.summary.unaccounted = max(0, _results(plan) - sum(notebook.summary.counts.values()))
         return notebook.summary
 
 
@@ -117,6 +118,12 @@ def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], N
         summary.add(result)
         if on_result is not None:
             on_result(result)
+
+
+def _results(plan: Plan) -> int:
+    """How many results there must be: one of each action that is done or reported."""
+    count = sum(plan.counts[kind] for kind in ("add", "update", "delete", "conflict", "refuse"))
+    return count + (sum(1 for action in plan.of_kind("skip") if action.source is not None) if plan.terms.move else 0)
 
 
 def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "stale"], str] | None:
@@ -253,9 +260,9 @@ class _Notebook:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        self._queue.finish(waiting)
-        self._remember([result for _, result in waiting])
-        for _, result in waiting:
+        noted = self._queue.finish(waiting)
+        self._remember(noted)
+        for result in noted:
             self.summary.add(result)
             if self._tell is not None:
                 self._tell(result)
