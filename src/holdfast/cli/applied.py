@@ -138,6 +138,8 @@ class Report:
             output.line(moved if self._moving else totals)
             if self.summary.checked:
                 output.line(rest[-1])
+        if self.summary.unaccounted:
+            output.complain(f"{self.summary.unaccounted} actions of which nobody knows what became: run it again")
         return self.exit_code
 
     def _row(self) -> dict[str, Any]:

@@ -71,7 +71,6 @@ def command(
             planned = plan_for(
                 opener, *places, settings, delete=True, include=include, exclude=exclude, compare=compare
             )
-            warn(planned)
             for action in planned:
                 state = _state(action)
                 counts[state] += 1
@@ -82,9 +81,10 @@ def command(
             raise
         output.complain(error)
         return TROUBLE  # diff(1) says so: 1 is a difference
+    warn(planned)
     name_the_cure(planned, only_look=True)
     if settings.json:
-        output.json_line({"status": "summary", **counts})
+        output.json_line({"status": "summary", **counts, "warnings": list(planned.terms.warnings)})
     else:
         output.line(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "same"))
     return DONE if counts["same"] == len(planned) else DIFFERENT

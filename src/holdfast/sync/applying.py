@@ -89,6 +89,7 @@ def apply(
         if isinstance(queue, JournalQueue):
             for result in queue.by_others():
                 notebook.summary.add(result)
+        notebook.summary.unaccounted = max(0, _results(plan) - sum(notebook.summary.counts.values()))
         return notebook.summary
 
 
@@ -108,6 +109,7 @@ def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
     """Count in what is not to be done, and list what must not be."""
     summary.skipped = plan.counts["skip"]
+    summary.warnings = plan.terms.warnings
     if not (plan.counts["conflict"] or plan.counts["refuse"]):
         return
     for action in plan.of_kind("conflict", "refuse"):
@@ -116,6 +118,12 @@ def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], N
         summary.add(result)
         if on_result is not None:
             on_result(result)
+
+
+def _results(plan: Plan) -> int:
+    """How many results there must be: one of each action that is done or reported."""
+    count = sum(plan.counts[kind] for kind in ("add", "update", "delete", "conflict", "refuse"))
+    return count + (sum(1 for action in plan.of_kind("skip") if action.source is not None) if plan.terms.move else 0)
 
 
 def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "stale"], str] | None:
@@ -252,9 +260,9 @@ class _Notebook:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        self._queue.finish(waiting)
-        self._remember([result for _, result in waiting])
-        for _, result in waiting:
+        noted = self._queue.finish(waiting)
+        self._remember(noted)
+        for result in noted:
             self.summary.add(result)
             if self._tell is not None:
                 self._tell(result)

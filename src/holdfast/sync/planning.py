@@ -15,7 +15,7 @@ from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Index
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
+from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
 from .ordering import in_order
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
@@ -182,6 +182,8 @@ class _Planner:
         for outcome in outcomes:
             actions.append(outcome.value)
             self.deletions += outcome.value.kind == "delete"
+        if keys is None:
+            self.warnings += passed_over(self.source, self.chosen)
         self._refuse_lookalikes(actions)
         self._settle_later(actions)
         if self.deletions and not self.listed:
