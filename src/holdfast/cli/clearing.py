@@ -54,7 +54,7 @@ def _what_is_left(path: str) -> str:
     if not left:
         return "directories that cannot be removed"
     kind = "the symlink" if os.path.islink(os.path.join(path, left[0])) else "the file"
-    return f"{kind} {left[0]}" + (f" and {len(left) - 1} more" if left[1:] else "")
+    return f"{kind} {left[0]!r}" + (f" and {len(left) - 1} more" if left[1:] else "")
 
 
 def _remove_private(root: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from .. import engine
 from ..errors import Unsupported
+from ..keys import printable
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
 from .index import Index, pair_of
@@ -71,8 +72,10 @@ def apply(
             journal = opened.enter_context(Journal(journal))
         queue = PlainQueue(plan) if journal is None else journal.begin(plan)
         memory = _memory(plan, index, opened)
-        total = sum(plan.counts[kind] for kind in ("add", "update", "delete"))
-        shown = opened.enter_context(bar(progress, f"syncing {plan.source.name}", total=total))
+        awaited = _results(plan)
+        total = awaited - plan.counts["conflict"] - plan.counts["refuse"]  # which take no time
+        doing = "moving" if plan.terms.move else "syncing"
+        shown = opened.enter_context(bar(progress, f"{doing} {printable(plan.source.name)}", total=total))
         notebook = _Notebook(queue, memory, on_result, shown)
         _note_the_rest(plan, notebook.summary, on_result)
         settings = Settings(plan.terms.move, plan.terms.reencode)
@@ -89,7 +92,7 @@ def apply(
         if isinstance(queue, JournalQueue):
             for result in queue.by_others():
                 notebook.summary.add(result)
-        notebook.summary.unaccounted = max(0, _results(plan) - sum(notebook.summary.counts.values()))
+        notebook.summary.unaccounted = max(0, awaited - sum(notebook.summary.counts.values()))
         return notebook.summary
 
 

@@ -100,7 +100,7 @@ def plan(
             comparison: Any = ReencodedComparison(here, there, checked_encoding(reencode, there), remembered)
         else:
             comparison = Comparison(here, there, compare, remembered)
-        with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
+        with Filter(include, exclude) as chosen, bar(progress, f"comparing {printable(here.name)}") as shown:
             planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
             actions = planner.run(None if keys is None else _wanted(keys, chosen, here), threads, shown)
     finally:
