@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+from holdfast import open_store, register
+from holdfast.stores.memory import MemoryStore
+
 from .conftest import TREE
 
 
@@ -69,6 +72,31 @@ def test_one_object(holdfast, place, folder, tmp_path):
     (tmp_path / "other").write_bytes(b"nor THIS")
     assert holdfast("diff", place / "run1.txt", tmp_path / "same").code == 0
     assert holdfast("diff", place / "run1.txt", tmp_path / "other").code == 1
+
+
+def test_trouble_is_2_as_that_of_diff_1(holdfast, place, folder, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "directory").mkdir()
+    for source, target in (("run1", "file"), ("run1.txt", "directory")):
+        result = holdfast("diff", "--json", place / source, tmp_path / target)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert (result.rows[-1]["status"], f"is a {target}" in result.rows[-1]["error"]) == ("summary", True)
+
+
+def test_what_nothing_tells_names_its_cure(holdfast):
+    class Mute(MemoryStore):
+        """A service whose ETags mean nothing, and that is far away."""
+
+        local = False
+
+    register("mute", Mute)
+    open_store("mute://one").put("a", b"22")
+    open_store("mute://other").put("a", b"11")
+    result = holdfast("diff", "mute://one", "mute://other")
+    assert (result.code, result.lines[-1]) == (1, "0 same, 1 unknown")
+    assert result.err == "holdfast: nothing tells whether 1 object is equal: --compare digest reads it\n"
+    result = holdfast("diff", "--compare", "digest", "mute://one", "mute://other")
+    assert (result.code, result.lines[-1], result.err) == (1, "0 same, 1 different", "")
 
 
 @pytest.mark.parametrize("missing", ["nope", "nope/", "run"])

@@ -20,8 +20,8 @@ STATES = ("missing", "extra", "different", "unknown", "conflict")
 _NOT_OURS = (output.ClosedOutput, BrokenPipeError, click.ClickException)
 
 EXAMPLES = """
-holdfast diff results s3://bucket/run1
-holdfast diff --compare digest s3://bucket/run1 gs://bucket/run1
+holdfast diff results s3://bucket/run1                   # exit code 0: they are equal
+holdfast diff --compare digest s3://bucket/run1 gs://bucket/run1                # reads what nothing else tells
 holdfast diff --include '*.csv' --json results s3://bucket/run1
 """
 

@@ -18,11 +18,12 @@ from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
 EXAMPLES = """
-holdfast sync --dry-run results s3://bucket/run1
-holdfast sync results s3://bucket/run1
+holdfast sync --dry-run results s3://bucket/run1         # what would be done, and why
+holdfast sync results s3://bucket/run1                   # add and replace; asks before it replaces
 holdfast sync --delete --exclude '*.tmp' --exclude cache/ results s3://bucket/run1
-holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup/run1
-holdfast sync --dry-run --json results s3://bucket/run1 > plan.jsonl
+holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup/run1      # for cron
+holdfast sync --journal big.sqlite s3://bucket/run1 .    # again after a kill: goes on in the middle
+holdfast sync --dry-run --json results s3://bucket/run1 > plan.jsonl            # to review, and apply from Python
 """
 
 
