@@ -274,7 +274,7 @@ class _Planner:
             else:
                 verdict = self.compare(pair.mine, pair.theirs)
                 kind, reason = self._kind(verdict)
-                if verdict.same and verdict.exact and self.findings is not None and mine and theirs:
+                if verdict.same and self.findings is not None and mine and theirs:
                     self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
                 theirs = Identity.of(self.target.identified(pair.theirs))

@@ -434,7 +434,7 @@ class S3Store(S3Access):
         return verifier is None or verifier.can_be_md5(key)
 
     def _first_part(self, key: str) -> tuple[int, int] | None:
-        """The size (bytes) of the first part that the object was uploaded in, and how many there were; None if untold."""
+        """The size (bytes) of the first part that the object was uploaded in, and their number; None if untold."""
         return administration.first_part(self.wire(), key)
 
     def _locate(self, key: str) -> Location | None:
