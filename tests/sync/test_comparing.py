@@ -263,3 +263,22 @@ def test_what_a_service_wrote_within_the_second_of_the_copy_may_be_newer():
     assert by_time(replace(listed, last_modified=second + timedelta(seconds=0.3)), copied).same is True
     local = Comparison(*_places(MemoryStore(), Remote()), "size+mtime")
     assert local(listed, copied).same is True
+
+
+def test_what_is_unchanged_is_told_without_a_question_for_each(tmp_path):
+    source, target = open_store(tmp_path / "here"), open_store(tmp_path / "there")
+    keys = [f"{number:04}" for number in range(1234)] + ["\udcff-no-utf-8"]
+    for key in keys:
+        source.put(key, b"x")
+        os.utime(os.path.join(source.root, key), (1, 1))  # long ago
+    index = Index(tmp_path / "index")
+    apply(plan(source, target, index=index), index=index)
+    source.put("0500", b"y")
+    target.put("0501", b"z")
+    asked = []
+    index.synced = lambda pair, key: asked.append(key)  # type: ignore[method-assign,assignment]
+    again = plan(source, target, index=index)
+    assert {key for key, reason in reasons(again).items() if reason != "unchanged since the last sync"} == set(asked)
+    assert set(asked) == {"0500", "0501"}
+    assert [action.key for action in again] == keys
+    index.close()
