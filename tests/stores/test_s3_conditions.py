@@ -345,6 +345,23 @@ def test_the_probe_leaves_nothing_and_asks_once(server):
     assert len(server.requests) == 1
 
 
+def test_only_what_is_needed_is_asked(server):
+    def asked(function, *arguments):
+        server.requests.clear()
+        function(*arguments)
+        return sum("holdfast-probe" in request.target for request in server.requests)
+
+    store = open_store(server, "bucket", retry=None)
+    assert asked(store.create, "key", b"1") == 3
+    assert asked(store.create, "other", b"1") == 0
+    assert asked(store.replace_if, "key", b"2", store.head("key").etag) == 5
+    assert asked(open_store(server, "bucket", retry=None).replace_if, "key", b"3", store.head("key").etag) == 0
+    assert asked(store.delete_if, "key", store.head("key").etag) == 4
+    assert asked(store.probe) > 4, "uploads in parts"
+    assert asked(store.probe) == 0
+    assert set(server.objects) == {"other"}
+
+
 def test_many_threads_ask_once_between_them(server):
     store = open_store(server, "bucket", retry=None)
     for _ in Engine().run(lambda key: store.create(key, b"x"), map(str, range(40)), threads=16):
