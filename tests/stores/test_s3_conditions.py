@@ -151,6 +151,64 @@ def test_after_a_lost_answer_a_history_without_us_is_a_refusal(server, store):
     assert server.objects["key"].body == b"theirs"
 
 
+def idempotent(store, body, etag):
+    return store.write("key", body, WriteOptions(if_match=etag, idempotent=True))
+
+
+def test_an_idempotent_replacement_does_not_look_and_takes_only_the_version_named(server, store):
+    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+    server.objects["key"] = old
+    info = idempotent(store, b"new", old.etag)
+    assert [request.method for request in server.requests] == ["PUT"]
+    assert server.objects["key"].body == b"new"
+    with pytest.raises(Conflict):
+        idempotent(store, b"newer", old.etag)
+    assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
+    del server.objects["key"]
+    with pytest.raises(Conflict):
+        idempotent(store, b"newer", info.etag)
+    assert not server.objects
+
+
+@pytest.mark.parametrize("fault", [*LOST, REFUSED])
+def test_an_idempotent_replacement_survives_lost_answers_and_refusals(server, store, fault):
+    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+    server.objects["key"] = old
+    server.fault = on("PUT", fault)
+    info = idempotent(store, b"new", old.etag)
+    assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
+
+
+def test_after_a_lost_answer_an_idempotent_replacement_of_others_work_is_indeterminate(server, store):
+    old = Stored(b"old")
+    server.objects["key"] = old
+    server.fault = on("PUT", LOST_AS_500)
+    server.after = lambda request: server.objects.update(key=Stored(b"theirs")) if request.method == "PUT" else None
+    with pytest.raises(Indeterminate):
+        idempotent(store, b"new", old.etag)
+    assert server.objects["key"].body == b"theirs"
+
+
+def test_who_lost_an_answer_is_not_misled_by_a_replacement_of_what_nobody_looked_at(server, store):
+    first = Stored(b"first")
+    server.objects["key"] = first
+    other = open_store(server, "bucket")
+    done = []
+
+    def replaced(request):
+        if request.method == "PUT" and not done:
+            done.append(request)
+            server.fault = lambda request: None
+            # The bytes are those of before, so the ETag that the other one names is that of the first version, too.
+            assert server.objects["key"].etag == first.etag
+            idempotent(other, b"second", first.etag)
+
+    server.fault, server.after = on("PUT", LOST_AS_500), replaced
+    with pytest.raises(Indeterminate):  # it has landed: "refused" would be a lie
+        store.replace_if("key", b"first", first.etag)
+    assert server.objects["key"].body == b"second"
+
+
 @pytest.mark.parametrize(
     "now", [Stored(b"plain"), Stored(b"x", {"x-amz-meta-holdfasthistory": "abc-0123456789"}), None]
 )

@@ -145,7 +145,8 @@ class Performer:
         if action.target is None:
             return {"if_absent": True} if self.capabilities.create else {}
         if self.capabilities.replace_if and action.target.etag is not None:
-            return {"if_match": action.target.etag}
+            # What is written does not depend on what it replaces: a store need not look at that first.
+            return {"if_match": action.target.etag, "idempotent": True}
         return {}
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:

@@ -162,8 +162,10 @@ def write_if(
     base = None
     if options.if_match is not None:
         # What is large is not sent only to be refused: it looks first.
-        seen = None if data is None else seen_version(where, options.if_match)
-        base = seen or named_version(where, options.if_match)
+        base = None if data is None else seen_version(where, options.if_match)
+        if base is None and data is not None and options.idempotent:
+            base = Version.unseen(options.if_match)
+        base = base or named_version(where, options.if_match)
     conditional = ConditionalWrite(where, base)
     headers = direct.headers({**(named or {}), **conditional.history})
     if data is not None:
