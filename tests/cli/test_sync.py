@@ -257,3 +257,16 @@ def test_options_that_mean_whole_listings_are_not_dropped_for_one_object(holdfas
     assert "--delete has no meaning for one object" in refused.err
     assert holdfast("sync", "--yes", "--exclude", "*.tmp", tmp_path / "one" / "x.tmp", f"{tmp_path}/two/").code == 0
     assert (tmp_path / "two" / "x.tmp").read_bytes() == b"old"
+
+
+def test_symlinks_that_are_not_followed_are_told(holdfast, backup, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"1")
+    (source / "link").symlink_to("a")
+    warning = "1 symlink of the source not followed, such as 'link'"
+    assert warning in holdfast("sync", "-n", source, backup.base).out
+    for command in (["sync"], ["diff"]):
+        result = holdfast(*command, source, backup.base)
+        assert (result.code, result.err) == (0, f"holdfast: {warning}\n")
+        assert holdfast(*command, "--json", source, backup.base).rows[-1]["warnings"] == [warning]

@@ -50,6 +50,8 @@ class Report:
     def close(self, summary: Summary) -> int:
         """Tell what is left to tell, print the totals, and return the exit code."""
         self._tally.finish()
+        for warning in summary.warnings:
+            output.complain(warning)
         for reason, count in self._kept.items():
             output.complain(f"{count} {reason}")
         if summary.stale:

@@ -124,5 +124,5 @@ def _in_journal(journal: Journal) -> Iterator[Leftover]:
         yield Leftover("sync", touched, f"{run.source} -> {run.target}", note, partial(journal.drop, run.id))
     for transfer in list(journal.transfers()):
         touched = datetime.fromtimestamp(transfer.touched, UTC)
-        forget = partial(journal.end_transfer, transfer.name)
+        forget = partial(journal.drop_transfer, transfer.name)
         yield Leftover("pieces", touched, join(transfer.target, transfer.key), "", forget)

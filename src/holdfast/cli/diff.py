@@ -56,9 +56,12 @@ def command(
                 state = _state(action)
                 counts[state] += 1
                 _print(action, state, settings)
+    warnings = planned.terms.warnings
     if settings.json:
-        output.json_line({"status": "summary", "same": planned.counts["skip"], **counts})
+        output.json_line({"status": "summary", "same": planned.counts["skip"], **counts, "warnings": list(warnings)})
     else:
+        for warning in warnings:
+            output.complain(warning)
         parts = [f"{planned.counts['skip']} same", *(f"{count} {state}" for state, count in counts.items() if count)]
         output.line(", ".join(parts))
     return FAILED if any(counts.values()) else DONE

@@ -16,7 +16,7 @@ from .. import engine
 from ..errors import Unsupported
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
-from .index import Index, pair_of
+from .index import Index, pair_of, watched
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
 from .plans import Plan
@@ -89,6 +89,7 @@ def apply(
         if isinstance(queue, JournalQueue):
             for result in queue.by_others():
                 notebook.summary.add(result)
+        notebook.summary.unaccounted = max(0, _results(plan) - sum(notebook.summary.counts.values()))
         return notebook.summary
 
 
@@ -102,12 +103,13 @@ def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack
         if index is None:
             return None
         opened.callback(index.close)
-    return Memory(index, pair, datetime.fromisoformat(plan.terms.created).timestamp())
+    return Memory(index, pair, watched(plan.source, datetime.fromisoformat(plan.terms.created).timestamp()))
 
 
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
     """Count in what is not to be done, and list what must not be."""
     summary.skipped = plan.counts["skip"]
+    summary.warnings = plan.terms.warnings
     if not (plan.counts["conflict"] or plan.counts["refuse"]):
         return
     for action in plan.of_kind("conflict", "refuse"):
@@ -116,6 +118,12 @@ def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], N
         summary.add(result)
         if on_result is not None:
             on_result(result)
+
+
+def _results(plan: Plan) -> int:
+    """How many results there must be: one of each action that is done or reported."""
+    count = sum(plan.counts[kind] for kind in ("add", "update", "delete", "conflict", "refuse"))
+    return count + (sum(1 for action in plan.of_kind("skip") if action.source is not None) if plan.terms.move else 0)
 
 
 def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "stale"], str] | None:
@@ -205,11 +213,11 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """An index, the pair of places in it, and the time before which nothing was read."""
+    """An index, the pair of places in it, and the time before which nothing was read (see ``watched``)."""
 
     index: Index
     pair: str
-    read: float
+    read: float | None
 
 
 class _Notebook:
@@ -252,9 +260,9 @@ class _Notebook:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        self._queue.finish(waiting)
-        self._remember([result for _, result in waiting])
-        for _, result in waiting:
+        noted = self._queue.finish(waiting)
+        self._remember(noted)
+        for result in noted:
             self.summary.add(result)
             if self._tell is not None:
                 self._tell(result)

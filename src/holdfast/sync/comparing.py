@@ -175,9 +175,9 @@ class Comparison:
             return self._unlike(mine, theirs, "ETags differ") if not ours.parts and not others.parts else None
         verdict = None
         if others is not None and self._readable[0]:
-            verdict = self._has_etag(self.source, mine, others)
+            verdict = self._has_etag(self.source, mine, others, self.target)
         elif ours is not None and self._readable[1]:
-            verdict = self._has_etag(self.target, theirs, ours)
+            verdict = self._has_etag(self.target, theirs, ours, self.source)
         return verdict if verdict is None or verdict.same else self._unlike(mine, theirs, verdict.reason)
 
     def _unlike(self, mine: ObjectInfo, theirs: ObjectInfo, reason: str) -> Verdict:
@@ -194,14 +194,16 @@ class Comparison:
             return Verdict(False, reason)
         return by_stamp
 
-    def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest) -> Verdict | None:
+    def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest, other: Place) -> Verdict | None:
         if not wanted.parts:
             same = self.digest(place, info, "md5") == wanted.md5
             return Verdict(same, "same MD5" if same else "MD5s differ")
-        for part in _part_sizes(info.size, wanted.parts):
+        # One request tells the size of the parts, which may be any, and saves a read for each size that is likely.
+        told = other.part_size(info.key, wanted.parts) if wanted.parts > 1 else None
+        for part in _part_sizes(info.size, wanted.parts) if told is None else [told]:
             if self.digest(place, info, f"md5/{part}") == f"{wanted.md5}-{wanted.parts}":
                 return Verdict(True, f"same MD5 of {wanted.parts} parts")
-        return None  # it may have been uploaded in parts of a size that nobody can guess
+        return None  # it may have been uploaded in parts of different sizes, or of one that nobody can guess
 
     def _by_reading(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         if self._readable != (True, True):

@@ -15,8 +15,8 @@ from ..types import ListOptions, ObjectInfo
 from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
-from .index import Index
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
+from .index import Findings, Index, pair_of
+from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
 from .ordering import in_order
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
@@ -106,6 +106,8 @@ def plan(
             comparison = Comparison(here, there, compare, remembered)
         with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
             planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
+            if remembered is not None and compare in ("auto", "digest") and (pair := pair_of(here, there, reencode)):
+                planner.findings = Findings(remembered, pair, here, there)
             actions = planner.run(None if keys is None else _wanted(keys, chosen, here), threads, shown)
     finally:
         if own and remembered is not None:
@@ -175,6 +177,8 @@ class _Planner:
         self.in_scope = 0
         self.deletions = 0
         self.warnings: list[str] = []
+        #: Where to note what turned out to be equal; None where an index is not wanted, or of no use.
+        self.findings: Findings | None = None
 
     def run(self, keys: list[str] | None, threads: int | None, shown: Bar) -> Actions:
         """The actions for all keys, or for these."""
@@ -192,6 +196,10 @@ class _Planner:
                 actions.append(action)
                 self.deletions += action.kind == "delete"
             shown.advance(len(outcome.value))
+        if self.findings is not None:
+            self.findings.flush()
+        if keys is None:
+            self.warnings += passed_over(self.source, self.chosen)
         self._refuse_lookalikes(actions)
         self._settle_later(actions)
         if self.deletions and not self.listed:
@@ -311,7 +319,10 @@ class _Planner:
             if pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
-                kind, reason = self._kind(self.compare(pair.mine, pair.theirs))
+                verdict = self.compare(pair.mine, pair.theirs)
+                kind, reason = self._kind(verdict)
+                if verdict.same and verdict.exact and self.findings is not None and mine and theirs:
+                    self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
                 theirs = Identity.of(self.target.identified(pair.theirs))
         except (Changing, HoldfastError) as error:

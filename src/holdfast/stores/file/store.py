@@ -251,6 +251,11 @@ class FileStore(Store):
     def _locate(self, key: str) -> Location | None:
         return Location(VENDOR, "", self.root, key)
 
+    def passed_over(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """What no listing tells of because it is no file: each key, and whether it is a symlink; in no order."""
+        with Translating(None, self.name, "list"):
+            yield from self._lister.others(prefix)
+
     # ------------------------------------------------------------------ what dead writers left
     def abandoned(self) -> Iterator[tuple[str, int, float]]:
         """Path, size in bytes and time of the last write of each temporary file whose writer is gone.

@@ -441,6 +441,10 @@ class S3Store(S3Access):
         verifier = self.client().verifier
         return verifier is None or verifier.can_be_md5(key)
 
+    def _first_part(self, key: str) -> tuple[int, int] | None:
+        """The size (bytes) of the first part that the object was uploaded in, and how many there were; None: untold."""
+        return administration.first_part(self.wire(), key)
+
     def _locate(self, key: str) -> Location | None:
         found = self._provider()
         who = found.principal() if found else "anonymous"
