@@ -6,6 +6,7 @@ import platform
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_what_dead_workers_and_lost_machines_held_may_be_dropped(planned, tmp_pa
         queue = journal.begin(planned)
         queue.claim("transfer", 1)
         owner = f"{host or platform.node()}|{dead.pid}|1|ff"
-        changed(journal.path, "update tasks set owner = ?, until = unixepoch() + ? where state = 1", owner, until)
+        changed(journal.path, "update tasks set owner = ?, until = ? where state = 1", owner, time.time() + until)
         assert journal.has_workers() is held
 
 

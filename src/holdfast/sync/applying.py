@@ -17,7 +17,7 @@ from ..errors import Unsupported
 from ..keys import printable
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
-from .index import Index, pair_of
+from .index import Index, pair_of, watched
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
 from .plans import Plan, cure_of_too_many
@@ -106,7 +106,7 @@ def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack
         if index is None:
             return None
         opened.callback(index.close)
-    return Memory(index, pair, datetime.fromisoformat(plan.terms.created).timestamp())
+    return Memory(index, pair, watched(plan.source, datetime.fromisoformat(plan.terms.created).timestamp()))
 
 
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
@@ -216,11 +216,11 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """An index, the pair of places in it, and the time before which nothing was read."""
+    """An index, the pair of places in it, and the time before which nothing was read (see ``watched``)."""
 
     index: Index
     pair: str
-    read: float
+    read: float | None
 
 
 class _Notebook:
