@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -267,8 +268,12 @@ def test_a_journal_keeps_what_did_not_end_well_until_it_is_cleaned(holdfast, buc
 
 
 @pytest.mark.parametrize("content", ["foreign", "text"])
-def test_a_file_that_is_no_journal_is_left_as_it_is(holdfast, bucket, backup, tmp_path, content):
+def test_a_file_that_is_no_journal_is_left_as_it_is(holdfast, bucket, backup, folder, tmp_path, content):
     bucket.put({"a": b"1"})
+    temporary = Path(folder / ".holdfast/tmp/dead")
+    temporary.parent.mkdir(parents=True, mode=0o700)
+    temporary.touch()
+    os.utime(temporary, (1, 1))
     path = tmp_path / "data.db"
     if content == "foreign":
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -277,10 +282,16 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(holdfast, bucket, backup, tm
     else:
         path.write_text("not even a database, but long enough to have the header of one " * 9)
     before = path.read_bytes()
-    for command in (["sync", bucket.base, backup.base], ["cleanup"], ["cleanup", "--yes"]):
+    for command in (
+        ["sync", bucket.base, backup.base], ["cleanup"], ["cleanup", "--yes", folder.base]
+    ):  # fmt: skip
         result = holdfast(*command, "--journal", path)
-        assert (result.code, "is no journal of syncs" in result.err) == (2, True)
-    assert (path.read_bytes(), os.listdir(tmp_path), backup.objects) == (before, ["data.db"], {})
+        assert (result.code, "name another file" in result.err) == (2, True)
+    assert (path.read_bytes(), sorted(os.listdir(tmp_path)), backup.objects) == (before, ["data.db", "folder"], {})
+    assert temporary.exists()
+    path.write_bytes(b"")
+    assert holdfast("cleanup", "--journal", path).code == 0
+    assert path.read_bytes() == b""
 
 
 def test_an_error_ends_json_with_a_summary(holdfast, place, backup, tmp_path):

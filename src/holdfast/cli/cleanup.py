@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +18,6 @@ from ..progress import size_text
 from ..sync import Journal
 from ..sync.index import state_directory
 from . import output
-from .journals import refuse_foreign
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
 from .uploads import Age, administered, uploads_at
@@ -66,21 +66,20 @@ def command(
     if absent := [path for path in journals if not os.path.exists(path)]:
         raise click.UsageError(f"there is no journal {absent[0]}")
     files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
-    files = [path for path in files if os.path.exists(path)]
-    for path in files:
-        refuse_foreign(path)
     tally = output.Tally()
-    with tally.summarised(settings.json), Opener(settings, places) as opener:
+    with tally.summarised(settings.json), Opener(settings, places) as opener, ExitStack() as opened:
+        # An empty file would become a journal; and what is none is refused before anything is removed.
+        files = [path for path in files if os.path.exists(path) and os.path.getsize(path)]
+        known = [opened.enter_context(Journal(path)) for path in files]
         for place in places:
             if place.is_local and place.local_directory() is None:
                 _refuse(place, tally)
                 continue
             for leftover in _at(opener, place, before):
                 _treat(leftover, before, settings, tally, remove=yes)
-        for path in files:
-            with Journal(path) as journal:
-                for leftover in _in_journal(journal):
-                    _treat(leftover, before, settings, tally, remove=yes)
+        for journal in known:
+            for leftover in _in_journal(journal):
+                _treat(leftover, before, settings, tally, remove=yes)
     if tally.count and not yes and not settings.json:
         sys.stderr.write("nothing was removed: add --yes\n")
     return tally.close("removed" if yes else "found", "leftover", as_json=settings.json, verbose=True)

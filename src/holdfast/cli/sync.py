@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -13,7 +12,6 @@ from ..sync.plans import is_undecided
 from . import DONE, USAGE, asking
 from .applied import Report, are_equal, name_the_cure, show
 from .ends import plan_for, refuse_stdio
-from .journals import refuse_foreign
 from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
@@ -77,8 +75,6 @@ def command(
     refuse_stdio(source, target)
     if max_delete is not None and not delete:
         raise click.UsageError("--max-delete has no meaning without --delete: leave it out")
-    if journal is not None and os.path.exists(journal) and os.path.getsize(journal):
-        refuse_foreign(journal)
     places = locate(source), locate(target)
     report = Report(settings)
     with report.summarised(), Opener(settings, places) as opener, opener.target(places[:1], places[1]):
