@@ -7,6 +7,8 @@ import os
 import pytest
 
 from holdfast import open_store, register
+from holdfast.errors import StoreError
+from holdfast.store import READ
 from holdfast.stores.memory import MemoryStore
 
 from .conftest import TREE
@@ -40,7 +42,7 @@ def test_json(holdfast, place, backup):
     backup.put({"a": b"one", "sub/b": b"longer"})
     result = holdfast("diff", "--json", place / "run1", backup.base)
     reason = "sizes differ (4 and 6 bytes)"
-    counts = {"same": 1, "missing": 0, "extra": 0, "different": 1, "unknown": 0, "conflict": 0}
+    counts = {"same": 1, "missing": 0, "extra": 0, "different": 1, "unknown": 0, "conflict": 0, "failed": 0}
     assert result.rows == [
         {"key": "sub/b", "status": "different", "reason": reason, "source_size": 4, "target_size": 6},
         {"status": "summary", **counts, "warnings": []},
@@ -81,6 +83,25 @@ def test_trouble_is_2_as_that_of_diff_1(holdfast, place, folder, tmp_path):
         result = holdfast("diff", "--json", place / source, tmp_path / target)
         assert (result.code, result.err.count("\n")) == (2, 1)
         assert (result.rows[-1]["status"], f"is a {target}" in result.rows[-1]["error"]) == ("summary", True)
+
+
+def test_an_object_that_cannot_be_read_is_trouble_and_no_difference(holdfast):
+    class Breaking(MemoryStore):
+        """A service that loses its connections."""
+
+        local = False
+
+        def _read(self, key, options=READ):
+            if key == "a":
+                raise StoreError("connection reset", key=key, store=self.name)
+            return super()._read(key, options)
+
+    register("breaking", Breaking)
+    for name in ("one", "other"):
+        open_store(f"breaking://{name}").put("a", b"1")
+    result = holdfast("diff", "breaking://one", "breaking://other")
+    assert (result.code, result.lines[-1]) == (2, "0 same, 1 failed")
+    assert "connection reset" in result.lines[0]
 
 
 def test_what_nothing_tells_names_its_cure(holdfast):

@@ -159,6 +159,21 @@ def test_what_changed_while_the_question_stood_is_stale(terminal, ends):
     assert target.objects["changed"] == b"somebody was faster"
 
 
+def test_a_long_plan_is_shown_in_part_at_the_question_and_whole_by_a_dry_run(terminal, ends):
+    source, _ = ends
+    source.put({f"more/{number:03}": b"x" for number in range(60)})
+    one = terminal(*SYNC)
+    one.read_until(r"Go on\?")
+    assert "and 13 more\r\n" in one.shown
+    assert "--dry-run shows all of it" in one.shown
+    assert "more/059" not in one.shown
+    one.type("n\n")
+    assert one.end() == 2
+    one = terminal(*SYNC, "--dry-run")
+    assert one.end() == 0
+    assert "more/059" in one.shown
+
+
 @pytest.fixture
 def unknown(tmp_path):
     for name in ("one", "two"):

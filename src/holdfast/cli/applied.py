@@ -12,7 +12,7 @@ from typing import Any
 from .. import redact
 from ..progress import size_text
 from ..sync import Plan, Result, Summary
-from ..sync.plans import is_undecided
+from ..sync.plans import SHOWN, is_undecided
 from . import DONE, FAILED, output
 from .options import Settings
 
@@ -20,12 +20,12 @@ from .options import Settings
 def show(plan: Plan, settings: Settings) -> int:
     """The exit code that applying the plan would have, after all of it was printed.
 
-    It is printed as JSON lines that ``Plan.read`` takes, as a table on a terminal, or as plain lines.
+    It is printed as JSON lines that ``Plan.read`` takes, as a table on a terminal if it fits into one, or as lines.
     """
     if settings.json:
         plan.write(sys.stdout)  # ASCII, whatever the names are
         warn(plan)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and not is_long(plan):
         plan.print()
     else:
         for kind, size, key, reason in plan.rows():
@@ -34,6 +34,11 @@ def show(plan: Plan, settings: Settings) -> int:
             output.line(line)
     name_the_cure(plan)
     return FAILED if plan.counts["conflict"] or plan.counts["refuse"] or plan.deletes_too_many else DONE
+
+
+def is_long(plan: Plan) -> bool:
+    """Whether the table of a plan would not have all of it."""
+    return len(plan) - plan.counts["skip"] > SHOWN
 
 
 def warn(plan: Plan) -> None:

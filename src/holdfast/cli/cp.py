@@ -202,7 +202,8 @@ def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decod
             if place.is_directory:
                 raise click.UsageError(f"standard input has no name to keep in {place.text}: name the object")
             spot = opener.object(place)
-            size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
+            with opener.target([], place):
+                size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
             tally.done(size)
             if settings.json:
                 names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}

@@ -6,7 +6,7 @@ import click
 
 from ..sync import Action
 from ..sync.comparing import COMPARISONS
-from ..sync.plans import is_undecided
+from ..sync.plans import is_uncompared, is_undecided
 from . import DONE, FAILED, output
 from .applied import name_the_cure, warn
 from .ends import plan_for, refuse_stdio
@@ -14,7 +14,7 @@ from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
 DIFFERENT, TROUBLE = 1, 2
-STATES = ("missing", "extra", "different", "unknown", "conflict")
+STATES = ("missing", "extra", "different", "unknown", "conflict", "failed")
 
 #: What ends a command in ways of its own.
 _NOT_OURS = (output.ClosedOutput, BrokenPipeError, click.ClickException)
@@ -35,6 +35,7 @@ extra      only DST has it
 different  both have it, and it is not the same
 unknown    both have it in one size, and nothing tells more: --compare digest reads them
 conflict   DST cannot hold it: a directory stands there, or the name cannot be
+failed     it could not be compared
 
 "holdfast verify" reads everything on both sides.
 
@@ -42,7 +43,7 @@ conflict   DST cannot hold it: a directory stands there, or the name cannot be
 Exit codes, as those of diff(1):
   0  both are equal
   1  something differs, or is not known to be equal: each is printed
-  2  trouble: they could not be compared
+  2  trouble: they, or some objects, could not be compared
   4  trouble: nothing is there at SRC
   5  trouble: the bucket of DST does not exist
 """
@@ -87,6 +88,8 @@ def command(
         output.json_line({"status": "summary", **counts, "warnings": list(planned.terms.warnings)})
     else:
         output.line(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "same"))
+    if counts["failed"]:
+        return TROUBLE
     return DONE if counts["same"] == len(planned) else DIFFERENT
 
 
@@ -96,7 +99,7 @@ def _state(action: Action) -> str:
     if action.source is None:
         return "extra"
     if action.kind in {"conflict", "refuse"}:
-        return "unknown" if is_undecided(action) else "conflict"
+        return "unknown" if is_undecided(action) else "failed" if is_uncompared(action) else "conflict"
     return "missing" if action.target is None else "different"
 
 

@@ -10,7 +10,7 @@ from ..sync import Journal, Plan, apply
 from ..sync.comparing import COMPARISONS
 from ..sync.plans import is_undecided
 from . import DONE, USAGE, asking
-from .applied import Report, are_equal, name_the_cure, show
+from .applied import Report, are_equal, is_long, name_the_cure, show
 from .ends import plan_for, refuse_stdio
 from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
@@ -112,6 +112,8 @@ def _decided(planned: Plan, *, ask: bool) -> Plan | None:
     if not ask or not (lost or undecided) or not asking.is_terminal():
         return planned
     planned.print(sys.stderr)
+    if is_long(planned):
+        sys.stderr.write("--dry-run shows all of it\n")
     if undecided:
         question = f"Nothing tells whether {are_equal(undecided)}: transfer, skip or leave {_them(undecided)}?"
         answer = asking.choose(question, ("transfer", "skip", "leave"), "leave")

@@ -19,7 +19,7 @@ from .index import Findings, Index, pair_of
 from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
 from .ordering import in_order
 from .places import Place, place
-from .plans import UNDECIDED, Plan, Terms
+from .plans import UNCOMPARED, UNDECIDED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
 from .renaming import renamed
 from .sequence import Actions
@@ -326,7 +326,7 @@ class _Planner:
             if kind != "skip":
                 theirs = Identity.of(self.target.identified(pair.theirs))
         except (Changing, HoldfastError) as error:
-            kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
+            kind, reason = "conflict", f"{UNCOMPARED}: {redact.text(str(error))}"
         return Action(pair.key, kind, reason, mine, theirs)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:

@@ -247,11 +247,17 @@ DELETIONS = {
     None: "permanent, unless the target keeps older versions (it does not tell)",
 }
 UNDECIDED = "cannot tell whether it is equal"
+UNCOMPARED = "could not be compared"
 
 
 def is_undecided(action: Action) -> bool:
     """Whether this is a conflict only because nobody can tell whether the two sides are equal."""
     return action.kind == "conflict" and action.reason.startswith(UNDECIDED)
+
+
+def is_uncompared(action: Action) -> bool:
+    """Whether this is a conflict because the comparison failed."""
+    return action.kind == "conflict" and action.reason.startswith(UNCOMPARED)
 
 
 def cure_of_too_many(deletions: int) -> str:
