@@ -190,8 +190,12 @@ class WriteOptions:
     """How to write one object: its attributes, and the condition under which to write it.
 
     ``if_absent`` writes only where no object is (else AlreadyExists); ``if_match`` only over that ETag (else
-    Conflict). A store that cannot do either atomically raises Unsupported. ``part_size`` in bytes is a hint for
-    multipart uploads, and the one option that a store may ignore.
+    Conflict). A store that cannot do either atomically raises Unsupported.
+
+    The last two a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
+    write under ``if_match`` to be done twice if an answer was lost and that ETag is there (again), as it may be where
+    the bytes do not depend on what they replace. Then S3 need not look at the object before; who counts, or adds to
+    what is there, must not say so.
     """
 
     if_absent: bool = False
@@ -204,6 +208,7 @@ class WriteOptions:
     storage_class: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     part_size: int | None = None
+    idempotent: bool = False
 
     def __post_init__(self) -> None:
         if self.if_absent and self.if_match is not None:

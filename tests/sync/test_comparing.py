@@ -346,3 +346,21 @@ def test_an_index_is_for_the_eyes_of_its_user_alone(tmp_path):
     finally:
         os.umask(umask)
     assert set(modes.values()) == {0o600}
+
+
+def test_what_is_unchanged_is_told_without_a_question_for_each(tmp_path, aged):
+    source, target = open_store(tmp_path / "here"), open_store(tmp_path / "there")
+    keys = [f"{number:04}" for number in range(1234)] + ["\udcff-no-utf-8"]
+    for key in keys:
+        source.put(key, b"x")
+    index = Index(tmp_path / "index")
+    apply(plan(source, target, index=index), index=index)
+    source.put("0500", b"y")
+    target.put("0501", b"z")
+    asked = []
+    index.synced = lambda pair, key: asked.append(key)  # type: ignore[method-assign,assignment]
+    again = plan(source, target, index=index)
+    assert {key for key, reason in reasons(again).items() if reason != "unchanged since the last sync"} == set(asked)
+    assert set(asked) == {"0500", "0501"}
+    assert [action.key for action in again] == keys
+    index.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple, get_args
 
@@ -14,7 +14,7 @@ from ..errors import ConfigError, Conflict, NotFound
 from ..store import HEAD
 from ..types import ObjectInfo
 from .actions import Identity
-from .index import Index, pair_of
+from .index import Index, Synced, pair_of
 from .places import Place
 
 Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
@@ -45,6 +45,9 @@ class Verdict(NamedTuple):
     same: bool | None
     reason: str
     exact: bool = True
+
+
+_UNCHANGED = Verdict(True, "unchanged since the last sync")
 
 
 class ETagDigest(NamedTuple):
@@ -87,6 +90,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
+        self._is_cheap = compare in ("etag", "size+mtime", "size")
         self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
@@ -104,6 +108,18 @@ class Comparison:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
             return Verdict(False, f"sizes differ ({mine.size} and {theirs.size} bytes)")
         return self._compare(mine, theirs)
+
+    def at_once(self, rows: Sequence[tuple[ObjectInfo, ObjectInfo]]) -> list[Verdict | None]:
+        """The verdicts that cost neither a read nor a request, for many pairs of rows; None where it takes more.
+
+        The index is asked for all of them together, which takes a fraction of the time that single questions do.
+        """
+        if self._is_cheap:
+            return [self(mine, theirs) for mine, theirs in rows]
+        if self.index is None or self.pair is None or self._anew:
+            return [None] * len(rows)
+        known = self.index.synced_of(self.pair, [mine.key for mine, _ in rows])
+        return [_unchanged(mine, theirs, known.get(mine.key)) for mine, theirs in rows]
 
     # ------------------------------------------------------------------ the ways to compare
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
@@ -146,10 +162,7 @@ class Comparison:
     def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
             return None
-        known = self.index.synced(self.pair, mine.key)
-        if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
-            return None
-        return Verdict(True, "unchanged since the last sync")
+        return _unchanged(mine, theirs, self.index.synced(self.pair, mine.key))
 
     def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
@@ -251,6 +264,13 @@ class Comparison:
             return None
         after = place.head(info.key)
         return digest if after is not None and Identity.of(info).matches(after) else None
+
+
+def _unchanged(mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Verdict | None:
+    """The verdict on versions that were found equal before; None for others."""
+    if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
+        return None
+    return _UNCHANGED
 
 
 def digest_of(chunks: Iterator[Buffer], algorithm: str) -> str:

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -19,6 +19,8 @@ from .places import Place
 
 #: A file that changed less than this (seconds) before it was read may change again without showing it.
 FRESH = 2.0
+#: So many keys are asked for at a time: SQLite takes 999 values at least.
+ASKED = 500
 #: Services whose ETags tell a version from every other one, however soon that follows.
 _EXACT = frozenset(("s3", "gs", "az"))
 #: What a plan finds equal is written so many keys at a time.
@@ -80,6 +82,18 @@ class Index:
         """The versions that were equal at the last sync, or None."""
         row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
         return None if row is None else Synced(*row)
+
+    def synced_of(self, pair: str, keys: Sequence[str]) -> dict[str, Synced]:
+        """The versions of these keys that were equal at the last sync; keys that are not known are left out."""
+        found: dict[str, Synced] = {}
+        for start in range(0, len(keys), ASKED):
+            asked = _storable(tuple(keys[start : start + ASKED]))
+            marks = ", ".join("?" * len(asked))
+            sql = f"select key, source, target from synced where pair = ? and key in ({marks})"  # noqa: S608 - of marks
+            with self._lock, _sparing():
+                rows = self._connection.execute(sql, (pair, *asked)).fetchall()
+                found.update((_as_key(key), Synced(source, target)) for key, source, target in rows)
+        return found
 
     def record(self, pair: str, rows: Iterable[tuple[str, Identity, Identity]], read: float | None) -> None:
         """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
@@ -158,6 +172,11 @@ def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:
         value.encode("utf-8", "surrogateescape") if isinstance(value, str) and not _is_utf8(value) else value
         for value in values
     )
+
+
+def _as_key(stored: str | bytes) -> str:
+    """The key that is stored so."""
+    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")
 
 
 def _is_utf8(text: str) -> bool:

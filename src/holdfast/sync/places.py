@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import redact, registry
+from .. import engine, redact, registry
 from ..checksums import digest_chunks
 from ..errors import ConfigError, NotFound
 from ..keys import join
@@ -66,7 +66,8 @@ class Place:
 
     def rows(self) -> Iterator[ObjectInfo]:
         """The objects, as the store lists them; directory markers are none."""
-        return (row for row in self.store._scan(LIST) if not is_marker(row))
+        rows = (row for row in self.store._scan(LIST) if not is_marker(row))
+        return rows if self.store.local else engine.ahead(rows)  # the next page comes while this one is looked at
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object's info, or None if there is none."""

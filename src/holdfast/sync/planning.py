@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +28,8 @@ OnUnknown = Literal["ask", "transfer", "skip"]
 #: At most so many deletions, and at most this part of the target's keys in scope, unless ``max_delete`` says so.
 MOST_DELETIONS = 1000
 DELETED_PART = 10
+#: So many keys are looked up together, and decided together at most; up to 512 such runs wait for their turn.
+BATCH = 100
 #: So many look-alikes are named in a warning.
 NAMED = 5
 
@@ -97,7 +100,8 @@ def plan(
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
-            comparison: Any = ReencodedComparison(here, there, checked_encoding(reencode, there), remembered)
+            encoding = checked_encoding(reencode, there)
+            comparison: Comparison | ReencodedComparison = ReencodedComparison(here, there, encoding, remembered)
         else:
             comparison = Comparison(here, there, compare, remembered)
         with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
@@ -145,7 +149,7 @@ class _Planner:
         source: Place,
         target: Place,
         chosen: Filter,
-        comparison: Callable[[ObjectInfo, ObjectInfo], Verdict],
+        comparison: Comparison | ReencodedComparison,
         *,
         delete: bool,
         on_unknown: OnUnknown,
@@ -179,13 +183,19 @@ class _Planner:
     def run(self, keys: list[str] | None, threads: int | None, shown: Bar) -> Actions:
         """The actions for all keys, or for these."""
         actions = Actions()
+
+        def beat(_: int) -> None:
+            shown.advance(0)  # the bar counts keys, of which an outcome may have many
+
         local = self.source.store.local and self.target.store.local
         outcomes = engine.default().run(
-            self.decide, self.pairs(keys), threads=threads, ordered=True, local=local, progress=shown.advance
+            self._decided, self._portions(keys), threads=threads, ordered=True, local=local, progress=beat
         )
         for outcome in outcomes:
-            actions.append(outcome.value)
-            self.deletions += outcome.value.kind == "delete"
+            for action in outcome.value:
+                actions.append(action)
+                self.deletions += action.kind == "delete"
+            shown.advance(len(outcome.value))
         if self.findings is not None:
             self.findings.flush()
         if keys is None:
@@ -223,6 +233,8 @@ class _Planner:
             raise Unsupported("cannot be listed, so it cannot be synced", store=where.name)
         ordered = in_order(where.rows(), where.name, is_sorted=where.store.capabilities.sorted)
         counted = self._all_counted(ordered) if where is self.source else ordered
+        if not self.chosen:
+            return counted
         return (row for row, keep in self.chosen.divide((row.key, row) for row in counted) if keep)
 
     def _all_counted(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
@@ -253,7 +265,42 @@ class _Planner:
         else:
             self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
 
-    # ------------------------------------------------------------------ one key
+    # ------------------------------------------------------------------ key by key, or many at once
+    def _portions(self, keys: list[str] | None) -> Iterator[Pair | list[Action]]:
+        """What there is to decide, in order: single pairs, and the actions of those around them that are clear.
+
+        Most keys are clear from the listings and the index. To hand each of them to a thread would take longer than
+        to decide them.
+        """
+        pairs = self.pairs(keys)
+        while batch := list(itertools.islice(pairs, BATCH)):
+            clear: list[Action] = []
+            for pair, action in zip(batch, self._clear(batch), strict=True):
+                if action is not None:
+                    clear.append(action)
+                    continue
+                if clear:
+                    yield clear
+                    clear = []
+                yield pair
+            if clear:
+                yield clear
+
+    def _clear(self, batch: list[Pair]) -> Iterator[Action | None]:
+        """The action for each pair, or None where it takes a read or a request to tell."""
+        both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
+        verdicts = iter(self.compare.at_once(both))
+        for key, mine, theirs, obstacle in batch:
+            if obstacle is not None or theirs is None or (mine is None and not self.delete):
+                yield self.decide(Pair(key, mine, theirs, obstacle))
+            elif mine is not None and (verdict := next(verdicts)) is not None and verdict.same:
+                yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
+            else:
+                yield None
+
+    def _decided(self, portion: Pair | list[Action]) -> list[Action]:
+        return [self.decide(portion)] if isinstance(portion, Pair) else portion
+
     def decide(self, pair: Pair) -> Action:
         """What is to be done with one key."""
         mine = None if pair.mine is None else Identity.of(pair.mine)

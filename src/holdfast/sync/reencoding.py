@@ -43,7 +43,9 @@ class ReencodedComparison:
         self._source = source
         self._target = target
         self._encoding = encoding
-        self._remembered = Comparison(source, target, "auto", index, encoding or "")._remembered
+        remembered = Comparison(source, target, "auto", index, encoding or "")
+        self._remembered = remembered._remembered
+        self.at_once = remembered.at_once
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if (verdict := self._remembered(mine, theirs)) is not None:

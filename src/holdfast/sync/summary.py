@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .. import redact
+from ..errors import HoldfastError, StoreError
 from ..keys import printable
 from ..progress import size_text
 from .actions import Identity, Kind
@@ -38,7 +40,7 @@ class Result:
     atomic: bool = True
     source: Identity | None = None
     target: Identity | None = None
-    error: BaseException | None = None
+    error: HoldfastError | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -53,6 +55,11 @@ class Result:
         if not self.atomic:
             fields["checked"] = "just before, not atomically"
         return json.dumps(fields)
+
+
+def reported(error: BaseException, key: str) -> HoldfastError:
+    """The error as a Result has it: one that is not ours as a StoreError, without its secrets, and to be pickled."""
+    return error if isinstance(error, HoldfastError) else StoreError(redact.error(error), key=key)
 
 
 @dataclass
