@@ -247,12 +247,11 @@ DELETIONS = {
     False: "permanent",
     None: "permanent, unless the target keeps older versions (it does not tell)",
 }
-UNDECIDED = "cannot tell whether it is equal"
 
 
 def is_undecided(action: Action) -> bool:
     """Whether this is a conflict only because nobody can tell whether the two sides are equal."""
-    return action.kind == "conflict" and action.reason.startswith(UNDECIDED)
+    return action.undecided
 
 
 def _header_of(line: str) -> dict[str, Any]:
