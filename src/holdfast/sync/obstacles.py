@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from ..keys import printable
 from .actions import Action
 from .names import Obstacle
 from .sequence import Actions
@@ -44,18 +45,29 @@ class Obstacles:
 
     def settle(self, actions: Actions, is_emptied: Callable[[str], bool]) -> None:
         """Change the actions of keys with obstacles; ``is_emptied``: whether the deletions take all of a directory."""
+        standing: set[str] = set()
         for key, obstacle in self._directories.items():
             if key not in self._late or not is_emptied(key):
                 self._lasting.setdefault(key, obstacle)
+                standing.add(key)
         if not (self._lasting or self._late):
             return
         changed = []
         for action in actions:
             if not action.is_change:
                 continue
-            if action.key in self._lasting:
+            if standing and action.kind == "delete" and (above := standing.intersection(_parents(action.key))):
+                reason = f"not deleted: the directory {printable(above.pop())!r} holds more than that, and stays"
+                changed.append((action, Action(action.key, "conflict", reason, None, action.target)))
+            elif action.key in self._lasting:
                 changed.append((action, Action(action.key, *self._lasting[action.key], action.source, action.target)))
             elif action.key in self._late:
                 changed.append((action, replace(action, late=True)))
         for old, new in changed:
             actions.replace(old, new)
+
+
+def _parents(key: str) -> Iterator[str]:
+    """The directories that the key is in, the nearest first."""
+    while key := key.rpartition("/")[0]:
+        yield key

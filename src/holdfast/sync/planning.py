@@ -15,9 +15,21 @@ from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Findings, Index, pair_of
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
+from .names import (
+    Ancestors,
+    Lookalikes,
+    NameCheck,
+    Names,
+    Obstacle,
+    folds_names,
+    holds_unlisted,
+    passed_over,
+    refused,
+    unlisted,
+)
 from .obstacles import Obstacles
 from .ordering import in_order
+from .overlaps import refuse_overlap
 from .places import Place, place
 from .plans import Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
@@ -96,7 +108,7 @@ def plan(
         keys = list(keys)
         _refuse_itself(here, there, keys)
     else:
-        _refuse_overlap(here, there)
+        refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -197,6 +209,7 @@ class _Planner:
             self.warnings += passed_over(self.source, self.chosen)
         self._refuse_lookalikes(actions)
         self.obstacles.settle(actions, self._is_emptied)
+        self.deletions = actions.counts["delete"]
         if self.deletions and not self.listed:
             self._refuse_deletions(actions)
         return actions
@@ -279,8 +292,11 @@ class _Planner:
         both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
         verdicts = iter(self.compare.at_once(both))
         for key, mine, theirs, obstacle in batch:
-            if obstacle is not None or theirs is None or (mine is None and not self.delete):
+            if obstacle is not None or (mine is None and not self.delete):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
+            elif theirs is None:  # if the source tells no versions, it is read for one
+                is_told = mine is None or mine.etag is not None or mine.last_modified is not None
+                yield self.decide(Pair(key, mine, None, None)) if is_told else None
             elif mine is not None and (verdict := next(verdicts)) is not None and verdict.same:
                 yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
             else:
@@ -300,12 +316,12 @@ class _Planner:
         if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
             reason = f"not deleted: the source has {what} there, which is not followed"
             return Action(pair.key, "refuse", reason, None, theirs)
-        if pair.theirs is None:
-            return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind
         undecided = False
         try:
-            if pair.mine is None:
+            if pair.theirs is None:
+                kind, reason = "add", "only in the source"
+            elif pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
                 verdict = self.compare(pair.mine, pair.theirs)
@@ -314,7 +330,7 @@ class _Planner:
                 if verdict.same and self.findings is not None and mine and theirs:
                     self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
-                theirs = Identity.of(self.target.identified(pair.theirs))
+                mine, theirs = _identity(self.source, pair.mine), _identity(self.target, pair.theirs)
         except (Changing, HoldfastError) as error:
             kind, reason, undecided = "conflict", f"could not be compared: {redact.text(str(error))}", False
         return Action(pair.key, kind, reason, mine, theirs, undecided=undecided)
@@ -341,9 +357,9 @@ class _Planner:
                     self.obstacles.refuse(key, reason)
 
     def _is_emptied(self, folder: str) -> bool:
-        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        """Whether the deletions take all that is below: not what the filters leave out, and no listing tells of."""
         below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
-        return all(self.chosen.keeps(below))
+        return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -387,6 +403,10 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
     return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
 
 
+def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
+    return None if info is None else Identity.of(where.identified(info))
+
+
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
     """The heads of the keys, in order; None of those that are not there."""
     return (outcome.value for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local))
@@ -400,13 +420,6 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return None, False
     default = Index.default()
     return default, default is not None
-
-
-def _refuse_overlap(here: Place, there: Place) -> None:
-    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    (one, mine), (other, theirs) = here.root(), there.root()
-    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
-        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
 def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:
