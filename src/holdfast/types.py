@@ -195,7 +195,9 @@ class WriteOptions:
     """How to write one object: its attributes, and the condition under which to write it.
 
     ``if_absent`` writes only where no object is (else AlreadyExists); ``if_match`` only over that ETag (else
-    Conflict). A store that cannot do either atomically raises Unsupported.
+    Conflict). A store that cannot do either atomically raises Unsupported. ``source_if_match`` goes with copies alone:
+    the ETag of the version to copy; another one is a Conflict, wherever the service can be held to it (some S3 servers
+    copy in one request whatever is there by then).
 
     The last two a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
     write under ``if_match`` to be done twice if an answer was lost and that ETag is there (again), as it may be where
@@ -214,6 +216,7 @@ class WriteOptions:
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     part_size: int | None = None
     idempotent: bool = False
+    source_if_match: str | None = None
 
     def __post_init__(self) -> None:
         if self.if_absent and self.if_match is not None:

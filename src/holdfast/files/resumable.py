@@ -85,8 +85,9 @@ class ResumableTransfer:
         """What was done, by all workers so far; it returns when nothing is left, with this or any other worker.
 
         The two ends are opened by their locations: pass them where they need credentials or an address of their own,
-        or were stores. Raises ConfigError if there is no transfer, else as ``CloudFiles.transfer_to`` does; what
-        failed is tried again by the next call.
+        or were stores. Raises ConfigError if there is no transfer, else as ``CloudFiles.transfer_to`` does. What
+        failed is tried again by the next call. What changed on either side since ``init`` is not transferred, now or
+        later, and raises Conflict or PartialFailure each time: ``close`` the transfer and ``init`` another one.
         """
         with ExitStack() as opened:
             try:

@@ -87,8 +87,8 @@ class Transfers:
         """What was done to move one object: ``dest`` is its new path here, or a location elsewhere.
 
         A location has a scheme (``s3://bucket/key``) or is a local path that begins with "/", "./", "../" or "~";
-        it names the object itself. The source is deleted when the copy is proved to hold its bytes, and only that
-        very version of it. Raises as ``moves`` does.
+        it names the object itself, not a directory. The source is deleted when the copy is proved to hold its bytes,
+        and only that very version of it. Raises as ``moves`` does.
         """
         if not _is_location(dest):
             return self.moves(self, [(src, dest)], progress=False)
@@ -104,8 +104,8 @@ class Transfers:
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
         that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
-        two, ConfigError if one would be moved onto itself or another that is moved as well: then nothing was moved.
-        What fails later is raised as by ``transfer_to``.
+        two, or one that of a directory ("there/"), ConfigError if one would be moved onto itself or another that is
+        moved as well: then nothing was moved. What fails later is raised as by ``transfer_to``.
 
         >>> from holdfast import CloudFiles
         >>> files = CloudFiles("mem://moves")

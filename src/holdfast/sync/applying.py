@@ -78,7 +78,7 @@ def apply(
         shown = opened.enter_context(bar(progress, f"{doing} {printable(plan.source.name)}", total=total))
         notebook = _Notebook(queue, memory, on_result, shown)
         _note_the_rest(plan, notebook.summary, on_result)
-        settings = Settings(plan.terms.move, plan.terms.reencode)
+        settings = Settings(plan.terms.move, plan.terms.reencode, plan.terms.content_type)
         # Where batches are done elsewhere, nobody there may write the journal.
         performer = Performer(plan.source, plan.target, settings, shown.moved, journal if executor is None else None)
         limit = plan.terms.max_delete if max_delete is None else max_delete

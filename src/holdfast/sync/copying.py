@@ -79,7 +79,10 @@ def copy_objects(
 
 
 class Copier:
-    """The operation of copying one object, for an engine: call it with (source key, target key)."""
+    """The operation of copying one object, for an engine: call it with (source key, target key).
+
+    Copies get the ``content_type``, or that of their sources.
+    """
 
     def __init__(
         self,
@@ -88,11 +91,14 @@ class Copier:
         *,
         decode: bool = False,
         moved: Callable[[int], None] | None = None,
+        content_type: str | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
         self.moved = moved or _unwatched
+        #: What every copy is given, as fields of WriteOptions.
+        self.given: dict[str, Any] = {} if content_type is None else {"content_type": content_type}
         self.keeps_attributes = target.capabilities.metadata
         here, there = source._locate("x"), target._locate("x")
         self.to_file = there is not None and there.vendor == "file"
@@ -111,7 +117,8 @@ class Copier:
         """The number of bytes copied, or what will copy them."""
         src, dst = pair
         if self.native:
-            size = self.target._copy(self.source, src, dst).size or 0
+            options = WriteOptions(**self.given) if self.given else WRITE
+            size = self.target._copy(self.source, src, dst, options).size or 0
             self.moved(size)
             return size
         blob = self.source._read(src)
@@ -210,7 +217,7 @@ class Copier:
                     store=self.target.name,
                     key=info.key,
                 )
-            return WriteOptions(**condition) if condition else WRITE
+            return WriteOptions(**condition, **self.given) if condition or self.given else WRITE
         kept: dict[str, Any] = info.attributes()
         kept.pop("storage_class", None)
         if decoded:
@@ -221,6 +228,7 @@ class Copier:
                 kept["content_type"] = guessed
         elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
             del kept["content_type"]
+        kept.update(self.given)
         return WriteOptions(**kept, **condition) if kept or condition else WRITE
 
 

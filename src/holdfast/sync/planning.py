@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from .. import engine, redact
@@ -16,10 +15,23 @@ from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Findings, Index, pair_of
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
+from .names import (
+    Ancestors,
+    Lookalikes,
+    NameCheck,
+    Names,
+    Obstacle,
+    folds_names,
+    holds_unlisted,
+    passed_over,
+    refused,
+    unlisted,
+)
+from .obstacles import Obstacles
 from .ordering import in_order
+from .overlaps import refuse_overlap
 from .places import Place, place
-from .plans import UNCOMPARED, UNDECIDED, Plan, Terms
+from .plans import UNCOMPARED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
 from .renaming import renamed
 from .sequence import Actions
@@ -96,7 +108,7 @@ def plan(
         keys = list(keys)
         _refuse_itself(here, there, keys)
     else:
-        _refuse_overlap(here, there)
+        refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -167,12 +179,7 @@ class _Planner:
         )
         self.ancestors = Ancestors()
         self.lookalikes = Lookalikes()
-        #: What is known only later about keys that came before: why they are refused, or conflict.
-        self.later: dict[str, Obstacle] = {}
-        #: Keys in whose way there are objects that are to be deleted, so that their turn comes then.
-        self.late: set[str] = set()
-        #: Keys in whose way there is a directory, which goes if all in it is deleted.
-        self.unless_late: dict[str, Obstacle] = {}
+        self.obstacles = Obstacles(delete=delete)
         self.listed = 0
         self.in_scope = 0
         self.deletions = 0
@@ -201,7 +208,8 @@ class _Planner:
         if keys is None:
             self.warnings += passed_over(self.source, self.chosen)
         self._refuse_lookalikes(actions)
-        self._settle_later(actions)
+        self.obstacles.settle(actions, self._is_emptied)
+        self.deletions = actions.counts["delete"]
         if self.deletions and not self.listed:
             self._refuse_deletions(actions)
         return actions
@@ -223,8 +231,8 @@ class _Planner:
                 self._look_for_collisions(key, one, other)
                 if one is not None and other is None:
                     obstacle = self.names.in_the_way(key)
-                    if obstacle is not None and obstacle.kind == "conflict" and self.delete:
-                        self.unless_late[key], obstacle = obstacle, None
+                    if obstacle is not None and self.obstacles.meet_unlisted(key, obstacle):
+                        obstacle = None
             yield Pair(key, one, other, obstacle)
 
     def _rows(self, where: Place) -> Iterator[ObjectInfo]:
@@ -252,18 +260,11 @@ class _Planner:
             if in_target and theirs is not None:
                 continue  # both are there already, whatever the target is
             if in_source and not in_target:
-                self._blame(above, f"there are objects below it, such as {printable(key)!r}", mine is not None)
+                reason = f"there are objects below it, such as {printable(key)!r}"
+                self.obstacles.meet(above, reason, in_source=mine is not None)
             if mine is not None and theirs is None:
-                self._blame(key, f"there is an object {printable(above)!r} where its directory would be", in_source)
-
-    def _blame(self, key: str, reason: str, in_source: bool) -> None:
-        """Note that another key is in this one's way: in the source, or else at the target, where it may be deleted."""
-        if in_source:
-            self.later.setdefault(key, Obstacle("refuse", f"{reason} in the source"))
-        elif self.delete:
-            self.late.add(key)
-        else:
-            self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
+                reason = f"there is an object {printable(above)!r} where its directory would be"
+                self.obstacles.meet(key, reason, in_source=in_source)
 
     # ------------------------------------------------------------------ key by key, or many at once
     def _portions(self, keys: list[str] | None) -> Iterator[Pair | list[Action]]:
@@ -291,8 +292,11 @@ class _Planner:
         both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
         verdicts = iter(self.compare.at_once(both))
         for key, mine, theirs, obstacle in batch:
-            if obstacle is not None or theirs is None or (mine is None and not self.delete):
+            if obstacle is not None or (mine is None and not self.delete):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
+            elif theirs is None:  # if the source tells no versions, it is read for one
+                is_told = mine is None or mine.etag is not None or mine.last_modified is not None
+                yield self.decide(Pair(key, mine, None, None)) if is_told else None
             elif mine is not None and (verdict := next(verdicts)) is not None and verdict.same:
                 yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
             else:
@@ -312,28 +316,30 @@ class _Planner:
         if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
             reason = f"not deleted: the source has {what} there, which is not followed"
             return Action(pair.key, "refuse", reason, None, theirs)
-        if pair.theirs is None:
-            return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind
+        undecided = False
         try:
-            if pair.mine is None:
+            if pair.theirs is None:
+                kind, reason = "add", "only in the source"
+            elif pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
                 verdict = self.compare(pair.mine, pair.theirs)
                 kind, reason = self._kind(verdict)
+                undecided = kind == "conflict"
                 if verdict.same and self.findings is not None and mine and theirs:
                     self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
-                theirs = Identity.of(self.target.identified(pair.theirs))
+                mine, theirs = _identity(self.source, pair.mine), _identity(self.target, pair.theirs)
         except (Changing, HoldfastError) as error:
-            kind, reason = "conflict", f"{UNCOMPARED}: {redact.text(str(error))}"
-        return Action(pair.key, kind, reason, mine, theirs)
+            kind, reason, undecided = "conflict", f"{UNCOMPARED}: {redact.text(str(error))}", False
+        return Action(pair.key, kind, reason, mine, theirs, undecided=undecided)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
         if verdict.same is not None:
             return ("skip" if verdict.same else "update"), verdict.reason
         if self.on_unknown == "ask":
-            return "conflict", f"{UNDECIDED}: {verdict.reason}"
+            return "conflict", f"cannot tell whether it is equal: {verdict.reason}"
         return ("update" if self.on_unknown == "transfer" else "skip"), verdict.reason
 
     # ------------------------------------------------------------------ what is known only at the end
@@ -347,33 +353,13 @@ class _Planner:
             for group in groups:
                 for key in group:
                     other = next(one for one in group if one != key)
-                    self.later.setdefault(
-                        key,
-                        Obstacle("refuse", f"differs from {printable(other)!r} in letter case or Unicode form alone"),
-                    )
-
-    def _settle_later(self, actions: Actions) -> None:
-        """Change the actions of keys in whose way there turned out to be something."""
-        for key, obstacle in self.unless_late.items():
-            if key not in self.late or not self._is_emptied(key):
-                self.later.setdefault(key, obstacle)
-        if not (self.later or self.late):
-            return
-        changed = []
-        for action in actions:
-            if action.kind not in ("add", "update", "delete"):
-                continue
-            if action.key in self.later:
-                changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
-            elif action.key in self.late:
-                changed.append((action, replace(action, late=True)))
-        for old, new in changed:
-            actions.replace(old, new)
+                    reason = f"differs from {printable(other)!r} in letter case or Unicode form alone"
+                    self.obstacles.refuse(key, reason)
 
     def _is_emptied(self, folder: str) -> bool:
-        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        """Whether the deletions take all that is below: not what the filters leave out, and no listing tells of."""
         below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
-        return all(self.chosen.keeps(below))
+        return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -417,6 +403,10 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
     return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
 
 
+def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
+    return None if info is None else Identity.of(where.identified(info))
+
+
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
     """The heads of the keys, in order; None of those that are not there."""
     return (outcome.value for outcome in engine.default().run(where.head, keys, ordered=True, local=where.store.local))
@@ -430,13 +420,6 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return None, False
     default = Index.default()
     return default, default is not None
-
-
-def _refuse_overlap(here: Place, there: Place) -> None:
-    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    (one, mine), (other, theirs) = here.root(), there.root()
-    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
-        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
 def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:

@@ -32,7 +32,8 @@ class Terms:
     ``in_scope`` counts the target's keys that the filters let through, ``listed`` the source's of any name.
     ``recoverable`` tells whether the target keeps what is deleted or overwritten (a versioned bucket): None if nobody
     can tell. ``max_delete`` is the number of deletions above which none is done. ``reencode`` is the content encoding
-    that objects get on their way ("" decodes them), None for none. ``id`` tells this plan from every other one, also
+    that objects get on their way ("" decodes them), None for none; ``content_type`` what they get in place of their
+    own. ``id`` tells this plan from every other one, also
     from those that do the same.
     """
 
@@ -44,6 +45,7 @@ class Terms:
     delete: bool = False
     move: bool = False
     reencode: str | None = None
+    content_type: str | None = None
     max_delete: int = 0
     listed: int = 0
     in_scope: int = 0
@@ -246,13 +248,12 @@ DELETIONS = {
     False: "permanent",
     None: "permanent, unless the target keeps older versions (it does not tell)",
 }
-UNDECIDED = "cannot tell whether it is equal"
 UNCOMPARED = "could not be compared"
 
 
 def is_undecided(action: Action) -> bool:
     """Whether this is a conflict only because nobody can tell whether the two sides are equal."""
-    return action.kind == "conflict" and action.reason.startswith(UNDECIDED)
+    return action.undecided
 
 
 def is_uncompared(action: Action) -> bool:
