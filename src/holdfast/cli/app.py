@@ -83,14 +83,14 @@ run1/ (never run10). "holdfast COMMAND --help" shows the options of each command
 
 \b
 Locations:
-  results, ./results, file:///tmp/results   local files
-  s3://bucket/run1                          Amazon S3
-  s3://https://host:port/bucket/run1        S3 at an address of one's own
-  gs://bucket/run1                          Google Cloud Storage
-  az://container/run1                       Azure Blob, in AZURE_STORAGE_ACCOUNT_NAME
+  results, file:///tmp/results          local files
+  s3://bucket/run1                      Amazon S3
+  s3://https://host:port/bucket/run1    S3 at an address of one's own
+  gs://bucket/run1                      Google Cloud Storage
+  az://container/run1                   Azure, by AZURE_STORAGE_ACCOUNT_NAME
   az://https://ACCOUNT.blob.core.windows.net/container/run1
-  https://host/path                         a web server, for reading
-  config://stores.yaml#name/run1            a store that a file describes
+  https://host/path                     a web server, for reading
+  config://stores.yaml#name/run1        a store that a file describes
 """
 
 

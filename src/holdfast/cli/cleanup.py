@@ -23,10 +23,10 @@ from .options import Command, Settings, shared
 from .uploads import Age, administered, uploads_at
 
 EXAMPLES = """
-holdfast cleanup s3://bucket                             # only shows what is older than 7 days
-holdfast cleanup --older-than 1d --yes s3://bucket/run1 /backup                 # removes it
-holdfast cleanup --journal transfer.sqlite               # syncs that were never ended
-holdfast cleanup                                         # those in the journal of this user
+holdfast cleanup s3://bucket                      # only shows what is old
+holdfast cleanup --older-than 1d --yes s3://bucket/run1 /backup
+holdfast cleanup --journal transfer.sqlite        # syncs that never ended
+holdfast cleanup                                  # in the user's own journal
 """
 
 

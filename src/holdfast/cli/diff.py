@@ -20,8 +20,8 @@ STATES = ("missing", "extra", "different", "unknown", "conflict", "failed")
 _NOT_OURS = (output.ClosedOutput, BrokenPipeError, click.ClickException)
 
 EXAMPLES = """
-holdfast diff results s3://bucket/run1                   # exit code 0: they are equal
-holdfast diff --compare digest s3://bucket/run1 gs://bucket/run1                # reads what nothing else tells
+holdfast diff results s3://bucket/run1            # exit code 0: equal
+holdfast diff --compare digest s3://bucket/run1 gs://bucket/run1
 holdfast diff --include '*.csv' --json results s3://bucket/run1
 """
 
@@ -33,8 +33,8 @@ Show what "sync --delete SRC DST" would find different, by the cheapest proof th
 missing    only SRC has it
 extra      only DST has it
 different  both have it, and it is not the same
-unknown    both have it in one size, and nothing tells more: --compare digest reads them
-conflict   DST cannot hold it: a directory stands there, or the name cannot be
+unknown    both have it in one size: --compare digest reads them
+conflict   DST cannot hold it: something else is there, or for its name
 failed     it could not be compared
 
 "holdfast verify" reads everything on both sides.

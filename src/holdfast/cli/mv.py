@@ -18,10 +18,10 @@ from .locations import Location, Opener, locate, look, refuse_collisions
 from .options import Command, Settings, shared
 
 EXAMPLES = """
-holdfast mv --dry-run s3://bucket/run1 gs://bucket/run1  # what would be moved
-holdfast mv results s3://bucket/run1                     # results/a becomes run1/a
-holdfast mv s3://bucket/run1 s3://bucket/2026/run1       # copied by the service itself
-holdfast mv s3://bucket/a.csv s3://bucket/b.csv done/    # done/a.csv and done/b.csv
+holdfast mv --dry-run results s3://bucket/run1    # only shows what, and why
+holdfast mv results s3://bucket/run1              # results/a becomes run1/a
+holdfast mv s3://bucket/run1 s3://bucket/2026/run1
+holdfast mv s3://bucket/a.csv s3://bucket/b.csv done/  # done/a.csv ...
 """
 
 

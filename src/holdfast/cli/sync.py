@@ -16,12 +16,12 @@ from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
 EXAMPLES = """
-holdfast sync --dry-run results s3://bucket/run1         # what would be done, and why
-holdfast sync results s3://bucket/run1                   # add and replace; asks before it replaces
-holdfast sync --delete --exclude '*.tmp' --exclude cache/ results s3://bucket/run1
-holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup/run1      # for cron
-holdfast sync --journal big.sqlite s3://bucket/run1 .    # again after a kill: goes on in the middle
-holdfast sync --dry-run --json results s3://bucket/run1 > plan.jsonl            # to review, and apply from Python
+holdfast sync --dry-run results s3://bucket/run1  # only shows what, and why
+holdfast sync results s3://bucket/run1            # asks before it replaces
+holdfast sync --delete --exclude '*.tmp' results s3://bucket/run1
+holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup
+holdfast sync --journal j.sqlite s3://bucket/big .     # resumed after a kill
+holdfast sync --dry-run --json results s3://bucket/run1 > plan.jsonl
 """
 
 
@@ -40,7 +40,7 @@ deleted. Nothing is deleted if SRC lists nothing, or anything failed. SRC may al
 \b
 Exit codes:
   0  all is done (with --dry-run: it would be)
-  1  something failed, or must not be done: each is named, and the rest is done
+  1  something failed or must not be done: each is named, the rest is done
   2  nothing was done: it cannot be, needs --yes, or the answer was no
   3  something has changed since the plan: run it again
   4  nothing is there at SRC
