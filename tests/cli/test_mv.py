@@ -79,6 +79,11 @@ def test_what_is_left_of_a_directory_is_named_and_the_exit_code_tells(holdfast, 
     assert f"{folder.base}: kept, because it still holds the symlink 'sub/link'\n" in result.err
     assert "1 symlink of the source not followed" in result.err
     assert os.path.islink(folder / "sub/link")
+    backup.put({"link/b": b"2"})
+    os.symlink("/nowhere", backup / "link/link")
+    row = holdfast("mv", "--json", backup / "link", folder.base).rows[-1]
+    assert row["problems"] == [f"{backup / 'link'}: kept, because it still holds the symlink 'link'"]
+    assert (row["status"], row["exit_code"], row["added"]) == ("summary", 1, 1)
 
 
 def test_several_sources_have_one_summary(holdfast, place, backup):

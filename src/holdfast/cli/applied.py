@@ -90,7 +90,7 @@ class Report:
         self._moving = moving
         self._tally = output.Tally()
         self._kept: Counter[str] = Counter()
-        self._failed = False
+        self._problems: list[str] = []
 
     def tell(self, result: Result) -> None:
         """Tell of one; raises instead what would fail for all the others as well."""
@@ -113,13 +113,13 @@ class Report:
 
     def fail(self, problem: str, name: str) -> None:
         """Tell of something else that was not done."""
-        self._failed = True
+        self._problems.append(redact.text(f"{name}: {problem}"))
         output.complain(problem, name)
 
     @property
     def exit_code(self) -> int:
         """The exit code so far."""
-        return FAILED if self._failed else self.summary.exit_code
+        return FAILED if self._problems else self.summary.exit_code
 
     def summarised(self) -> AbstractContextManager[None]:
         """A block that ends with the summary for programs also when an error, told there, ends it."""
@@ -149,7 +149,8 @@ class Report:
 
     def _row(self) -> dict[str, Any]:
         summary = _sum(self.summary, self._told)
-        return {"status": "summary", **summary.to_dict(), "exit_code": self.exit_code}
+        problems = {"problems": self._problems} if self._moving else {}
+        return {"status": "summary", **summary.to_dict(), **problems, "exit_code": self.exit_code}
 
 
 def _sum(one: Summary, other: Summary) -> Summary:
