@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from .. import engine
-from ..errors import Unsupported
+from .. import engine, redact
+from ..errors import HoldfastError, Unsupported
 from ..keys import printable
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
@@ -137,8 +137,12 @@ def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "sta
         return "kept", f"not deleted, because {failures} transfers failed"
     if stale := queue.stale():
         return "stale", f"not deleted, because {stale} objects changed since the plan was made: plan it again"
-    if _is_source_gone(plan):
-        return "stale", "not deleted, because the source has not even the objects that it had: look whether it is there"
+    try:
+        if _is_source_gone(plan):
+            reason = "the source has not even the objects that it had: look whether it is there"
+            return "stale", f"not deleted, because {reason}"
+    except HoldfastError as error:
+        return "kept", f"not deleted, because nobody knows whether the source is there: {redact.text(str(error))}"
     if plan.counts["delete"] > limit:
         return "kept", (
             f"not deleted, because {plan.counts['delete']} deletions are more than max_delete={limit}: "
