@@ -52,7 +52,7 @@ class Transfers:
         (2, ['a', 'c'])
         """
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened)
+            target = open_files(cf_dest, opened)
             return _transfer(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
@@ -77,7 +77,7 @@ class Transfers:
         (1, b'1')
         """
         with ExitStack() as opened:
-            source = _opened(cf_src, opened)
+            source = open_files(cf_src, opened)
             return _transfer(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
@@ -120,7 +120,7 @@ class Transfers:
         if len({request["path"] for request in requests}) < len(requests):
             raise ValueError("one path is to be moved twice: nothing was moved")
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened).store
+            target = open_files(cf_dest, opened).store
             return transfer(
                 self.store, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
             )
@@ -152,13 +152,11 @@ def _transfer(
         return summary
 
 
-def _opened(where: Any, opened: ExitStack) -> Transfers:
-    """The CloudFiles that is meant; one that is opened here is closed at the end."""
-    if isinstance(where, Transfers):
-        return where
+def open_files(where: Any, opened: ExitStack) -> CloudFiles:
+    """The CloudFiles that is meant; one that is opened here is closed with the stack."""
     from .cloudfiles import CloudFiles
 
-    return opened.enter_context(CloudFiles(where))
+    return where if isinstance(where, CloudFiles) else opened.enter_context(CloudFiles(where))
 
 
 def _is_location(path: str) -> bool:

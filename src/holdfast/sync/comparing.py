@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple, get_args
 
@@ -14,7 +14,7 @@ from ..errors import AuthError, ConfigError, Conflict, NotFound
 from ..store import HEAD
 from ..types import ObjectInfo
 from .actions import Identity
-from .index import Index, pair_of
+from .index import Index, Synced, pair_of
 from .places import Place
 
 Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
@@ -45,6 +45,9 @@ class Verdict(NamedTuple):
     same: bool | None
     reason: str
     exact: bool = True
+
+
+_UNCHANGED = Verdict(True, "unchanged since the last sync")
 
 
 class _Stamp(NamedTuple):
@@ -97,6 +100,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
+        self._is_cheap = compare in ("etag", "size+mtime", "size")
         self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
@@ -118,6 +122,18 @@ class Comparison:
         if mine.content_encoding != theirs.content_encoding and self._are_told(mine, theirs):
             return _encoded_otherwise(mine.content_encoding, theirs.content_encoding)
         return self._compare(mine, theirs)
+
+    def at_once(self, rows: Sequence[tuple[ObjectInfo, ObjectInfo]]) -> list[Verdict | None]:
+        """The verdicts that cost neither a read nor a request, for many pairs of rows; None where it takes more.
+
+        The index is asked for all of them together, which takes a fraction of the time that single questions do.
+        """
+        if self._is_cheap:
+            return [self(mine, theirs) for mine, theirs in rows]
+        if self.index is None or self.pair is None or self._anew:
+            return [None] * len(rows)
+        known = self.index.synced_of(self.pair, [mine.key for mine, _ in rows])
+        return [_unchanged(mine, theirs, known.get(mine.key)) for mine, theirs in rows]
 
     # ------------------------------------------------------------------ the ways to compare
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
@@ -164,10 +180,7 @@ class Comparison:
     def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
             return None
-        known = self.index.synced(self.pair, mine.key)
-        if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
-            return None
-        return Verdict(True, "unchanged since the last sync")
+        return _unchanged(mine, theirs, self.index.synced(self.pair, mine.key))
 
     def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
@@ -180,9 +193,9 @@ class Comparison:
             return self._unlike(mine, theirs, "ETags differ") if not ours.parts and not others.parts else None
         verdict = None
         if others is not None and self._readable[0]:
-            verdict = self._has_etag(self.source, mine, others)
+            verdict = self._has_etag(self.source, mine, others, self.target)
         elif ours is not None and self._readable[1]:
-            verdict = self._has_etag(self.target, theirs, ours)
+            verdict = self._has_etag(self.target, theirs, ours, self.source)
         return verdict if verdict is None or verdict.same else self._unlike(mine, theirs, verdict.reason)
 
     def _unlike(self, mine: ObjectInfo, theirs: ObjectInfo, reason: str) -> Verdict:
@@ -199,14 +212,16 @@ class Comparison:
             return Verdict(False, reason)
         return by_stamp
 
-    def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest) -> Verdict | None:
+    def _has_etag(self, place: Place, info: ObjectInfo, wanted: ETagDigest, other: Place) -> Verdict | None:
         if not wanted.parts:
             same = self.digest(place, info, "md5") == wanted.md5
             return Verdict(same, "same MD5" if same else "MD5s differ")
-        for part in _part_sizes(info.size, wanted.parts):
+        # One request tells the size of the parts, which may be any, and saves a read for each size that is likely.
+        told = other.part_size(info.key, wanted.parts) if wanted.parts > 1 else None
+        for part in _part_sizes(info.size, wanted.parts) if told is None else [told]:
             if self.digest(place, info, f"md5/{part}") == f"{wanted.md5}-{wanted.parts}":
                 return Verdict(True, f"same MD5 of {wanted.parts} parts")
-        return None  # it may have been uploaded in parts of a size that nobody can guess
+        return None  # it may have been uploaded in parts of different sizes, or of one that nobody can guess
 
     def _by_reading(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         if self._readable != (True, True):
@@ -297,6 +312,13 @@ class Comparison:
             return None
         after = place.head(info.key)
         return digest if after is not None and Identity.of(info).matches(after) else None
+
+
+def _unchanged(mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Verdict | None:
+    """The verdict on versions that were found equal before; None for others."""
+    if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
+        return None
+    return _UNCHANGED
 
 
 def _encoded_otherwise(one: str | None, other: str | None) -> Verdict:

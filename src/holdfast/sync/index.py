@@ -7,15 +7,24 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from ..stores.file.attributes import changed_at
 from .actions import Identity
 from .places import Place
 
 #: A file that changed less than this (seconds) before it was read may change again without showing it.
 FRESH = 2.0
+#: So many keys are asked for at a time: SQLite takes 999 values at least.
+ASKED = 500
+#: Services whose ETags tell a version from every other one, however soon that follows.
+_EXACT = frozenset(("s3", "gs", "az"))
+#: What a plan finds equal is written so many keys at a time.
+BATCH = 1000
 
 _TABLES = """
 create table if not exists synced (
@@ -53,6 +62,8 @@ class Index:
         self.path = os.fspath(path)
         if self.path != ":memory:":
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            # It has the keys of private buckets; SQLite gives its other files the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
         self._connection.execute("pragma journal_mode=wal")
@@ -72,10 +83,23 @@ class Index:
         row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
         return None if row is None else Synced(*row)
 
-    def record(self, pair: str, rows: list[tuple[str, Identity, Identity]], read: float) -> None:
+    def synced_of(self, pair: str, keys: Sequence[str]) -> dict[str, Synced]:
+        """The versions of these keys that were equal at the last sync; keys that are not known are left out."""
+        found: dict[str, Synced] = {}
+        for start in range(0, len(keys), ASKED):
+            asked = _storable(tuple(keys[start : start + ASKED]))
+            marks = ", ".join("?" * len(asked))
+            sql = f"select key, source, target from synced where pair = ? and key in ({marks})"  # noqa: S608 - of marks
+            with self._lock, _sparing():
+                rows = self._connection.execute(sql, (pair, *asked)).fetchall()
+                found.update((_as_key(key), Synced(source, target)) for key, source, target in rows)
+        return found
+
+    def record(self, pair: str, rows: Iterable[tuple[str, Identity, Identity]], read: float | None) -> None:
         """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
 
-        ``read`` is the time before which nothing of the sources was read: those that were fresh then are left out.
+        ``read`` is the time before which nothing of the sources was read (see ``watched``): those that were fresh then
+        are left out. What is known already is not written again.
         """
         known = [
             (pair, key, source.etag, target.etag)
@@ -83,7 +107,11 @@ class Index:
             if source.etag and target.etag and not is_fresh(source, read)
         ]
         if known:
-            self._many("insert or replace into synced values (?, ?, ?, ?)", known)
+            self._many(
+                "insert into synced values (?, ?, ?, ?) on conflict do update set source = excluded.source,"
+                " target = excluded.target where (source, target) <> (excluded.source, excluded.target)",
+                known,
+            )
 
     def forget(self, pair: str, keys: list[str]) -> None:
         """Forget these keys, which are deleted."""
@@ -146,6 +174,11 @@ def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
+def _as_key(stored: str | bytes) -> str:
+    """The key that is stored so."""
+    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")
+
+
 def _is_utf8(text: str) -> bool:
     if text.isascii():
         return True
@@ -156,12 +189,51 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def is_fresh(identity: Identity, at: float) -> bool:
-    """Whether the object had changed less than two seconds before that time, or later.
+class Findings:
+    """What a plan finds to be equal, on its way into the index, so that the next one need not prove it again.
 
-    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are.
+    Any number of threads may add to it.
     """
-    return identity.last_modified is not None and at - identity.last_modified.timestamp() < FRESH
+
+    def __init__(self, index: Index, pair: str, source: Place, target: Place) -> None:
+        self._index = index
+        self._pair = pair
+        now = time.time()
+        self._read, self._read_there = watched(source, now), watched(target, now)
+        self._rows: deque[tuple[str, Identity, Identity]] = deque()
+
+    def add(self, key: str, source: Identity, target: Identity) -> None:
+        """Take in one pair of versions; one that may still change unseen is left out."""
+        if not is_fresh(target, self._read_there):
+            self._rows.append((key, source, target))
+        if len(self._rows) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        self._index.record(self._pair, self._taken(), self._read)
+
+    def _taken(self) -> Iterator[tuple[str, Identity, Identity]]:
+        with contextlib.suppress(IndexError):  # another thread may be the one that empties it
+            while True:
+                yield self._rows.popleft()
+
+
+def watched(place: Place, at: float) -> float | None:
+    """The time to tell ``is_fresh`` about objects of this place; None where ETags tell any two versions apart."""
+    return None if place.vendor in _EXACT else at
+
+
+def is_fresh(identity: Identity, at: float | None) -> bool:
+    """Whether the object had changed less than two seconds before that time, or later; nothing is fresh for None.
+
+    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are. Of a file
+    the ctime counts, too: a copy that keeps the mtime of its original is as fresh as any other.
+    """
+    if at is None:
+        return False
+    modified = None if identity.last_modified is None else identity.last_modified.timestamp()
+    return any(moment is not None and at - moment < FRESH for moment in (changed_at(identity.etag), modified))
 
 
 def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:

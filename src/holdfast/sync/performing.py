@@ -19,7 +19,7 @@ from .places import Place
 from .proving import refuse_one_object
 from .reencoding import decoded_digest, reencoded
 from .resuming import Notes, Resumer
-from .summary import Result
+from .summary import Result, reported
 from .unversioned import DigestedBlob
 
 SOURCE_CHANGED = "the source has changed since the plan was made"
@@ -93,7 +93,7 @@ class Performer:
             else:
                 if settled is not None:
                     return settled
-        return result("failed", redact.text(str(error)), error=error)
+        return result("failed", redact.text(str(error)), error=reported(error, action.key))
 
     def _settle(self, action: Action) -> Result | None:
         """What a refused condition, or a lost answer, means: the target has it already, or somebody changed a side."""
@@ -150,7 +150,8 @@ class Performer:
         if action.target is None:
             return {"if_absent": True} if self.capabilities.create else {}
         if self.capabilities.replace_if and action.target.etag is not None:
-            return {"if_match": action.target.etag}
+            # What is written does not depend on what it replaces: a store need not look at that first.
+            return {"if_match": action.target.etag, "idempotent": True}
         return {}
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:

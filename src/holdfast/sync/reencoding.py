@@ -49,6 +49,7 @@ class ReencodedComparison:
         self._target = target
         self._encoding = encoding
         self._stored = Comparison(source, target, "auto", index, encoding or "")
+        self.at_once = self._stored.at_once
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if (verdict := self._stored._remembered(mine, theirs)) is not None:
