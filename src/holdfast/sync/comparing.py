@@ -50,6 +50,13 @@ class Verdict(NamedTuple):
 _UNCHANGED = Verdict(True, "unchanged since the last sync")
 
 
+class _Stamp(NamedTuple):
+    """What Holdfast notes about the stored bytes, and how these are encoded."""
+
+    stamp: str
+    encoding: str | None
+
+
 class ETagDigest(NamedTuple):
     """What an ETag says that looks like a digest: an MD5, of the whole object or of so many parts' MD5s."""
 
@@ -74,6 +81,9 @@ class Comparison:
     stamp that Holdfast leaves. Objects of local stores are read; those of services are not. "digest" reads those,
     too, when nothing else proves equality, and takes no digest from the index. "etag" compares ETags, "size" sizes,
     "size+mtime" sizes and times: an object is taken for the same if the source's is not later than the target's.
+
+    Equal bytes under different content encodings are different contents. Where a listing does not tell the encoding,
+    "auto" and "digest" ask for the object's head before they call it the same; the other ways go by what is told.
     """
 
     def __init__(
@@ -90,7 +100,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
-        self._is_cheap = compare in ("etag", "size+mtime", "size")
+        self._is_cheap = compare in ("size+mtime", "size")
         self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
@@ -103,10 +113,14 @@ class Comparison:
         # Elsewhere an ETag that looks like an MD5 may be anything; through a wrapper that changes what is stored, it
         # is that of other bytes than those that are read.
         self._hashed = tuple(place.vendor in _HASHING for place in (source, target))
+        self._places = (source, target)
+        self._told = (source.lists_encodings, target.lists_encodings)
 
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
             return Verdict(False, f"sizes differ ({mine.size} and {theirs.size} bytes)")
+        if self._are_encoded_otherwise(mine, theirs):
+            return _encoded_otherwise(mine.content_encoding, theirs.content_encoding)
         return self._compare(mine, theirs)
 
     def at_once(self, rows: Sequence[tuple[ObjectInfo, ObjectInfo]]) -> list[Verdict | None]:
@@ -119,29 +133,36 @@ class Comparison:
         if self.index is None or self.pair is None or self._anew:
             return [None] * len(rows)
         known = self.index.synced_of(self.pair, [mine.key for mine, _ in rows])
-        return [_unchanged(mine, theirs, known.get(mine.key)) for mine, theirs in rows]
+        return [
+            None if self._are_encoded_otherwise(mine, theirs) else _unchanged(mine, theirs, known.get(mine.key))
+            for mine, theirs in rows
+        ]
 
     # ------------------------------------------------------------------ the ways to compare
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size == theirs.size == 0:
             return Verdict(True, "both are empty")
-        verdict = self._remembered(mine, theirs) or self._by_etags(mine, theirs) or self._by_reading(mine, theirs)
-        return verdict or self._by_stamp(mine, theirs) or Verdict(None, "same size, and nothing tells their contents")
+        if (verdict := self._remembered(mine, theirs)) is not None:
+            return verdict
+        if (verdict := self._by_etags(mine, theirs) or self._by_reading(mine, theirs)) is not None:
+            return self._if_encoded_alike(verdict, mine, theirs)
+        return self._by_stamp(mine, theirs) or Verdict(None, "same size, and nothing tells their contents")
 
     def _digest(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size == theirs.size == 0:
             return Verdict(True, "both are empty")
         verdict = self._by_etags(mine, theirs)
-        if verdict is not None and verdict.same:
-            return verdict
-        same = self.digest(self.source, mine, "sha256") == self.digest(self.target, theirs, "sha256")
-        return Verdict(same, "same contents" if same else "contents differ")
+        if verdict is None or not verdict.same:
+            same = self.digest(self.source, mine, "sha256") == self.digest(self.target, theirs, "sha256")
+            verdict = Verdict(same, "same contents" if same else "contents differ")
+        return self._if_encoded_alike(verdict, mine, theirs)
 
     def _etag(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.etag is None or theirs.etag is None:
             return Verdict(None, "there is no ETag to compare")
         same = mine.etag.strip('"') == theirs.etag.strip('"')
-        return Verdict(same, "same ETag" if same else "ETags differ", exact=ETagDigest.of(mine.etag) is not None)
+        exact = ETagDigest.of(mine.etag) is not None and self._are_told(mine, theirs)
+        return Verdict(same, "same ETag" if same else "ETags differ", exact)
 
     def _size_and_time(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if None in (mine.size, theirs.size) or mine.last_modified is None or theirs.last_modified is None:
@@ -213,25 +234,55 @@ class Comparison:
 
     def _by_stamp(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         # A tool may have carried a stamp along to other bytes, whose MD5 would then be the ETag: see ``_unlike``.
-        stamps = [
-            self._stamp(self.source, mine, self._readable[0]),
-            self._stamp(self.target, theirs, self._readable[1]),
-        ]
-        if None in stamps:
+        one, other = self._stamp(0, mine), self._stamp(1, theirs)
+        if one is None or other is None:
             return None
-        same = stamps[0] == stamps[1]
-        return Verdict(same, "same CRC-32C and size" if same else "CRC-32Cs differ")
+        if one.stamp != other.stamp:
+            return Verdict(False, "CRC-32Cs differ")
+        if one.encoding != other.encoding:
+            return _encoded_otherwise(one.encoding, other.encoding)
+        return Verdict(True, "same CRC-32C and size")
 
-    def _stamp(self, place: Place, info: ObjectInfo, readable: bool) -> str | None:
-        if readable:
-            return f"{self.digest(place, info, 'crc32c')}-{info.size}"
+    def _stamp(self, side: int, info: ObjectInfo) -> _Stamp | None:
+        place = self._places[side]
+        if self._readable[side]:
+            return _Stamp(f"{self.digest(place, info, 'crc32c')}-{info.size}", self._encoding(side, info))
         if place.vendor is None:
             return None  # whatever is noted there, is noted about the stored bytes
         try:
             with place.store._read(info.key, HEAD) as blob:
-                return blob.stamp if Identity.of(info).matches(blob.info) else None
+                if blob.stamp is None or not Identity.of(info).matches(blob.info):
+                    return None
+                return _Stamp(blob.stamp, blob.encoding)
         except NotFound:
             return None
+
+    # ------------------------------------------------------------------ encodings
+    def _is_told(self, side: int, info: ObjectInfo) -> bool:
+        """Whether the info tells how the object is encoded: a head does, and has a type, which few listings have."""
+        return self._told[side] or info.content_encoding is not None or info.content_type is not None
+
+    def _are_told(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
+        return self._is_told(0, mine) and self._is_told(1, theirs)
+
+    def _are_encoded_otherwise(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
+        return mine.content_encoding != theirs.content_encoding and self._are_told(mine, theirs)
+
+    def _if_encoded_alike(self, verdict: Verdict, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
+        """The verdict about stored bytes, unless they are encoded differently; asks where no listing told it."""
+        if not verdict.same or self._are_told(mine, theirs):
+            return verdict
+        one, other = self._encoding(0, mine), self._encoding(1, theirs)
+        return verdict if one == other else _encoded_otherwise(one, other)
+
+    def _encoding(self, side: int, info: ObjectInfo) -> str | None:
+        if self._is_told(side, info):
+            return info.content_encoding
+        place = self._places[side]
+        now = place.head(info.key)
+        if now is None or not Identity.of(info).matches(now):
+            raise Changing(f"{info.key!r} in {place.name} is another version by now")
+        return now.content_encoding
 
     # ------------------------------------------------------------------ digests
     def digest(self, place: Place, info: ObjectInfo, algorithm: str) -> str:
@@ -271,6 +322,10 @@ def _unchanged(mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Ve
     if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
         return None
     return _UNCHANGED
+
+
+def _encoded_otherwise(one: str | None, other: str | None) -> Verdict:
+    return Verdict(False, f"encodings differ ({one or 'none'} and {other or 'none'})")
 
 
 def digest_of(chunks: Iterator[Buffer], algorithm: str) -> str:

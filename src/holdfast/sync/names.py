@@ -135,6 +135,18 @@ def passed_over(source: Place, chosen: Filter) -> list[str]:
     ]
 
 
+def holds_unlisted(where: Place, folder: str) -> bool:
+    """Whether a directory of a local place holds anything below it that no listing tells of, such as a symlink."""
+    if where.directory is None:
+        return False
+    for parent, folders, files in os.walk(os.path.join(where.directory, folder)):
+        for name in (*folders, *files):
+            mode = os.lstat(os.path.join(parent, name)).st_mode
+            if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+                return True
+    return False
+
+
 def _what(mode: int) -> str:
     return "a symlink" if stat.S_ISLNK(mode) else "something that is neither a file nor a directory"
 

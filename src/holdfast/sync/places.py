@@ -15,9 +15,12 @@ from ..store import HEAD, LIST, ObjectStore
 from ..types import Location, ObjectInfo
 from ..wrap.rekey import KeyTransform, PrefixStore
 from ..wrap.suffix import SuffixStore
+from .unversioned import etag_of
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
 _FORGETFUL = frozenset(("mem",))
+#: Vendors whose listings tell how each object is encoded, as a head does.
+_TELLING = frozenset(("file", "mem", "redis", "sqlite", "zip"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Place:
     def is_here(self) -> bool:
         """Whether the objects lie on this machine, so that reading them costs little."""
         return self.store.local or self.vendor == "zip"
+
+    @property
+    def lists_encodings(self) -> bool:
+        """Whether a listing tells the content encoding of each object; those of cloud services do not."""
+        return self.vendor in _TELLING or not self.store.capabilities.metadata
 
     @property
     def is_files(self) -> bool:
@@ -86,7 +94,7 @@ class Place:
             return info
         with self.store._read(info.key) as blob:
             digest = digest_chunks(blob.chunks(), "sha256")
-        return replace(info, size=digest.size, etag=f"sha256-{digest.hex()}")
+        return replace(info, size=digest.size, etag=etag_of(digest))
 
     def has_md5_etag(self, key: str) -> bool:
         """Whether an ETag of this object that looks like an MD5 is one, as the service tells; costs a request."""
@@ -137,18 +145,23 @@ class Place:
 
         Where a wrapper gives keys other names than prefixes do, the prefix ends above them: all below may be meant.
         """
-        store: Any = self.store
-        prefix = ""
-        while isinstance(inner := getattr(store, "store", None), ObjectStore):
-            if isinstance(store, KeyTransform):
-                prefix = store.prefix + prefix if isinstance(store, PrefixStore) else ""
-            store = inner
+        store, prefix = self.base()
         found = store._locate("x")
         if found is None:
             return ("store", str(id(store))), prefix
         if found.vendor == "file":
             return ("file", found.identity), os.path.join(os.path.realpath(found.bucket), found.key[:-1], prefix, "")
         return (found.vendor, found.identity), f"{found.bucket}/{found.key[:-1]}{prefix}"
+
+    def base(self) -> tuple[ObjectStore, str]:
+        """The store below all wrappers, and the prefix of the place's keys in it; see ``root``."""
+        store: Any = self.store
+        prefix = ""
+        while isinstance(inner := getattr(store, "store", None), ObjectStore):
+            if isinstance(store, KeyTransform):
+                prefix = store.prefix + prefix if isinstance(store, PrefixStore) else ""
+            store = inner
+        return store, prefix
 
 
 def is_marker(row: ObjectInfo) -> bool:

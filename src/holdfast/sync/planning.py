@@ -16,8 +16,20 @@ from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Findings, Index, pair_of
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, passed_over, refused, unlisted
-from .ordering import in_order
+from .names import (
+    Ancestors,
+    Lookalikes,
+    NameCheck,
+    Names,
+    Obstacle,
+    folds_names,
+    holds_unlisted,
+    passed_over,
+    refused,
+    unlisted,
+)
+from .ordering import in_order, merged
+from .overlaps import refuse_overlap
 from .places import Place, place
 from .plans import UNDECIDED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
@@ -96,7 +108,7 @@ def plan(
         keys = list(keys)
         _refuse_itself(here, there, keys)
     else:
-        _refuse_overlap(here, there)
+        refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
@@ -291,9 +303,9 @@ class _Planner:
         both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
         verdicts = iter(self.compare.at_once(both))
         for key, mine, theirs, obstacle in batch:
-            if obstacle is not None or theirs is None or (mine is None and not self.delete):
+            if obstacle is not None or (mine is None and not self.delete) or (theirs is None and _is_told(mine)):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
-            elif mine is not None and (verdict := next(verdicts)) is not None and verdict.same:
+            elif mine and theirs and (verdict := next(verdicts)) is not None and verdict.same:
                 yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
             else:
                 yield None
@@ -312,11 +324,11 @@ class _Planner:
         if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
             reason = f"not deleted: the source has {what} there, which is not followed"
             return Action(pair.key, "refuse", reason, None, theirs)
-        if pair.theirs is None:
-            return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind
         try:
-            if pair.mine is None:
+            if pair.theirs is None:
+                kind, reason = "add", "only in the source"
+            elif pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
                 verdict = self.compare(pair.mine, pair.theirs)
@@ -324,7 +336,7 @@ class _Planner:
                 if verdict.same and verdict.exact and self.findings is not None and mine and theirs:
                     self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
-                theirs = Identity.of(self.target.identified(pair.theirs))
+                mine, theirs = _identity(self.source, pair.mine), _identity(self.target, pair.theirs)
         except (Changing, HoldfastError) as error:
             kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
         return Action(pair.key, kind, reason, mine, theirs)
@@ -354,16 +366,22 @@ class _Planner:
 
     def _settle_later(self, actions: Actions) -> None:
         """Change the actions of keys in whose way there turned out to be something."""
+        standing: set[str] = set()
         for key, obstacle in self.unless_late.items():
             if key not in self.late or not self._is_emptied(key):
                 self.later.setdefault(key, obstacle)
+                standing.add(key)
         if not (self.later or self.late):
             return
         changed = []
         for action in actions:
             if action.kind not in ("add", "update", "delete"):
                 continue
-            if action.key in self.later:
+            if standing and action.kind == "delete" and (above := standing.intersection(_parents(action.key))):
+                self.deletions -= 1
+                reason = f"not deleted: the directory {printable(above.pop())!r} holds more than that, and stays"
+                changed.append((action, Action(action.key, "conflict", reason, None, action.target)))
+            elif action.key in self.later:
                 changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
             elif action.key in self.late:
                 changed.append((action, replace(action, late=True)))
@@ -371,9 +389,9 @@ class _Planner:
             actions.replace(old, new)
 
     def _is_emptied(self, folder: str) -> bool:
-        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        """Whether the deletions take all that is below: not what the filters leave out, and no listing tells of."""
         below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
-        return all(self.chosen.keeps(below))
+        return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -381,30 +399,6 @@ class _Planner:
             actions.replace(
                 action, refused(action, "the source lists nothing, which may be a mistake: nothing is deleted")
             )
-
-
-def merged(
-    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
-) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
-    """Each key of two listings in order, once, with the rows of both."""
-    one, other = next(mine, None), next(theirs, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and _before(one.key, other.key)):
-            assert one is not None
-            yield one.key, one, None
-            one = next(mine, None)
-        elif one is None or one.key != other.key:
-            yield other.key, None, other
-            other = next(theirs, None)
-        else:
-            yield one.key, one, other
-            one, other = next(mine, None), next(theirs, None)
-
-
-def _before(one: str, other: str) -> bool:
-    if one.isascii() and other.isascii():
-        return one < other
-    return sort_key(one) < sort_key(other)
 
 
 def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Place) -> list[str]:
@@ -415,6 +409,21 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
         check(new, where.name)
     kept = zip(both, chosen.keeps([old for old, _ in both]), chosen.keeps([new for _, new in both]), strict=True)
     return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
+
+
+def _parents(key: str) -> Iterator[str]:
+    """The directories that the key is in, the nearest first."""
+    while key := key.rpartition("/")[0]:
+        yield key
+
+
+def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
+    return None if info is None else Identity.of(where.identified(info))
+
+
+def _is_told(info: ObjectInfo | None) -> bool:
+    """Whether the listing tells by what this version is known again."""
+    return info is not None and (info.etag is not None or info.last_modified is not None)
 
 
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
@@ -430,13 +439,6 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return None, False
     default = Index.default()
     return default, default is not None
-
-
-def _refuse_overlap(here: Place, there: Place) -> None:
-    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    (one, mine), (other, theirs) = here.root(), there.root()
-    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
-        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
 def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:

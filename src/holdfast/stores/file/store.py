@@ -241,9 +241,16 @@ class FileStore(Store):
         if location is None or location.vendor != VENDOR:
             return stream_copy(source, src, self, dst, options)
         path = self._path(dst, options)
-        with source._read(src) as blob:
+        version = options.source_if_match
+
+        def check() -> None:
+            """Raise Conflict if somebody has written to the file meanwhile: then the copy may be of no version."""
+            if version is not None:
+                source._read(src, ReadOptions(head=True, if_match=version)).close()
+
+        with source._read(src, ReadOptions(if_match=version)) as blob:
             body = blob if isinstance(blob, FileBlob) else blob.chunks()
-            return self._writer.write(path, body, _with_attributes_of(blob.info, options))
+            return self._writer.write(path, body, _with_attributes_of(blob.info, options), check)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         return self._writer.stage(self._path(key, options), size, options)

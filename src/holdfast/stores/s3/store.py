@@ -386,7 +386,7 @@ class S3Store(S3Access):
         self._check(dst)
         named = self._attributes(options)
         if there == here and named is None and not options.conditional:
-            return source._read(src, HEAD).info.renamed(dst)
+            return source._read(src, ReadOptions(head=True, if_match=options.source_if_match)).info.renamed(dst)
         wire = self.wire()
         try:
             copy = Copy(wire, there, dst, options, named, largest=self.largest_copy, part=self.copy_part)
