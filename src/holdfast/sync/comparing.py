@@ -47,6 +47,7 @@ class Verdict(NamedTuple):
     exact: bool = True
 
 
+_CHANGED = Verdict(False, "changed since the last sync")
 _UNCHANGED = Verdict(True, "unchanged since the last sync")
 
 
@@ -142,7 +143,8 @@ class Comparison:
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size == theirs.size == 0:
             return Verdict(True, "both are empty")
-        if (verdict := self._remembered(mine, theirs)) is not None:
+        known = self._known(mine, theirs)
+        if known is not None and (verdict := _unchanged(mine, theirs, known) or self._changed(mine, theirs, known)):
             return verdict
         if (verdict := self._by_etags(mine, theirs) or self._by_reading(mine, theirs)) is not None:
             return self._if_encoded_alike(verdict, mine, theirs)
@@ -181,9 +183,33 @@ class Comparison:
 
     # ------------------------------------------------------------------ proofs
     def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        return _unchanged(mine, theirs, self._known(mine, theirs))
+
+    def _known(self, mine: ObjectInfo, theirs: ObjectInfo) -> Synced | None:
         if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
             return None
-        return _unchanged(mine, theirs, self.index.synced(self.pair, mine.key))
+        return self.index.synced(self.pair, mine.key)
+
+    def _changed(self, mine: ObjectInfo, theirs: ObjectInfo, known: Synced) -> Verdict | None:
+        """That they differ, if one side is what it was at the last sync and that proves it: this saves a HEAD."""
+        if theirs.etag != known.target and mine.etag != known.source:
+            return None
+        changed = 0 if theirs.etag == known.target else 1
+        rest, infos, before = 1 - changed, (mine, theirs), (known.source, known.target)
+        if self._readable[changed]:
+            # Bytes with another CRC-32C are others; those with the same one still need a better proof.
+            if known.stamp is None:
+                return None
+            stamp = f"{self.digest(self._places[changed], infos[changed], 'crc32c')}-{infos[changed].size}"
+            return None if stamp == known.stamp else _CHANGED
+        now, then = ETagDigest.of(infos[changed].etag), ETagDigest.of(before[changed])
+        if now is None or then is None or now.parts or then.parts:
+            return None
+        if not (self._hashed[changed] and self._readable[rest]):
+            return None
+        # The other side still has the bytes of then: if that ETag is their MD5, this one is that of other bytes. (Were
+        # it encrypted by KMS since then, it would be no MD5: then the same bytes are sent once more.)
+        return _CHANGED if self.digest(self._places[rest], infos[rest], "md5") == then.md5 else None
 
     def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
