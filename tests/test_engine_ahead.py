@@ -68,3 +68,23 @@ def test_inside_a_worker_nothing_is_fetched_ahead():
     (outcome,) = engine.default().run(lambda _: [threading.current_thread(), *engine.ahead(rows())], [None])
     assert outcome.value[1:] == [0, 1, 2]
     assert set(threads) == {outcome.value[0]}
+
+
+def test_one_thread_fetches_all_rows_and_lets_go_of_them_when_the_caller_stops():
+    freed = threading.Event()
+
+    def rows():
+        try:
+            for number in range(10):
+                threads.append(threading.current_thread())
+                yield number
+        finally:
+            freed.set()
+
+    threads: list[threading.Thread] = []
+    stream = engine.ahead(rows(), 2)
+    assert [next(stream) for _ in range(7)] == list(range(7))
+    assert len(set(threads)) == 1
+    assert threading.current_thread() not in threads
+    stream.close()
+    assert freed.wait(LONG), "or its worker would wait for ever to be asked for more"

@@ -199,7 +199,7 @@ class WriteOptions:
     the ETag of the version to copy; another one is a Conflict, wherever the service can be held to it (some S3 servers
     copy in one request whatever is there by then).
 
-    The last two a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
+    Two options a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
     write under ``if_match`` to be done twice if an answer was lost and that ETag is there (again), as it may be where
     the bytes do not depend on what they replace. Then S3 need not look at the object before; who counts, or adds to
     what is there, must not say so.
@@ -215,8 +215,8 @@ class WriteOptions:
     storage_class: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     part_size: int | None = None
-    idempotent: bool = False
     source_if_match: str | None = None
+    idempotent: bool = False
 
     def __post_init__(self) -> None:
         if self.if_absent and self.if_match is not None:

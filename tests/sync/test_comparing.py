@@ -183,7 +183,7 @@ def test_freshness_counts_from_when_the_reading_began(tmp_path, dated_back):
     with_index.remember_digest("place", "a", fresh, "md5", "x", then + 2.1)
     with_index.record("pair", [("a", fresh, fresh)], then + 2.1)
     assert with_index.digest("place", "a", fresh.etag, "md5") == "x"
-    assert with_index.synced("pair", "a") == (fresh.etag, fresh.etag)
+    assert with_index.synced("pair", "a") == (fresh.etag, fresh.etag, None)
     with_index.close()
 
 
@@ -364,3 +364,47 @@ def test_what_is_unchanged_is_told_without_a_question_for_each(tmp_path, aged):
     assert set(asked) == {"0500", "0501"}
     assert [action.key for action in again] == keys
     index.close()
+
+
+def differing(planned):
+    return {action.key: (action.kind, action.reason) for action in planned if action.kind != "skip"}
+
+
+@pytest.mark.server
+def test_what_was_changed_since_the_last_sync_is_known_without_a_request(moto, tmp_path, aged):
+    local, remote = open_store(tmp_path / "local"), CountingStore(open_moto(moto, moto.make_bucket()))
+    for number in range(5):
+        local.put(f"{number}", b"%d" % number)
+    index = Index(tmp_path / "index")
+    apply(plan(local, remote, index=index), index=index)
+    local.put("1", b"x")
+    os.utime(tmp_path / "local/2", (1, 1))
+    remote.reset()
+    pushed = plan(local, remote, index=index)
+    assert differing(pushed) == {"1": ("update", "changed since the last sync")}
+    assert reasons(pushed)["2"] == "same MD5"
+    assert (remote.calls["read"], remote.bytes_read) == (1, 0), "how the bytes of 2 are encoded, which no listing tells"
+    assert apply(pushed, index=index).updated == 1
+    assert remote.get("1") == b"x"
+    back = open_store(tmp_path / "back")
+    apply(plan(remote, back, index=index), index=index)
+    remote.put("3", b"y")
+    remote.reset()
+    assert differing(plan(remote, back, index=index)) == {"3": ("update", "changed since the last sync")}
+    assert (remote.calls["read"], remote.bytes_read) == (0, 0)
+    back.put("3", b"z")  # now both sides have changed: what was known proves nothing
+    assert differing(plan(remote, back, index=index)) == {"3": ("update", "MD5s differ")}
+    index.close()
+
+
+def test_an_index_of_an_earlier_form_is_begun_anew(tmp_path):
+    with sqlite3.connect(tmp_path / "index") as old:
+        old.execute("create table synced (pair text, key text, source text, target text, primary key (pair, key))")
+        old.execute("insert into synced values ('pair', 'a', 'x', 'y')")
+    old.close()
+    for _ in range(2):
+        with_index = Index(tmp_path / "index")
+        assert with_index.synced("pair", "a") in (None, ("x", "y", "00000000-1"))
+        with_index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], 0.0, {"a": "00000000-1"})
+        assert with_index.synced("pair", "a") == ("x", "y", "00000000-1")
+        with_index.close()

@@ -23,7 +23,7 @@ def ahead(rows: Iterable[Row], count: int = ROWS) -> Iterator[Row]:
 
     So the time that a service takes for a page of a listing is not waited for, but spent on the page before. At most
     twice ``count`` rows are held. An error comes where it happened, after the rows before it. Nothing is fetched until
-    the first row is asked for; in a worker of an engine, nothing is fetched ahead.
+    the first row is asked for, and one thread fetches all of them. In a worker of an engine, nothing is fetched ahead.
 
     >>> list(ahead("abc", 2))
     ['a', 'b', 'c']
@@ -33,25 +33,30 @@ def ahead(rows: Iterable[Row], count: int = ROWS) -> Iterator[Row]:
         yield from stream
         return
     fetched: SimpleQueue[tuple[list[Row], BaseException | None]] = SimpleQueue()
+    wanted: SimpleQueue[bool] = SimpleQueue()
 
     def fetch(_: Worker) -> bool:
-        batch: list[Row] = []
-        failed: BaseException | None = None
-        try:
-            batch.extend(itertools.islice(stream, count))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the caller has come to it
-            failed = error
-        fetched.put((batch, failed))
+        goes_on = True
+        while goes_on:
+            batch: list[Row] = []
+            failed: BaseException | None = None
+            try:
+                batch.extend(itertools.islice(stream, count))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the caller has come to it
+                failed = error
+            fetched.put((batch, failed))
+            goes_on = failed is None and len(batch) == count and wanted.get()
         return True
 
     pool.default()._lease(fetch)
-    while True:
-        batch, failed = fetched.get()
-        goes_on = failed is None and len(batch) == count
-        if goes_on:
-            pool.default()._lease(fetch)
-        yield from batch
-        if failed is not None:
-            raise failed
-        if not goes_on:
-            return
+    try:
+        while True:
+            batch, failed = fetched.get()
+            wanted.put(True)
+            yield from batch
+            if failed is not None:
+                raise failed
+            if len(batch) < count:
+                return
+    finally:
+        wanted.put(False)  # who stops early lets the worker go

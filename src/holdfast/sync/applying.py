@@ -288,7 +288,8 @@ class _Notebook:
         gone = [result.key for result in done if result.kind == "delete"]
         try:
             if equal:
-                index.record(pair, equal, self._memory.read)
+                stamps = {result.key: result.stamp for result in done}
+                index.record(pair, equal, self._memory.read, stamps)
             if gone:
                 index.forget(pair, gone)
         except sqlite3.Error:

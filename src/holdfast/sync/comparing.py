@@ -47,6 +47,7 @@ class Verdict(NamedTuple):
     exact: bool = True
 
 
+_CHANGED = Verdict(False, "changed since the last sync")
 _UNCHANGED = Verdict(True, "unchanged since the last sync")
 
 
@@ -100,7 +101,7 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
-        self._is_cheap = compare in ("etag", "size+mtime", "size")
+        self._is_cheap = compare in ("size+mtime", "size")
         self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
@@ -119,7 +120,7 @@ class Comparison:
     def __call__(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size is not None and theirs.size is not None and mine.size != theirs.size:
             return Verdict(False, f"sizes differ ({mine.size} and {theirs.size} bytes)")
-        if mine.content_encoding != theirs.content_encoding and self._are_told(mine, theirs):
+        if self._are_encoded_otherwise(mine, theirs):
             return _encoded_otherwise(mine.content_encoding, theirs.content_encoding)
         return self._compare(mine, theirs)
 
@@ -133,13 +134,17 @@ class Comparison:
         if self.index is None or self.pair is None or self._anew:
             return [None] * len(rows)
         known = self.index.synced_of(self.pair, [mine.key for mine, _ in rows])
-        return [_unchanged(mine, theirs, known.get(mine.key)) for mine, theirs in rows]
+        return [
+            None if self._are_encoded_otherwise(mine, theirs) else _unchanged(mine, theirs, known.get(mine.key))
+            for mine, theirs in rows
+        ]
 
     # ------------------------------------------------------------------ the ways to compare
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size == theirs.size == 0:
             return Verdict(True, "both are empty")
-        if (verdict := self._remembered(mine, theirs)) is not None:
+        known = self._known(mine, theirs)
+        if known is not None and (verdict := _unchanged(mine, theirs, known) or self._changed(mine, theirs, known)):
             return verdict
         if (verdict := self._by_etags(mine, theirs) or self._by_reading(mine, theirs)) is not None:
             return self._if_encoded_alike(verdict, mine, theirs)
@@ -178,9 +183,33 @@ class Comparison:
 
     # ------------------------------------------------------------------ proofs
     def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
+        return _unchanged(mine, theirs, self._known(mine, theirs))
+
+    def _known(self, mine: ObjectInfo, theirs: ObjectInfo) -> Synced | None:
         if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
             return None
-        return _unchanged(mine, theirs, self.index.synced(self.pair, mine.key))
+        return self.index.synced(self.pair, mine.key)
+
+    def _changed(self, mine: ObjectInfo, theirs: ObjectInfo, known: Synced) -> Verdict | None:
+        """That they differ, if one side is what it was at the last sync and that proves it: this saves a HEAD."""
+        if theirs.etag != known.target and mine.etag != known.source:
+            return None
+        changed = 0 if theirs.etag == known.target else 1
+        rest, infos, before = 1 - changed, (mine, theirs), (known.source, known.target)
+        if self._readable[changed]:
+            # Bytes with another CRC-32C are others; those with the same one still need a better proof.
+            if known.stamp is None:
+                return None
+            stamp = f"{self.digest(self._places[changed], infos[changed], 'crc32c')}-{infos[changed].size}"
+            return None if stamp == known.stamp else _CHANGED
+        now, then = ETagDigest.of(infos[changed].etag), ETagDigest.of(before[changed])
+        if now is None or then is None or now.parts or then.parts:
+            return None
+        if not (self._hashed[changed] and self._readable[rest]):
+            return None
+        # The other side still has the bytes of then: if that ETag is their MD5, this one is that of other bytes. (Were
+        # it encrypted by KMS since then, it would be no MD5: then the same bytes are sent once more.)
+        return _CHANGED if self.digest(self._places[rest], infos[rest], "md5") == then.md5 else None
 
     def _by_etags(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
         """By ETags that are MD5s, or made of them; the side that lies on this machine is read for its own."""
@@ -261,6 +290,9 @@ class Comparison:
 
     def _are_told(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
         return self._is_told(0, mine) and self._is_told(1, theirs)
+
+    def _are_encoded_otherwise(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
+        return mine.content_encoding != theirs.content_encoding and self._are_told(mine, theirs)
 
     def _if_encoded_alike(self, verdict: Verdict, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         """The verdict about stored bytes, unless they are encoded differently; asks where no listing told it."""

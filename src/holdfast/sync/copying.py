@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
+from ..checksums import stamp_of
 from ..errors import IntegrityError, Unsupported
 from ..progress import Bar
 from ..store import WRITE, ObjectStore
@@ -27,7 +28,7 @@ GENERIC_TYPES = frozenset(("application/octet-stream", "binary/octet-stream"))
 Pair = tuple[str, str]
 
 
-def _count(_: ObjectInfo | None, size: int) -> Any:
+def _count(_: ObjectInfo | None, size: int, *__: Any) -> Any:
     return size
 
 
@@ -44,12 +45,12 @@ class Guard(NamedTuple):
 
     ``condition`` is what the write depends on, as fields of WriteOptions. ``check`` is called when the whole body was
     read, before it becomes visible, and raises if it must not. ``done`` makes the operation's value from the info of
-    the copy and the number of bytes read.
+    the copy, the number of bytes read, and their stamp if they were all in memory.
     """
 
     condition: Mapping[str, Any] = {}
     check: Callable[[], None] = _believe
-    done: Callable[[ObjectInfo | None, int], Any] = _count
+    done: Callable[..., Any] = _count
 
 
 FREE = Guard()
@@ -160,7 +161,7 @@ class Copier:
 
     def write(self, dst: str, body: bytes, options: WriteOptions, guard: Guard) -> Any:
         """The value of the guard for the body, which is now written."""
-        return guard.done(self.target._write(dst, body, options), len(body))
+        return guard.done(self.target._write(dst, body, options), len(body), stamp_of(body))
 
     def watched(self, blob: Blob, check: Callable[[], None] = _believe) -> Iterator[Buffer]:
         """The blob's chunks, each reported as it passes; checked before the end, so that nothing wrong is completed."""

@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from ..stores.file.attributes import changed_at
@@ -19,6 +20,9 @@ from .places import Place
 
 #: A file that changed less than this (seconds) before it was read may change again without showing it.
 FRESH = 2.0
+#: Which form the tables have.
+FORM = 1
+NO_STAMPS: Mapping[str, str | None] = MappingProxyType({})
 #: So many keys are asked for at a time: SQLite takes 999 values at least.
 ASKED = 500
 #: Services whose ETags tell a version from every other one, however soon that follows.
@@ -28,7 +32,7 @@ BATCH = 1000
 
 _TABLES = """
 create table if not exists synced (
-    pair text not null, key text not null, source text not null, target text not null,
+    pair text not null, key text not null, source text not null, target text not null, stamp text,
     primary key (pair, key)) without rowid;
 create table if not exists digests (
     place text not null, key text not null, etag text not null, algorithm text not null, digest text not null,
@@ -37,10 +41,11 @@ create table if not exists digests (
 
 
 class Synced(NamedTuple):
-    """The ETags of both sides of one key when they were last known to be equal."""
+    """The ETags of both sides of one key when they were last known to be equal; the stamp of the bytes, if known."""
 
     source: str
     target: str
+    stamp: str | None = None
 
 
 class Index:
@@ -54,7 +59,7 @@ class Index:
     >>> index = Index(":memory:")
     >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], read=0.0)
     >>> index.synced("pair", "a")
-    Synced(source='x', target='y')
+    Synced(source='x', target='y', stamp=None)
     >>> index.close()
     """
 
@@ -68,6 +73,9 @@ class Index:
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
         self._connection.execute("pragma journal_mode=wal")
         self._connection.execute("pragma synchronous=normal")
+        if self._connection.execute("pragma user_version").fetchone()[0] < FORM:
+            # What an earlier form knows costs time only, too.
+            self._connection.executescript(f"drop table if exists synced; pragma user_version = {FORM}")
         self._connection.executescript(_TABLES)
 
     @classmethod
@@ -80,7 +88,7 @@ class Index:
 
     def synced(self, pair: str, key: str) -> Synced | None:
         """The versions that were equal at the last sync, or None."""
-        row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
+        row = self._one("select source, target, stamp from synced where pair = ? and key = ?", (pair, key))
         return None if row is None else Synced(*row)
 
     def synced_of(self, pair: str, keys: Sequence[str]) -> dict[str, Synced]:
@@ -89,27 +97,34 @@ class Index:
         for start in range(0, len(keys), ASKED):
             asked = _storable(tuple(keys[start : start + ASKED]))
             marks = ", ".join("?" * len(asked))
-            sql = f"select key, source, target from synced where pair = ? and key in ({marks})"  # noqa: S608 - of marks
+            sql = f"select key, source, target, stamp from synced where pair = ? and key in ({marks})"  # noqa: S608
             with self._lock, _sparing():
                 rows = self._connection.execute(sql, (pair, *asked)).fetchall()
-                found.update((_as_key(key), Synced(source, target)) for key, source, target in rows)
+                found.update((_as_key(key), Synced(*known)) for key, *known in rows)
         return found
 
-    def record(self, pair: str, rows: Iterable[tuple[str, Identity, Identity]], read: float | None) -> None:
-        """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
+    def record(
+        self,
+        pair: str,
+        rows: Iterable[tuple[str, Identity, Identity]],
+        read: float | None,
+        stamps: Mapping[str, str | None] = NO_STAMPS,
+    ) -> None:
+        """Remember that these versions (key, source, target) are equal, and their ``stamps``; not those without ETags.
 
         ``read`` is the time before which nothing of the sources was read (see ``watched``): those that were fresh then
         are left out. What is known already is not written again.
         """
         known = [
-            (pair, key, source.etag, target.etag)
+            (pair, key, source.etag, target.etag, stamps.get(key))
             for key, source, target in rows
             if source.etag and target.etag and not is_fresh(source, read)
         ]
         if known:
             self._many(
-                "insert into synced values (?, ?, ?, ?) on conflict do update set source = excluded.source,"
-                " target = excluded.target where (source, target) <> (excluded.source, excluded.target)",
+                "insert into synced (pair, key, source, target, stamp) values (?, ?, ?, ?, ?) on conflict do update"
+                " set source = excluded.source, target = excluded.target, stamp = excluded.stamp"
+                " where (source, target) <> (excluded.source, excluded.target)",
                 known,
             )
 

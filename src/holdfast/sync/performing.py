@@ -239,14 +239,20 @@ class Performer:
             return found is None and action.target is None
         return action.target.matches(self.target.identified(found))
 
-    def _done(self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int) -> Result:
+    def _done(
+        self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int, stamp: str | None = None
+    ) -> Result:
         assert info is not None
-        return self._move_source(action, self._written(action, atomic=atomic, info=info, nbytes=nbytes))
+        written = self._written(action, atomic=atomic, info=info, nbytes=nbytes, stamp=stamp)
+        return self._move_source(action, written)
 
-    def _written(self, action: Action, *, atomic: bool, info: ObjectInfo, nbytes: int) -> Result:
+    def _written(
+        self, action: Action, *, atomic: bool, info: ObjectInfo, nbytes: int, stamp: str | None = None
+    ) -> Result:
         return Result(
-            action.key, action.kind, "done", "", nbytes, atomic, source=action.source, target=Identity.of(info)
-        )
+            action.key, action.kind, "done", "", nbytes, atomic,
+            source=action.source, target=Identity.of(info), stamp=stamp,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ deletions
     def _move_skipped(self, task: Task) -> Result:

@@ -28,7 +28,7 @@ from .names import (
     unlisted,
 )
 from .obstacles import Obstacles
-from .ordering import in_order
+from .ordering import in_order, merged
 from .overlaps import refuse_overlap
 from .places import Place, place
 from .plans import UNCOMPARED, Plan, Terms
@@ -292,12 +292,9 @@ class _Planner:
         both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
         verdicts = iter(self.compare.at_once(both))
         for key, mine, theirs, obstacle in batch:
-            if obstacle is not None or (mine is None and not self.delete):
+            if obstacle is not None or (mine is None and not self.delete) or (theirs is None and _is_told(mine)):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
-            elif theirs is None:  # if the source tells no versions, it is read for one
-                is_told = mine is None or mine.etag is not None or mine.last_modified is not None
-                yield self.decide(Pair(key, mine, None, None)) if is_told else None
-            elif mine is not None and (verdict := next(verdicts)) is not None and verdict.same:
+            elif mine and theirs and (verdict := next(verdicts)) is not None and verdict.same:
                 yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
             else:
                 yield None
@@ -369,30 +366,6 @@ class _Planner:
             )
 
 
-def merged(
-    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
-) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
-    """Each key of two listings in order, once, with the rows of both."""
-    one, other = next(mine, None), next(theirs, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and _before(one.key, other.key)):
-            assert one is not None
-            yield one.key, one, None
-            one = next(mine, None)
-        elif one is None or one.key != other.key:
-            yield other.key, None, other
-            other = next(theirs, None)
-        else:
-            yield one.key, one, other
-            one, other = next(mine, None), next(theirs, None)
-
-
-def _before(one: str, other: str) -> bool:
-    if one.isascii() and other.isascii():
-        return one < other
-    return sort_key(one) < sort_key(other)
-
-
 def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Place) -> list[str]:
     """The keys at the target that the filters choose, in order; of renamed objects both names must be chosen."""
     both = list(keys.items() if isinstance(keys, Mapping) else ((key, key) for key in keys))
@@ -405,6 +378,11 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
 
 def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
     return None if info is None else Identity.of(where.identified(info))
+
+
+def _is_told(info: ObjectInfo | None) -> bool:
+    """Whether the listing tells by what this version is known again."""
+    return info is not None and (info.etag is not None or info.last_modified is not None)
 
 
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:

@@ -29,7 +29,7 @@ class Result:
     "stale" (one side is not what was planned on any more: not done), "failed" (``error`` says why), "kept" (a deletion
     that was not done, for what ``detail`` says), "conflict" or "refuse" (as planned, so not done). ``atomic`` tells
     whether the condition was checked by the store in the same step, or (False) just before. ``target`` is the version
-    that is there now.
+    that is there now; ``stamp`` its CRC-32C and size, where they are known.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Result:
     source: Identity | None = None
     target: Identity | None = None
     error: HoldfastError | None = None
+    stamp: str | None = None
 
     @property
     def is_failure(self) -> bool:
