@@ -23,7 +23,8 @@ from .test_apply import contents
 
 #: Names that begin alike, lie in each other's directories, and sort otherwise than they read.
 KEYS = ["a", "a!", "b/a", "b/c", "b!/c", "data/x.csv", "database/x.csv", "d/e/f.csv", "d/e.csv", "é", "\U0001f600", "z"]
-TREES = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([b"", b"1", b"2", b"33"]))
+#: What the two sides have under one key.
+SIDES = [(b"1", None), (None, b"1"), (None, b""), (b"1", b"1"), (b"", b""), (b"1", b"2"), (b"1", b"33")]
 PATTERNS = {
     None: lambda key: True,
     "*.csv": lambda key: key.endswith(".csv"),
@@ -118,23 +119,35 @@ def opened(directory, name, tree, *, in_files):
 
 @pytest.mark.slow
 @given(
-    mine=TREES,
-    theirs=TREES,
-    include=st.sampled_from(sorted(PATTERNS, key=str)),
-    exclude=st.sampled_from(sorted(PATTERNS, key=str)),
+    trees=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(SIDES)),
+    include=st.none() | st.sampled_from(sorted(PATTERNS, key=str)),
+    exclude=st.none() | st.sampled_from(sorted(PATTERNS, key=str)),
     delete=st.booleans(),
     move=st.booleans(),
     from_files=st.booleans(),
     in_files=st.booleans(),
     meddling=st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, b"1", b"new"]), max_size=3),
     meddling_at_source=st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, b"new"]), max_size=2),
+    unmounted=st.booleans(),
     faults=st.lists(st.tuples(st.sampled_from(sorted(FAULTS)), st.sampled_from(KEYS)), max_size=3),
     ends=st.lists(st.integers(0, 4), max_size=2),
 )
-@settings(max_examples=settings().max_examples if settings().max_examples > 100 else 150)
+@settings(max_examples=settings().max_examples if settings().max_examples > 100 else 200)
 def test_both_trees_become_exactly_what_the_model_says(
-    mine, theirs, include, exclude, delete, move, from_files, in_files, meddling, meddling_at_source, faults, ends
+    trees,
+    include,
+    exclude,
+    delete,
+    move,
+    from_files,
+    in_files,
+    meddling,
+    meddling_at_source,
+    unmounted,
+    faults,
+    ends,
 ):
+    mine, theirs = ({key: sides[n] for key, sides in trees.items() if sides[n] is not None} for n in (0, 1))
     with tempfile.TemporaryDirectory() as directory:
         all_here, inner_source = opened(directory, "source", mine, in_files=from_files)
         all_there, inner = opened(directory, "target", theirs, in_files=in_files)
@@ -148,6 +161,8 @@ def test_both_trees_become_exactly_what_the_model_says(
 
         # Somebody changes things behind its back, and the network has bad moments.
         here, there = dict(mine), dict(theirs)
+        if unmounted:
+            meddling_at_source |= dict.fromkeys(mine)
         touched = meddle(inner_source, here, meddling_at_source), meddle(inner, there, meddling)
         for name, key in faults:
             side, verb, landed = FAULTS[name]
@@ -168,6 +183,7 @@ def test_both_trees_become_exactly_what_the_model_says(
         for _ in faults:
             if summary.failed or summary.kept:
                 assert summary.exit_code == 1
+                assert not summary.deleted or all(result.kind == "delete" for result in summary.failed)
                 summary = apply(planned, journal=journal, index=None)
 
         done, stale = model.apply(here, there, *touched)
