@@ -46,8 +46,8 @@ NOT_AWAITED = {
     "client", "credentials", "explain_credentials", "locked", "login", "metadata_rule", "own_headers", "page",
     "refusal", "report", "service", "store", "telling", "wire",
     # administration of a bucket: by ``.store``, in a thread
-    "abort_multipart_upload", "copy_part", "create_bucket", "create_container", "guarantees",
-    "list_multipart_uploads", "probe",
+    "abandoned", "abort_multipart_upload", "copy_part", "create_bucket", "create_container", "guarantees",
+    "list_multipart_uploads", "part_upload", "passed_over", "probe", "sweep", "versioned",
 }  # fmt: skip
 #: Arguments that stay with the synchronous class, because only tests give them.
 WITHOUT = {"ThrottledStore": {"clock", "sleep"}}
