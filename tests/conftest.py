@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +77,20 @@ def pytest_testnodedown(node: Any) -> None:
     for name, note in getattr(node, "workeroutput", {}).get("servers", {}).items():
         if not notes.get(name, "").startswith("MISSING"):
             notes[name] = note
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let reports of names that are no text pass from a process of ``-n`` to the one that prints them."""
+    return _as_text((yield))
+
+
+def _as_text(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
+    if isinstance(data, dict):
+        return {key: _as_text(value) for key, value in data.items()}
+    return type(data)(map(_as_text, data)) if type(data) in (list, tuple) else data
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

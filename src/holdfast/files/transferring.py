@@ -52,7 +52,7 @@ class Transfers:
         (2, ['a', 'c'])
         """
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened)
+            target = open_files(cf_dest, opened)
             return _transfer(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
@@ -77,7 +77,7 @@ class Transfers:
         (1, b'1')
         """
         with ExitStack() as opened:
-            source = _opened(cf_src, opened)
+            source = open_files(cf_src, opened)
             return _transfer(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
@@ -87,8 +87,8 @@ class Transfers:
         """What was done to move one object: ``dest`` is its new path here, or a location elsewhere.
 
         A location has a scheme (``s3://bucket/key``) or is a local path that begins with "/", "./", "../" or "~";
-        it names the object itself. The source is deleted when the copy is proved to hold its bytes, and only that
-        very version of it. Raises as ``moves`` does.
+        it names the object itself, not a directory. The source is deleted when the copy is proved to hold its bytes,
+        and only that very version of it. Raises as ``moves`` does.
         """
         if not _is_location(dest):
             return self.moves(self, [(src, dest)], progress=False)
@@ -107,8 +107,8 @@ class Transfers:
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
         that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
-        two, ConfigError if one would be moved onto itself or another that is moved as well: then nothing was moved.
-        What fails later is raised as by ``transfer_to``.
+        two, or one that of a directory ("there/"), ConfigError if one would be moved onto itself or another that is
+        moved as well: then nothing was moved. What fails later is raised as by ``transfer_to``.
 
         >>> from holdfast import CloudFiles
         >>> files = CloudFiles("mem://moves")
@@ -124,7 +124,7 @@ class Transfers:
         if len({request["path"] for request in requests}) < len(requests):
             raise ValueError("one path is to be moved twice: nothing was moved")
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened).store
+            target = open_files(cf_dest, opened).store
             return transfer(
                 self.store, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
             )
@@ -156,13 +156,11 @@ def _transfer(
         return summary
 
 
-def _opened(where: Any, opened: ExitStack) -> Transfers:
-    """The CloudFiles that is meant; one that is opened here is closed at the end."""
-    if isinstance(where, Transfers):
-        return where
+def open_files(where: Any, opened: ExitStack) -> CloudFiles:
+    """The CloudFiles that is meant; one that is opened here is closed with the stack."""
     from .cloudfiles import CloudFiles
 
-    return opened.enter_context(CloudFiles(where))
+    return where if isinstance(where, CloudFiles) else opened.enter_context(CloudFiles(where))
 
 
 def _is_location(path: str) -> bool:
