@@ -53,7 +53,7 @@ class Transfers:
         """
         with ExitStack() as opened:
             target = _opened(cf_dest, opened)
-            return _transfer(
+            return transfer_between(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -78,7 +78,7 @@ class Transfers:
         """
         with ExitStack() as opened:
             source = _opened(cf_src, opened)
-            return _transfer(
+            return transfer_between(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -133,7 +133,7 @@ class Transfers:
         return self.progress if progress is None else progress
 
 
-def _transfer(
+def transfer_between(
     source: Transfers,
     target: Transfers,
     paths: TransferRequest | Iterable[TransferRequest] | None,
@@ -142,6 +142,7 @@ def _transfer(
     resumable: bool,
     **options: Any,
 ) -> Summary:
+    """What was done to have objects of the source at the target; the options are those of ``transfers.transfer``."""
     from ..sync.journal import Journal
     from .transfers import transfer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..sync.journal import Journal
 from ..sync.places import Place
 from ..sync.planning import plan
 from ..sync.plans import Plan
-from ..sync.summary import Summary
+from ..sync.summary import Result, Summary
 from ..types import Body, Capabilities, Location, ObjectInfo, WriteOptions
 from ..wrap.rekey import KeyTransform
 from .requests import is_scalar
@@ -75,14 +75,19 @@ def transfer(
     journal: Journal | None = None,
     threads: int | None = None,
     progress: bool = False,
+    on_result: Callable[[Result], None] | None = None,
 ) -> Summary:
-    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised."""
+    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised.
+
+    ``on_result`` is called with each Result when it is known.
+    """
     if content_type is not None:
         target = RetypedStore(target, content_type)
     planned = planned_transfer(source, target, paths, reencode, allow_missing, move, threads=threads, progress=progress)
     if content_type is not None:
         planned = Plan(planned.source, planned.target, planned.terms, map(_to_be_retyped, planned))
-    return settled(apply(planned, journal=journal, threads=threads, progress=progress), planned.target)
+    summary = apply(planned, journal=journal, threads=threads, progress=progress, on_result=on_result)
+    return settled(summary, planned.target)
 
 
 def planned_transfer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -151,7 +152,7 @@ class Performer:
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:
         if not atomic and not self._as_planned(action, self.target.head(action.key)):
             raise Stale(TARGET_CHANGED)
-        done = functools.partial(self._done, action, atomic)
+        done = functools.partial(self._done, action, atomic, time.monotonic())
         guard = Guard(condition, functools.partial(self._check_source, action), done)
         if self.native:
             guard.check()
@@ -210,11 +211,12 @@ class Performer:
             return found is None and action.target is None
         return action.target.matches(self.target.identified(found))
 
-    def _done(self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int) -> Result:
+    def _done(self, action: Action, atomic: bool, began: float, info: ObjectInfo | None, nbytes: int) -> Result:
         assert info is not None
         result = Result(
-            action.key, action.kind, "done", "", nbytes, atomic, source=action.source, target=Identity.of(info)
-        )
+            action.key, action.kind, "done", "", nbytes, atomic,
+            source=action.source, target=Identity.of(info), span=(began, time.monotonic()),
+        )  # fmt: skip
         return self._move_source(action, result)
 
     # ------------------------------------------------------------------ deletions

@@ -27,7 +27,7 @@ class Result:
     "stale" (one side is not what was planned on any more: not done), "failed" (``error`` says why), "kept" (a deletion
     that was not done, for what ``detail`` says), "conflict" or "refuse" (as planned, so not done). ``atomic`` tells
     whether the condition was checked by the store in the same step, or (False) just before. ``target`` is the version
-    that is there now.
+    that is there now. ``span`` is from when until when its bytes were sent (seconds of ``time.monotonic``).
     """
 
     key: str
@@ -39,6 +39,7 @@ class Result:
     source: Identity | None = None
     target: Identity | None = None
     error: BaseException | None = None
+    span: tuple[float, float] | None = None
 
     @property
     def is_failure(self) -> bool:
