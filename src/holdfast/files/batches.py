@@ -70,8 +70,7 @@ def transfer_batches(
 
 
 def batch_transferrer(store: ObjectStore, target: Recipe, terms: Terms) -> Callable[[list[TransferRequest]], Sent]:
-    """The operation that transfers one batch from the store to the target that is opened here."""
-    opened = target.open()
+    """The operation that transfers one batch from the store to the target, which is opened and closed for each."""
 
     def transfer_batch(batch: list[TransferRequest]) -> Sent:
         spans: list[tuple[float, float, int]] = []
@@ -81,6 +80,9 @@ def batch_transferrer(store: ObjectStore, target: Recipe, terms: Terms) -> Calla
                 spans.append((*result.span, result.nbytes))
 
         with ExitStack() as stack:
+            opened = target.open()
+            if target.store is None:  # closed, a directory is left with nothing but files in it
+                stack.callback(opened.close)
             journal = stack.enter_context(Journal.default()) if terms.resumable else None
             transfer(
                 store, opened, batch, move=terms.move, reencode=terms.reencode, journal=journal, on_result=note

@@ -58,6 +58,7 @@ class Commands(click.Group):
         except (HoldfastError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
+            output.show_trace(error)
             raise Failed(output.describe(error)) from error
 
 
@@ -81,10 +82,7 @@ def main(context: click.Context, parallel: int) -> None:
 def ls(cloudpath: str, shortpath: bool, flat: bool, expr: bool, no_auth: bool, database: str, progress: bool) -> None:
     """List everything whose path begins with CLOUDPATH."""
     chosen = locations.pattern(cloudpath, recursive=True)
-    directory, prefix = paths.normalize(cloudpath), chosen.prefix
-    if paths.extract(directory).path.strip("/"):
-        directory, name = locations.split(cloudpath)
-        prefix = prefix if "*" in name else name
+    directory, prefix = locations.prefix_of(cloudpath, chosen, expression=expr)
     flat = flat or chosen.flat
     prefixes = expand(prefix) if expr else [prefix]
     with locations.open_location(directory, anonymous=no_auth) as files:
@@ -174,7 +172,7 @@ def _chart(kind: str, *, to_stderr: bool) -> str:
 @PROGRESS
 @block_size(128)
 @PART_BYTES
-@ANONYMOUS
+@click.option("--no-sign-request", is_flag=True, help="Not needed here: what is moved is deleted, with credentials.")
 @click.pass_context
 def mv(context: click.Context, /, source: tuple[str, ...], destination: str, **given: Any) -> None:
     """Move each SOURCE to DESTINATION; "-" reads the names of sources."""

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -92,12 +92,14 @@ def copy(source: str, destination: str, options: Options, monitor: TransmissionM
 def move(source: str, destination: str, options: Options) -> None:
     """Move what one source stands for: each object is deleted when its copy is proved to hold its bytes.
 
-    A local directory that stays in its file system is renamed, in one step.
+    Requests are signed, whatever the options say: nobody deletes without credentials. A local directory that stays in
+    its file system is renamed, in one step.
     """
+    options = replace(options, no_sign_request=False)
     if destination == STDIO:
         raise click.UsageError("nothing is moved to standard output: use cp, then rm")
     if source != STDIO and locations.is_local(source) and locations.is_local(destination):
-        path = paths.asfilepath(paths.normalize(source))
+        path = locations.local_path(source)
         if os.path.isdir(path) and _renamed(path, _nested(source, destination)):
             return
     with ExitStack() as opened:
@@ -117,7 +119,7 @@ def move(source: str, destination: str, options: Options) -> None:
                 selection.source, target, selection.requests, Terms(move=True),
                 block_size=options.block_size, parallel=options.parallel, progress=options.progress,
             )  # fmt: skip
-    path = locations.local_path(paths.normalize(source))
+    path = locations.local_path(source)
     if source != STDIO and os.path.isdir(path) and (reason := clear_away(path)):
         click.echo(f"cloudfiles: {path}: {reason}", err=True)
 
@@ -150,7 +152,11 @@ def _selection(source: str, destination: str, options: Options, opened: ExitStac
         return None
     files = open_source(directory)
     if not files.exists(name):
-        say(f"{source} is a directory (not copied)." if from_directory else f"source path not found: {_shown(source)}")
+        say(
+            f"{source} is a directory (not copied)."
+            if from_directory
+            else f"source path not found: {locations.local_path(source)}"
+        )
         return None
     if destination == STDIO:
         return Selection(files, STDIO, [name])
@@ -176,7 +182,7 @@ def _nested(source: str, destination: str) -> str:
 
 def _renamed(path: str, destination: str) -> bool:
     """Whether the local directory has another name now; not if that is in another file system."""
-    goal = paths.asfilepath(paths.normalize(destination))
+    goal = locations.local_path(destination)
     if os.path.lexists(goal):
         raise AlreadyExists(f"{goal} exists: remove it, or move into another directory")
     os.makedirs(os.path.dirname(goal), exist_ok=True)
@@ -213,7 +219,3 @@ def say(problem: str) -> None:
 def write(data: bytes) -> None:
     """Put bytes on standard output."""
     sys.stdout.buffer.write(data)
-
-
-def _shown(location: str) -> str:
-    return locations.local_path(paths.normalize(location))

@@ -68,7 +68,7 @@ def is_local(path: str) -> bool:
 
 def local_path(path: str) -> str:
     """The local path of a location, or the location itself: what messages show."""
-    return paths.asfilepath(path) if is_local(path) else path
+    return paths.asfilepath(paths.normalize(path)) if is_local(path) else path
 
 
 def open_location(
@@ -94,6 +94,20 @@ def split(path: str) -> tuple[str, str]:
     """The directory of a location, and the name in it."""
     path = paths.normalize(path)
     return paths.dirname(path), paths.basename(path)
+
+
+def prefix_of(path: str, chosen: Pattern, *, expression: bool) -> tuple[str, str]:
+    """The directory to list, and the string that paths in it begin with; an expression may have slashes.
+
+    >>> prefix_of("gs://bucket/a/[bc]/d", pattern("", recursive=True), expression=True)
+    ('gs://bucket/a', '[bc]/d')
+    """
+    path = paths.normalize(path)
+    if not paths.extract(path).path.strip("/"):
+        return path, ""
+    cut = path.rindex("/", 0, path.index("[")) if expression and "[" in path else path.rindex("/")
+    directory, prefix = path[:cut], path[cut + 1 :].removesuffix(chosen.suffix)
+    return ("file:///" if directory == "file://" else directory), prefix.rstrip("*")
 
 
 def listed(files: CloudFiles, chosen: Pattern) -> Iterator[str]:
