@@ -201,7 +201,8 @@ def test_paths_module():
     assert paths.asbucketpath("gs://bucket/x") == "precomputed://gs://bucket"
     assert paths.asfilepath(paths.extract("file:///tmp/x")) == "/tmp/x"
     assert paths.normalize("gs://bucket/x|zarr2:") == "zarr2://gs://bucket/x"
-    assert paths.to_https_protocol("s3://b/x").host == "https://s3.amazonaws.com"
+    assert paths.to_https_protocol("s3://b/x") == "https://s3.amazonaws.com/b/x"
+    assert paths.to_https_protocol(parts).host == "https://storage.googleapis.com"
     assert paths.find_common_buckets("gs://b/x") == {
         "precomputed://gs://b": [{"path": "x", "start": None, "end": None}]
     }
