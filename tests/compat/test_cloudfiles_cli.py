@@ -135,6 +135,7 @@ def test_cp_options(run, src, tmp_path, moto, monkeypatch):
     assert "nonsense" in denied.err
 
 
+@row(SYSTEM, "monitoring: plot_gantt and plot_histogram draw PNG files")
 @row(SYSTEM, "cli: cp --flight-time, --io-rate, --machine-io-rate (-buffer-sec) save charts")
 @pytest.mark.skipif(sys.platform != "linux", reason="the counters are Linux's")
 def test_charts(run, src, tmp_path, monkeypatch):

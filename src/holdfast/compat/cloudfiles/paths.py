@@ -19,7 +19,6 @@ from ...files.paths import (
     normalize,
 )
 from ...files.paths import to_https_protocol as _to_https_protocol
-
 from .exceptions import UnsupportedProtocolError
 
 OFFICIAL_ALIASES = aliases.BUILT_IN
