@@ -135,6 +135,20 @@ def test_cp_options(run, src, tmp_path, moto, monkeypatch):
     assert "nonsense" in denied.err
 
 
+@row(SYSTEM, "cli: cp from a web server, with --resumable; du and head of its files")
+def test_cp_from_a_web_server(run, tmp_path, nginx):
+    (nginx.root / "web").mkdir(exist_ok=True)
+    (nginx.root / "web" / "file").write_bytes(b"0123456789")
+    url = f"{nginx.endpoint}/web/file"
+    assert run("cp", "--resumable", "--no-sign-request", url, tmp_path / "copy").code == 0
+    assert (tmp_path / "copy").read_bytes() == b"0123456789"
+    assert run("cp", url, "-").out == "0123456789"
+    assert run("cat", "-r", "2-4", url).out == "23"
+    assert run("du", url).out == f"10\t{url}\n"
+    assert "'Content-Length': 10" in run("head", url).out
+    assert "source path not found" in run("cp", f"{url}2", tmp_path / "copy2").out
+
+
 @row(SYSTEM, "monitoring: plot_gantt and plot_histogram draw PNG files")
 @row(SYSTEM, "cli: cp --flight-time, --io-rate, --machine-io-rate (-buffer-sec) save charts")
 @pytest.mark.skipif(sys.platform != "linux", reason="the counters are Linux's")
@@ -254,6 +268,11 @@ def test_cat(run, src):
         capture_output=True,
     )
     assert done.stdout == b"\xff\x00" * 10
+    (src / "large").write_bytes(bytes(1 << 20))
+    program = f"{sys.executable} -c 'from holdfast.compat.cloudfiles_cli import main; main()'"
+    for command in (f"cat {src}/large", f"cp {src}/large -", f"cp '{src}/l*' -", f"ls {src}/"):
+        done = subprocess.run(f"{program} {command} | head -c 1", shell=True, capture_output=True, timeout=60)
+        assert (len(done.stdout), done.stderr) == (1, b"")
 
 
 @row(SYSTEM, "cli: touch --progress --no-sign-request; mkdir")

@@ -97,7 +97,7 @@ def test_patched(tmp_path):
     pytest.importorskip("gevent")
     program = (
         "import gevent.monkey\n"
-        "gevent.monkey.patch_all(thread=False)\n"
+        "gevent.monkey.patch_all(threads=False)\n"
         "import sys, gevent\n"
         "from holdfast.compat.cloudvolume.storage import GreenStorage\n"
         "with GreenStorage(sys.argv[1]) as stor:\n"

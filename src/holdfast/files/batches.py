@@ -13,7 +13,7 @@ from ..sync.journal import Journal
 from ..sync.summary import Result
 from .requests import batches
 from .transfers import TransferRequest, transfer
-from .work import Job, Recipe, only_here
+from .work import Job, Recipe, is_only_here
 
 if TYPE_CHECKING:
     from .cloudfiles import CloudFiles
@@ -56,7 +56,7 @@ def transfer_batches(
     if block_size < 1:
         raise ConfigError(f"block_size={block_size} is a number of objects")
     job = Job(batch_transferrer, (target._work.recipe, terms))
-    parallel = 1 if only_here(source.store) or only_here(target.store) else parallel
+    parallel = 1 if is_only_here(source.store) or is_only_here(target.store) else parallel
     outcomes = source._work.many(
         job, batches(paths, block_size), "Moving" if terms.move else "Transferring", None, progress,
         parallel=parallel, count=lambda sent: sent.paths,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -55,6 +56,8 @@ class Commands(click.Group):
         """What the command returns."""
         try:
             return super().invoke(ctx)
+        except output.ClosedOutput as closed:
+            raise BrokenPipeError(errno.EPIPE, "nobody reads the output") from closed  # which click ends quietly
         except (HoldfastError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -52,13 +52,16 @@ def is_written_as_directory(path: str) -> bool:
 
 
 def is_directory(path: str, *, anonymous: bool = False) -> bool:
-    """Whether the path is written as a directory, or there is something below it."""
+    """Whether the path is written as a directory, or there is something below it.
+
+    What a web server has is a file unless it is written as a directory: it cannot be asked.
+    """
     if is_written_as_directory(path):
         return True
     if is_local(path) or "*" in path:
         return False
     with open_location(path, anonymous=anonymous) as files:
-        return files.isdir()
+        return files.store.capabilities.listing and files.isdir()
 
 
 def is_local(path: str) -> bool:
