@@ -12,6 +12,7 @@ import click
 from ... import aliases, url
 from ...files import paths
 from ...monitoring import IOSampler
+from ...sync.journal import Journal
 from ..cloudfiles import ResumableTransfer
 
 #: Where the text of the license is, in a checkout and in an installed distribution.
@@ -55,10 +56,13 @@ def xfer_init(source: str, destination: str, compression: str, db: str, text: st
 @click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True, expose_value=False,
               help="Not needed here: files are claimed as they are come to.")  # fmt: skip
 def xfer_execute(db: str, progress: bool, lease_msec: int) -> None:
-    """Transfer what was noted, and forget it when all is done."""
+    """Transfer what was noted, or what is left of it; the last process that works on it forgets it."""
     transfer = ResumableTransfer(db, lease_msec)
     transfer.execute(progress)
-    transfer.close()
+    with Journal(db) as journal:
+        has_others = journal.has_workers()
+    if not has_others:
+        transfer.close()
 
 
 # ---------------------------------------------------------------------- alias
