@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,6 @@ import click
 from ...cli import output
 from ...cli.cat import stream
 from ...cli.locations import Spot
-from ...cli.options import Function
 from ...errors import HoldfastError, NotFound
 from ...files import paths
 from ...files.expressions import expand
@@ -29,16 +28,14 @@ PROGRESS = click.option("--progress", is_flag=True, help="Show a progress bar.")
 ANONYMOUS = click.option("--no-sign-request", is_flag=True, help="Ask the source's service without credentials.")
 PART_BYTES = click.option(
     "--part-bytes", type=click.IntRange(min=1), default=int(1e8), show_default=True,
-    help="The size of parts that large objects are sent in, where they are not copied in parts anyway.",
+    help="Not needed here: large objects are sent in parts of a size that is fast.",
 )  # fmt: skip
 
 
-def block_size(default: int) -> Callable[[Function], Function]:
-    """The option of that name; it is the number of files in a batch where there are several processes (-p)."""
-    return click.option(
-        "-b", "--block-size", type=click.IntRange(min=1), default=default, show_default=True,
-        help="The number of files in a batch: for each process (-p), and to standard output.",
-    )  # fmt: skip
+BLOCK_SIZE = click.option(
+    "-b", "--block-size", type=click.IntRange(min=1), default=128, show_default=True,
+    help="The number of files in a batch: for each process (-p), and to standard output.",
+)  # fmt: skip
 
 
 class Failed(click.ClickException):
@@ -117,7 +114,7 @@ def mkdir(paths_: tuple[str, ...]) -> None:
 @click.option("-c", "--compression", default="same", show_default=True,
               help="The encoding of the copies: same, none, gzip, br, zstd.")  # fmt: skip
 @PROGRESS
-@block_size(128)
+@BLOCK_SIZE
 @PART_BYTES
 @ANONYMOUS
 @click.option("--resumable", is_flag=True, help="Note how far it has come: the same command goes on there.")
@@ -173,7 +170,7 @@ def _chart(kind: str, *, to_stderr: bool) -> str:
 @click.argument("source", nargs=-1)
 @click.argument("destination", nargs=1)
 @PROGRESS
-@block_size(128)
+@BLOCK_SIZE
 @PART_BYTES
 @click.option("--no-sign-request", is_flag=True, help="Not needed here: what is moved is deleted, with credentials.")
 @click.pass_context
@@ -207,7 +204,8 @@ def _mv_single(
 @click.argument("paths_", metavar="PATHS", nargs=-1)
 @click.option("-r", "--recursive", is_flag=True, help="Remove what is in directories.")
 @PROGRESS
-@block_size(128)
+@click.option("-b", "--block-size", type=click.IntRange(min=1), default=128, show_default=True,
+              help="Not needed here: as many are removed at a time as the service takes.")  # fmt: skip
 @click.pass_context
 def rm(context: click.Context, paths_: tuple[str, ...], recursive: bool, progress: bool, block_size: int) -> None:
     """Remove files; "-" reads their names. If one of the paths is a directory and -r is not given, nothing is."""
