@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from .. import redact, url
 from ..store import ObjectStore
+from .green import Left
+from .work import Work
 
 if TYPE_CHECKING:
-    from ..sync.summary import Summary
+    from ..sync.summary import Result, Summary
     from .cloudfiles import CloudFiles
     from .transfers import TransferRequest
 
@@ -19,6 +21,7 @@ class Transfers:
     """Transfers and moves between two CloudFiles. The planner of ``holdfast.sync`` is imported when one is made."""
 
     store: ObjectStore
+    _work: Work
     progress: bool
     num_threads: int | None
 
@@ -53,7 +56,7 @@ class Transfers:
         """
         with ExitStack() as opened:
             target = open_files(cf_dest, opened)
-            return _transfer(
+            return transfer_between(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -78,7 +81,7 @@ class Transfers:
         """
         with ExitStack() as opened:
             source = open_files(cf_src, opened)
-            return _transfer(
+            return transfer_between(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -117,23 +120,21 @@ class Transfers:
         >>> files.moves(files, [("a", "c"), ("b", "d/e")]).done, list(files)
         (2, ['c', 'd/e'])
         """
-        from .transfers import transfer
-
         pairs = [(path, path) if isinstance(path, str) else path for path in paths]
         requests = [{"path": path, "dest_path": name} for path, name in pairs]
         if len({request["path"] for request in requests}) < len(requests):
             raise ValueError("one path is to be moved twice: nothing was moved")
         with ExitStack() as opened:
             target = open_files(cf_dest, opened).store
-            return transfer(
-                self.store, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
+            return _performed(
+                self, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
             )
 
     def _shown(self, progress: bool | None) -> bool:
         return self.progress if progress is None else progress
 
 
-def _transfer(
+def transfer_between(
     source: Transfers,
     target: Transfers,
     paths: TransferRequest | Iterable[TransferRequest] | None,
@@ -142,18 +143,42 @@ def _transfer(
     resumable: bool,
     **options: Any,
 ) -> Summary:
+    """What was done to have objects of the source at the target; the options are those of ``transfers.transfer``."""
     from ..sync.journal import Journal
-    from .transfers import transfer
 
     threads = min(filter(None, (source.num_threads, target.num_threads)), default=None)
     with ExitStack() as opened:
         journal = opened.enter_context(Journal.default()) if resumable else None
-        summary = transfer(
-            source.store, target.store, paths, journal=journal, threads=threads, progress=progress, **options
+        summary = _performed(
+            source, target.store, paths, journal=journal, threads=threads, progress=progress, **options
         )
         if journal is not None:
             journal.forget_complete()
         return summary
+
+
+def _performed(
+    source: Transfers,
+    target: ObjectStore,
+    paths: TransferRequest | Iterable[TransferRequest] | None,
+    on_result: Callable[[Result], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """What was done, here or where no greenlet is kept waiting; it ends when the greenlet that waits for it goes."""
+    from .transfers import transfer
+
+    left = False
+
+    def noted(result: Result) -> None:
+        if left:
+            raise Left
+        if on_result is not None:
+            on_result(result)
+
+    try:
+        return source._work.one(lambda: transfer(source.store, target, paths, on_result=noted, **options))
+    finally:
+        left = True
 
 
 def open_files(where: Any, opened: ExitStack) -> CloudFiles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..sync.journal import Journal
 from ..sync.places import Place
 from ..sync.planning import plan
 from ..sync.plans import Plan
-from ..sync.summary import Summary
+from ..sync.summary import Result, Summary
 from .requests import is_scalar
 
 #: A path, or {"path": ..., "dest_path": ...} for one that gets another name.
@@ -35,12 +35,17 @@ def transfer(
     journal: Journal | None = None,
     threads: int | None = None,
     progress: bool = False,
+    on_result: Callable[[Result], None] | None = None,
 ) -> Summary:
-    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised."""
+    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised.
+
+    ``on_result`` is called with each Result when it is known.
+    """
     planned = planned_transfer(source, target, paths, reencode, allow_missing, move, threads=threads, progress=progress)
     if content_type is not None:
         planned = _retyped(planned, content_type, threads)
-    return settled(apply(planned, journal=journal, threads=threads, progress=progress), planned.target)
+    summary = apply(planned, journal=journal, threads=threads, progress=progress, on_result=on_result)
+    return settled(summary, planned.target)
 
 
 def planned_transfer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -157,7 +158,7 @@ class Performer:
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:
         if not atomic and not self._as_planned(action, self.target.head(action.key)):
             raise Stale(TARGET_CHANGED)
-        done = functools.partial(self._done, action, atomic)
+        done = functools.partial(self._done, action, atomic, time.monotonic())
         guard = Guard(condition, functools.partial(self._check_source, action), done)
         if self.native and action.source is not None:
             options = WriteOptions(**condition, **self.copier.given, source_if_match=action.source.etag)
@@ -240,18 +241,26 @@ class Performer:
         return action.target.matches(self.target.identified(found))
 
     def _done(
-        self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int, stamp: str | None = None
+        self, action: Action, atomic: bool, began: float, info: ObjectInfo | None, nbytes: int, stamp: str | None = None
     ) -> Result:
         assert info is not None
-        written = self._written(action, atomic=atomic, info=info, nbytes=nbytes, stamp=stamp)
+        span = began, time.monotonic()
+        written = self._written(action, atomic=atomic, info=info, nbytes=nbytes, stamp=stamp, span=span)
         return self._move_source(action, written)
 
     def _written(
-        self, action: Action, *, atomic: bool, info: ObjectInfo, nbytes: int, stamp: str | None = None
+        self,
+        action: Action,
+        *,
+        atomic: bool,
+        info: ObjectInfo,
+        nbytes: int,
+        stamp: str | None = None,
+        span: tuple[float, float] | None = None,
     ) -> Result:
         return Result(
             action.key, action.kind, "done", "", nbytes, atomic,
-            source=action.source, target=Identity.of(info), stamp=stamp,
+            source=action.source, target=Identity.of(info), stamp=stamp, span=span,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ deletions

@@ -29,7 +29,8 @@ class Result:
     "stale" (one side is not what was planned on any more: not done), "failed" (``error`` says why), "kept" (a deletion
     that was not done, for what ``detail`` says), "conflict" or "refuse" (as planned, so not done). ``atomic`` tells
     whether the condition was checked by the store in the same step, or (False) just before. ``target`` is the version
-    that is there now; ``stamp`` its CRC-32C and size, where they are known.
+    that is there now; ``stamp`` its CRC-32C and size, where they are known. ``span`` is from when until when its bytes
+    were sent (seconds of ``time.monotonic``).
     """
 
     key: str
@@ -42,6 +43,7 @@ class Result:
     target: Identity | None = None
     error: HoldfastError | None = None
     stamp: str | None = None
+    span: tuple[float, float] | None = None
 
     @property
     def is_failure(self) -> bool:
