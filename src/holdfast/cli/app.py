@@ -10,14 +10,16 @@ import click
 from .. import __version__, redact
 from ..errors import BucketNotFound, ConfigError, HoldfastError, NotFound
 from . import CLOSED_PIPE, DONE, FAILED, NOTHING, USAGE
-from .options import ShowsExamples
+from .options import PREFIX, ShowsExamples, given
 from .output import ClosedOutput, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
 COMMANDS = (
-    "cat", "cleanup", "config", "cp", "diff", "doctor", "du", "head", "ls", "mv", "rm", "sync", "uploads", "verify",
-    "whoami",
+    "alias", "cat", "cleanup", "completion", "config", "cp", "diff", "doctor", "du", "head", "license", "ls", "mkdir",
+    "mv", "rm", "sync", "touch", "uploads", "verify", "watch", "whoami", "xfer",
 )  # fmt: skip
+#: Those that work in several processes, if that is wanted.
+IN_PROCESSES = ("cp",)
 
 
 class Commands(ShowsExamples, click.Group):
@@ -52,7 +54,8 @@ def _nearest(name: str) -> str:
                  "delete": "rm", "del": "rm", "remove": "rm", "stat": "head",
                  "info": "head", "size": "du", "check": "verify", "cmp": "diff", "compare": "diff",
                  "clean": "cleanup", "less": "cat", "print": "cat", "multipart": "uploads",
-                 "stores": "config", "yaml": "config",
+                 "stores": "config", "yaml": "config", "create": "touch", "makedirs": "mkdir", "monitor": "watch",
+                 "transfer": "xfer", "autocomplete": "completion",
                  "probe": "doctor", "test": "doctor",
                  "login": "whoami", "auth": "whoami", "credentials": "whoami"}  # fmt: skip
     near = [wellknown[name]] if name in wellknown else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.3)
@@ -79,7 +82,8 @@ HELP = """
 Objects in any cloud and on the local machine: list, copy, sync, show, remove, measure and compare them.
 
 A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
-run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
+run1/ (never run10). "holdfast COMMAND --help" shows the options of each command. Each option
+has a default in the environment: HOLDFAST_LS_LONG=1 is "ls -l", HOLDFAST_THREADS=8 is "-j 8" wherever there is a -j.
 
 \b
 Locations:
@@ -96,20 +100,25 @@ Locations:
 
 @click.group(cls=Commands, help=HELP, epilog=EXAMPLES, invoke_without_command=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
-              help="Show the version and exit.")  # fmt: skip
+              allow_from_autoenv=False, help="Show the version and exit.")  # fmt: skip
+@click.option("-p", "--parallel", type=int, default=1, metavar="N",
+              help=f"Work in N processes (0: one for each processor): for {', '.join(IN_PROCESSES)}.")  # fmt: skip
 @click.pass_context
-def commands(context: click.Context) -> int:
+def commands(context: click.Context, parallel: int) -> int:
     """What is done without a command: the help, on standard error."""
+    context.obj = parallel
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         return USAGE
+    if given("parallel") and context.invoked_subcommand not in IN_PROCESSES:
+        raise click.UsageError(f"-p has no meaning with {context.invoked_subcommand}: leave it out", context)
     return DONE
 
 
 def invoke(arguments: list[str]) -> int:
     """The exit code of this command line; every error ends here, as one line on standard error."""
     try:
-        with commands.make_context("holdfast", arguments) as context:
+        with commands.make_context("holdfast", arguments, auto_envvar_prefix=PREFIX) as context:
             code: int | None = commands.invoke(context)
         flush()
         return code or DONE

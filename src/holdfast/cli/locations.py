@@ -79,9 +79,9 @@ class Opener:
     def __init__(self, settings: Settings, locations: Sequence[Location]) -> None:
         self._settings = settings
         urls = [location.url for location in locations]
-        if settings.endpoint is not None and not any(_on_service(url) and url.endpoint is None for url in urls):
+        if "endpoint" in settings.given and not any(_on_service(url) and url.endpoint is None for url in urls):
             raise ConfigError("--endpoint is for locations such as s3://bucket, and there is none: leave it out")
-        if settings.anonymous and not any(_on_service(url) for url in urls):
+        if "anonymous" in settings.given and not any(_on_service(url) for url in urls):
             raise ConfigError("--anonymous is for services such as s3://, and no location is on one: leave it out")
         self._stores: dict[URL, ObjectStore] = {}
         self._names: dict[int, str] = {}
@@ -125,6 +125,11 @@ class Opener:
     def name(self, store: ObjectStore, key: str) -> str:
         """The location, as it could be typed, of a key in one of the stores."""
         return self._names[id(store)] + key
+
+    def recipe(self, store: ObjectStore) -> tuple[URL, dict[str, Any]]:
+        """What another process opens one of the stores anew with."""
+        url = next(url for url, opened in self._stores.items() if opened is store)
+        return url, self._options(url)
 
     def __enter__(self) -> Self:
         return self

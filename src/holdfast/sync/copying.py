@@ -88,10 +88,14 @@ class Copier:
         *,
         decode: bool = False,
         moved: Callable[[int], None] | None = None,
+        part_size: int | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
+        #: Objects of more bytes are sent in parts of so many; None leaves both to what is fast.
+        self.part_size = part_size
+        self.whole = WHOLE if part_size is None else min(WHOLE, part_size)
         self.moved = moved or _unwatched
         self.keeps_attributes = target.capabilities.metadata
         here, there = source._locate("x"), target._locate("x")
@@ -140,7 +144,7 @@ class Copier:
                     staged.abort()
                     raise
         with blob:
-            if size is not None and size <= WHOLE:
+            if size is not None and size <= self.whole:
                 engine.reserve(size)
                 body = blob.bytes()
                 self.moved(size)
@@ -165,8 +169,13 @@ class Copier:
     def split(self, blob: Blob, src: str, staged: Staged, size: int, guard: Guard = FREE) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
         etag = blob.info.strong_etag
-        splits = size >= SPLIT and etag is not None and self.source.capabilities.ranges and self.cuts is not False
-        step = PART if splits else size
+        splits = (
+            size > (self.part_size or SPLIT)
+            and etag is not None
+            and self.source.capabilities.ranges
+            and self.cuts is not False
+        )
+        step = self.part_size or PART if splits else size
         starts = range(0, size, step)
         opened = {0: blob}
 
@@ -210,7 +219,7 @@ class Copier:
                     store=self.target.name,
                     key=info.key,
                 )
-            return WriteOptions(**condition) if condition else WRITE
+            return self.sent(condition)
         kept: dict[str, Any] = info.attributes()
         kept.pop("storage_class", None)
         if decoded:
@@ -221,7 +230,13 @@ class Copier:
                 kept["content_type"] = guessed
         elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
             del kept["content_type"]
-        return WriteOptions(**kept, **condition) if kept or condition else WRITE
+        return self.sent({**kept, **condition})
+
+    def sent(self, fields: Mapping[str, Any]) -> WriteOptions:
+        """The options with these fields, and the size of parts."""
+        if self.part_size is not None:
+            return WriteOptions(**fields, part_size=self.part_size)
+        return WriteOptions(**fields) if fields else WRITE
 
 
 def _unwatched(_: int) -> None:
