@@ -12,6 +12,8 @@ from typing import IO, Any, Self
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
 INTERVAL = 0.1
+#: So many columns a terminal must have for the times to be shown, and for a bar beside the numbers.
+WITH_TIMES, WITH_BAR = 60, 72
 
 
 class Bar:
@@ -76,19 +78,31 @@ class Bar:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
+        console = Console(stderr=True)
+
+        def whole() -> Column:
+            # What does not fit is cut: an ellipsis is a character that not every terminal has.
+            return Column(no_wrap=True, overflow="crop")
+
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}", table_column=whole()),
+            MofNCompleteColumn(table_column=whole()),
+            TextColumn(f"{self._unit} {{task.fields[amount]}}", table_column=whole()),
+        ]
+        if console.width >= WITH_TIMES:
+            columns += [TimeElapsedColumn(table_column=whole()), TimeRemainingColumn(table_column=whole())]
+        if console.width >= WITH_BAR:
+            columns.insert(1, BarColumn(bar_width=min(40, console.width - WITH_TIMES)))
         drawn = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(f"{self._unit} {{task.fields[amount]}}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
+            *columns,
+            console=console,
             get_time=time.monotonic,
             auto_refresh=False,
             transient=False,

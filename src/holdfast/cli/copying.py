@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import aliases, engine, registry
-from ..files.work import processes_of
+from ..files.work import is_only_here, processes_of
 from ..progress import Bar
 from ..store import ObjectStore
 from ..sync.copying import Copier, Pair
@@ -51,7 +51,7 @@ class Manner:
     def _runner(
         self, opener: Opener, source: ObjectStore, target: ObjectStore, bar: Bar
     ) -> Callable[[Iterable[Pair]], Iterator[engine.Outcome[Pair]]]:
-        if self.processes > 1 and not (_is_only_here(source) or _is_only_here(target)):
+        if self.processes > 1 and not (is_only_here(source) or is_only_here(target)):
             remote = _Remote(opener.recipe(source), opener.recipe(target), replace(self, recording=Recording()),
                              self.recording.timed)  # fmt: skip
             return lambda pairs: _counted(
@@ -109,8 +109,3 @@ def _counted(outcomes: Iterator[engine.Outcome[Pair]], bar: Bar) -> Iterator[eng
         value = outcome.value
         bar.moved((value.value if isinstance(value, Timed) else value) or 0)
         yield outcome
-
-
-def _is_only_here(store: ObjectStore) -> bool:
-    """Whether the objects are in this process's own memory, which another would not see."""
-    return getattr(store, "process_local", False)
