@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ..errors import HoldfastError, Unsupported
+from ..errors import HoldfastError, InvalidKey, Unsupported
 from . import output
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
@@ -23,8 +23,9 @@ holdfast mkdir s3://bucket/run1
 def command(settings: Settings, locations: tuple[str, ...]) -> int:
     """Create a directory at each LOCATION, with those above it; one that is there is left as it is.
 
-    Services have no directories: there an empty object of the name LOCATION/ is written, which ls, and the consoles of
-    the vendors, show as one. Nothing needs it: whatever is copied to LOCATION/ makes the directory.
+    Services have no directories: on S3 an empty object of the name LOCATION/ is written, which ls, and the consoles of
+    vendors, show as one; elsewhere it is told that there is nothing to make. Nothing needs it: whatever is copied to
+    LOCATION/ makes the directory. A local directory with nothing in it is there, but is not listed.
     """
     places = [locate(text) for text in locations]
     tally = output.Tally()
@@ -45,5 +46,10 @@ def _make(opener: Opener, place: Location) -> None:
     spot = opener.directory(place)
     if not spot.store.capabilities.write:
         raise Unsupported("cannot make a directory: it can only be read", store=spot.store.name)
-    if spot.key and not spot.store.exists(spot.key):
-        spot.store.write(spot.key, b"")
+    if not spot.key:
+        return
+    try:
+        if not spot.store.exists(spot.key):
+            spot.store.write(spot.key, b"")
+    except InvalidKey:
+        output.complain("nothing to make: here a directory is there as soon as something is in it", place.text)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import click
 
 from ..errors import HoldfastError
 from ..keys import join
-from ..sync import Journal, Plan, Result, apply
+from ..sync import Journal, Plan, Result, apply, plan
 from . import output
-from .ends import plan_for
-from .locations import Location, Opener, locate, look
+from .ends import Ends, directories, single
+from .locations import Found, Location, Opener, look
 from .options import Settings
 
 
@@ -27,18 +28,19 @@ def copy_planned(
     """
     plans = []
     for place in places:
-        found = look(opener, place, under=False)
+        found = look(opener, place, under=recursive)
         if found.nothing:
             tally.nothing_there(place.text)
         elif found.info is None and not recursive:
             tally.is_a_directory(place.text)
         else:
-            target = goal
-            if several:
-                target = locate(goal.child(place.name) + ("/" if found.info is None else ""))
-            plans.append(
-                plan_for(opener, place, target, settings, delete=False, on_unknown="transfer", reencode=encoding)
-            )
+            plans += [
+                plan(
+                    ends.source, ends.target, keys=ends.keys, on_unknown="transfer", reencode=encoding,
+                    threads=settings.threads, progress=settings.progress,
+                )
+                for ends in _ends(opener, found, goal, settings, several=several)
+            ]  # fmt: skip
     if tally.failed:
         return
     with ExitStack() as opened:
@@ -47,6 +49,21 @@ def copy_planned(
             _apply(planned, settings, tally, journal)
         if journal is not None and not tally.failed:
             journal.forget_complete()  # each call makes a plan of its own, so nobody asks for these again
+
+
+def _ends(opener: Opener, found: Found, goal: Location, settings: Settings, *, several: bool) -> Iterator[Ends]:
+    """What was found, the object, the directory or both, and where it goes."""
+    place = found.location
+    if found.info is not None:
+        yield single(opener, found.spot, place.name, _child(goal, place.name) if several else goal)
+    if found.directory is not None:
+        yield directories(opener, place, _child(goal, f"{place.name}/") if several else goal, settings)
+
+
+def _child(goal: Location, name: str) -> Location:
+    above = goal.url.path
+    path = f"{above}{'' if not above or above.endswith('/') else '/'}{name}"
+    return Location(goal.child(name), replace(goal.url, path=path))
 
 
 def refuse_mixture(options: dict[str, bool]) -> None:
