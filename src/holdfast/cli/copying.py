@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import aliases, engine, registry
-from ..files.work import is_only_here, processes_of
 from ..progress import Bar
 from ..store import ObjectStore
 from ..sync.copying import Copier, Pair
@@ -42,7 +41,7 @@ class Manner:
         """An Outcome for each (source key, target key), as they finish; the value is the number of bytes read."""
         run = self._runner(opener, source, target, bar)
         for outcome in run(pairs) if self.block_size is None else _in_blocks(run, pairs, self.block_size):
-            if isinstance(outcome.value, Timed):
+            if isinstance(outcome.value, Timed) and self.recording.monitor is not None:
                 size, begin, end = outcome.value
                 self.recording.monitor.add(begin, end, size)
                 outcome.value = size
@@ -51,7 +50,7 @@ class Manner:
     def _runner(
         self, opener: Opener, source: ObjectStore, target: ObjectStore, bar: Bar
     ) -> Callable[[Iterable[Pair]], Iterator[engine.Outcome[Pair]]]:
-        if self.processes > 1 and not (is_only_here(source) or is_only_here(target)):
+        if self.processes > 1 and not _is_only_here(source, target):
             remote = _Remote(opener.recipe(source), opener.recipe(target), replace(self, recording=Recording()),
                              self.recording.timed)  # fmt: skip
             return lambda pairs: _counted(
@@ -109,3 +108,19 @@ def _counted(outcomes: Iterator[engine.Outcome[Pair]], bar: Bar) -> Iterator[eng
         value = outcome.value
         bar.moved((value.value if isinstance(value, Timed) else value) or 0)
         yield outcome
+
+
+def processes_of(parallel: int) -> int:
+    """How many processes are meant: 0 or less is one for each processor."""
+    if parallel == 1:
+        return 1
+    from ..files import work
+
+    return work.processes_of(parallel)
+
+
+def _is_only_here(*stores: ObjectStore) -> bool:
+    """Whether objects of one of the stores are in this process's own memory, which no other sees."""
+    from ..files.work import is_only_here
+
+    return any(map(is_only_here, stores))

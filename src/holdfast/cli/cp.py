@@ -21,7 +21,6 @@ from .copying import Manner, Pair, processes_of
 from .lists import look_at, read_list
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look
 from .options import Command, Settings, given, shared
-from .planned import copy_planned, refuse_mixture
 from .recording import RECORDINGS, Recording, recorded
 
 EXAMPLES = """
@@ -88,6 +87,8 @@ def command(
     with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener, recording.running("cp"):
         _refuse_collisions(places, goal)
         if resumable or compression not in {"same", "none"}:
+            from .planned import copy_planned, refuse_mixture  # with the planner, which plain copies do without
+
             refuse_mixture({"--decode": given("decode"), "-b": given("block_size"), "--part-bytes": given("part_bytes"),
                             "-p": processes_of(parallel) > 1, "--flight-time": recording.flight_time,
                             "--io-rate": recording.io_rate})  # fmt: skip

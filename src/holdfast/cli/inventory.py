@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from ..errors import ConfigError
-from ..types import ObjectInfo
+from .locations import Row
 
 #: Rows are written together: so many, or those of so many seconds.
 ROWS, SECONDS = 1000, 1.0
@@ -29,14 +29,6 @@ CREATE TABLE IF NOT EXISTS listings (
     PRIMARY KEY (location, prefix)
 ) WITHOUT ROWID;
 """
-
-
-class Row(NamedTuple):
-    """One row of a listing: the name below the location, and what is known of it."""
-
-    name: str
-    info: ObjectInfo
-    is_directory: bool
 
 
 class State(NamedTuple):

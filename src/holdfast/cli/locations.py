@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from .. import redact, registry
 from ..errors import ConfigError, NotFound
@@ -173,6 +173,14 @@ class Directory:
     def files(self) -> Iterator[ObjectInfo]:
         """The rows that are objects, without directory markers."""
         return (row for row in self.rows if not is_marker(row))
+
+
+class Row(NamedTuple):
+    """One row of a listing: the name below the location, and what is known of it."""
+
+    name: str
+    info: ObjectInfo
+    is_directory: bool
 
 
 def is_marker(row: ObjectInfo) -> bool:

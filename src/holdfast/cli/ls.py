@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +14,11 @@ from ..progress import Bar, size_text
 from ..types import ListOptions, ObjectInfo
 from . import output
 from .expressions import expand
-from .inventory import Inventory, Row
-from .locations import Found, Location, Opener, Spot, is_marker, locate, look
+from .locations import Found, Location, Opener, Row, Spot, is_marker, locate, look
 from .options import Command, Settings, given, shared
+
+if TYPE_CHECKING:
+    from .inventory import Inventory
 
 EXAMPLES = """
 holdfast ls
@@ -71,6 +73,8 @@ def command(
         lister = _Lister(opener, settings, tally, "/" if not recursive else None)
         tails = [one.tails for one in wanted] or [("",)] * len(places)
         if inventory is not None:
+            from .inventory import Inventory  # with SQLite
+
             with Inventory(inventory) as database, progress.bar(settings.progress, "listing", unit="names") as bar:
                 for place, prefixes in zip(places, tails, strict=True):
                     lister.take_stock(database, place, prefixes, bar)

@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .. import engine
 from ..errors import ConfigError
-from ..monitoring import IOEnum, IOSampler, TransmissionMonitor
+
+if TYPE_CHECKING:
+    from ..monitoring import IOSampler, TransmissionMonitor
 
 #: How often the network of the machine is looked at (seconds).
 SAMPLING = 0.25
@@ -58,7 +60,7 @@ class Recording:
     io_rate: bool = False
     machine_io_rate: bool = False
     buffer_seconds: float = 600.0
-    monitor: TransmissionMonitor = field(default_factory=lambda: TransmissionMonitor(IOEnum.RX))
+    monitor: TransmissionMonitor | None = None
     sampler: IOSampler | None = None
 
     @property
@@ -69,7 +71,14 @@ class Recording:
     @contextmanager
     def running(self, command: str) -> Iterator[None]:
         """A block that is recorded, and told of at its end, on standard error and in pictures in this directory."""
+        # What is rarely wanted is imported when it is.
+        if self.timed:
+            from ..monitoring import IOEnum, TransmissionMonitor
+
+            self.monitor = TransmissionMonitor(IOEnum.RX)
         if self.machine_io_rate:
+            from ..monitoring import IOSampler
+
             self.sampler = IOSampler(self.buffer_seconds, SAMPLING)
             with self.sampler:
                 yield
@@ -83,9 +92,9 @@ class Recording:
                 _draw(draw, f"holdfast-{command}-{what.replace(' ', '-')}-{stamp}.png")
 
     def _reports(self) -> Iterator[tuple[str, list[str], Callable[..., None]]]:
-        if self.flight_time:
+        if self.flight_time and self.monitor is not None:
             yield "flight time", _flights(self.monitor), self.monitor.plot_gantt
-        if self.io_rate:
+        if self.io_rate and self.monitor is not None:
             mean, peak = self.monitor.total_bps(), self.monitor.peak_bps()
             draw = functools.partial(self.monitor.plot_histogram, 1.0)
             yield "io rate", [f"mean {_rate(mean)}, peak {_rate(peak)}"], draw
