@@ -39,6 +39,10 @@ def walk(command, *path):
 EVERY = {" ".join(path): command for path, command in walk(commands)}
 
 
+def test_the_short_helps_are_those_of_the_commands():
+    assert {name: EVERY[name].short_help for name in COMMANDS} == COMMANDS
+
+
 def invocations(example):
     """The words of each holdfast in a line for a shell."""
     line = re.sub(r'^eval "\$\((.*)\)"$', r"\1", example).partition(" > ")[0]

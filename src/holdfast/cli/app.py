@@ -13,11 +13,31 @@ from . import CLOSED_PIPE, DONE, FAILED, NOTHING, USAGE
 from .options import PREFIX, ShowsExamples, given
 from .output import ClosedOutput, complain, flush, show_trace
 
-#: Each is the module of this name, whose ``command`` it is.
-COMMANDS = (
-    "alias", "cat", "cleanup", "completion", "config", "cp", "diff", "doctor", "du", "head", "license", "ls", "mkdir",
-    "mv", "rm", "sync", "touch", "uploads", "verify", "watch", "whoami", "xfer",
-)  # fmt: skip
+#: Each is the module of this name, whose ``command`` it is; with its help in short, for which none is imported.
+COMMANDS = {
+    "alias": "Short names for services of one's own.",
+    "cat": "Write objects to standard output.",
+    "cleanup": "Find and remove what dead processes have left.",
+    "completion": "Have the Tab key of a shell complete commands.",
+    "config": "Check or show a file that describes stores.",
+    "cp": "Copy objects and directories.",
+    "diff": "Show what differs between two locations, and why.",
+    "doctor": "Try what works at a location, and show it in a table.",
+    "du": "Measure objects and directories.",
+    "head": "Show what is known about objects.",
+    "license": "Show the license of this program.",
+    "ls": "List what lies at a location.",
+    "mkdir": "Create directories.",
+    "mv": "Move objects and directories.",
+    "rm": "Remove objects and directories.",
+    "sync": "Make one location like another: plan, ask, apply.",
+    "touch": "Create empty objects where there are none.",
+    "uploads": "Show or abort uploads that were never completed.",
+    "verify": "Compare two locations, byte by byte.",
+    "watch": "Watch the network of this machine.",
+    "whoami": "Show which credentials are used, and why.",
+    "xfer": "Large transfers, by several processes, that go on after any end.",
+}
 #: Those that work in several processes, if that is wanted.
 IN_PROCESSES = ("cp",)
 
@@ -35,6 +55,11 @@ class Commands(ShowsExamples, click.Group):
             return None
         command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the section Commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

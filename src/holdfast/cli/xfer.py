@@ -8,6 +8,7 @@ import sys
 import click
 
 from ..files.resumable import ResumableTransfer
+from ..sync import Journal
 from . import DONE, output
 from .lists import read_lines, read_list
 from .locations import STDIO
@@ -79,9 +80,15 @@ def execute(settings: Settings, db: str, lease: int, keep: bool) -> int:
         output.json_line({"status": "summary", **summary.to_dict()})
     else:
         output.line(str(summary).splitlines()[0])
-    if not keep:
+    if not keep and not _has_workers(db):
         transfer.close()
     return DONE
+
+
+def _has_workers(db: str) -> bool:
+    """Whether another process is still at it, which then removes the file."""
+    with Journal(db) as journal:
+        return journal.has_workers()
 
 
 def _lines_of(path: str) -> list[str]:
