@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from holdfast import aliases
+from holdfast.cli import touch
+from holdfast.cli.locations import look
 
 from .conftest import TREE
 
@@ -22,6 +24,18 @@ def test_touch_creates_and_never_changes(holdfast, place):
     assert [row["status"] for row in rows] == ["exists", "created", "directory"]
     assert (summary["count"], summary["failed"]) == (2, 1)
     assert place.objects == {**TREE, "new/one": b""}
+
+
+def test_touch_leaves_what_somebody_writes_at_the_same_moment(holdfast, place, monkeypatch):
+    def look_and_be_overtaken(*arguments, **options):
+        found = look(*arguments, **options)
+        place.put({"new": b"theirs"})
+        return found
+
+    monkeypatch.setattr(touch, "look", look_and_be_overtaken)
+    result = holdfast("touch", "--json", place / "new")
+    assert (result.code, result.rows[0]["status"]) == (0, "exists")
+    assert place.objects["new"] == b"theirs"
 
 
 def test_what_cannot_be_written_is_refused(holdfast, nginx):
@@ -151,6 +165,7 @@ def test_defaults_that_mean_nothing_here_are_no_error(holdfast, folder, monkeypa
 def complete(shell, line, holdfast, monkeypatch):
     """The values that the shell would be told for a line, whose last word is incomplete."""
     monkeypatch.setenv("_HOLDFAST_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("HOLDFAST_RETRY_WAIT", "1")
     monkeypatch.setenv("HOLDFAST_LINE", line)
     monkeypatch.setenv("COMP_WORDS", line)
     *words, last = line.split(" ")
@@ -158,6 +173,7 @@ def complete(shell, line, holdfast, monkeypatch):
     result = holdfast()
     monkeypatch.delenv("_HOLDFAST_COMPLETE")
     assert (result.code, result.err) == (0, "")
+    assert os.environ["HOLDFAST_RETRY_WAIT"] == "0"  # nobody waits for a service that is down
     return result.lines
 
 
