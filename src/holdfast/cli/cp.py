@@ -20,7 +20,7 @@ from .cat import stream
 from .copying import Manner, Pair, processes_of
 from .lists import look_at, read_list
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look
-from .options import Command, Settings, given, shared
+from .options import Command, Settings, given, is_typed_before, shared
 from .recording import RECORDINGS, Recording, recorded
 
 EXAMPLES = """
@@ -39,7 +39,7 @@ COMPRESSIONS = ("same", "none", "gzip", "br", "zstd", "bzip2", "xz")
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Copy objects and directories.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
-@click.option("-r", "recursive", is_flag=True, help="Copy everything under directories.")
+@click.option("-r", "--recursive", "recursive", is_flag=True, help="Copy everything under directories.")
 @click.option("--decode", is_flag=True, help="Write decoded bytes where a source has a content encoding.")
 @click.option("-c", "--compression", type=click.Choice(COMPRESSIONS), default="same", show_default=True,
               help="Store objects in this encoding; none is --decode.")  # fmt: skip
@@ -50,7 +50,7 @@ COMPRESSIONS = ("same", "none", "gzip", "br", "zstd", "bzip2", "xz")
               help="Copy N objects, then the next N (default: as they come).")  # fmt: skip
 @click.option("--part-bytes", "part_bytes", type=click.IntRange(min=1), metavar="N",
               help="Send and fetch larger objects in parts of N bytes (services want at least 5 MiB).")  # fmt: skip
-@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
 @recorded
 @shared("threads", "json", "progress", "endpoint", "anonymous")
 @click.pass_obj
@@ -83,14 +83,19 @@ def command(
     tally = output.Tally()
     places = [locate(source) for source in sources]
     goal = locate(target)
-    manner = Manner(decode, settings.threads, part_bytes, block_size, processes_of(parallel), recording)
+    processes = processes_of(parallel)
+    if block_size is not None and processes > 1:
+        if given("block_size") and is_typed_before("parallel"):
+            raise click.UsageError("-b has no meaning with -p, where each process has a share of its own: leave it out")
+        processes, block_size = (1, block_size) if given("block_size") else (processes, None)
+    manner = Manner(decode, settings.threads, part_bytes, block_size, processes, recording)
     with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener, recording.running("cp"):
         _refuse_collisions(places, goal)
         if resumable or compression not in {"same", "none"}:
             from .planned import copy_planned, refuse_mixture  # with the planner, which plain copies do without
 
             refuse_mixture({"--decode": given("decode"), "-b": given("block_size"), "--part-bytes": given("part_bytes"),
-                            "-p": processes_of(parallel) > 1, "--flight-time": recording.flight_time,
+                            "-p": is_typed_before("parallel"), "--flight-time": recording.flight_time,
                             "--io-rate": recording.io_rate})  # fmt: skip
             encoding = "" if decode else None if compression == "same" else compression
             copy_planned(opener, places, goal, settings, tally, recursive=recursive, several=len(places) > 1,

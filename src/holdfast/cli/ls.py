@@ -49,8 +49,10 @@ where it was. A listing that is complete is not made again; for a new one take a
 
 @click.command(cls=Command, help=HELP, epilog=EXAMPLES, short_help="List what lies at a location.")
 @click.argument("locations", nargs=-1)
-@click.option("-l", "long", is_flag=True, help="Also show the size in bytes and the time of the last write (UTC).")
-@click.option("-h", "human", is_flag=True, help="With -l: sizes with units.")
+@click.option(
+    "-l", "--long", "long", is_flag=True, help="Also show the size in bytes and the time of the last write (UTC)."
+)
+@click.option("-h", "--human-readable", "human", is_flag=True, help="With -l: sizes with units.")
 @click.option("-r", "--recursive/--flat", "recursive", default=False,
               help="Everything under the location, or one level (the default).")  # fmt: skip
 @click.option("--fullpath/--shortpath", "full", default=False,

@@ -61,6 +61,12 @@ def given(name: str) -> bool:
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
+def is_typed_before(name: str) -> bool:
+    """Whether the option of the program stands on the command line, before the command."""
+    parent = click.get_current_context().parent
+    return parent is not None and parent.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The shared options; ``progress`` None means a bar if standard error is a terminal.

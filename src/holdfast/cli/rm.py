@@ -26,10 +26,10 @@ holdfast ls -r --fullpath s3://bucket/run1 | grep tmp | holdfast rm -
 
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Remove objects and directories.")
 @click.argument("locations", nargs=-1, required=True)
-@click.option("-r", "recursive", is_flag=True, help="Remove everything under directories.")
+@click.option("-r", "--recursive", "recursive", is_flag=True, help="Remove everything under directories.")
 @click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
               help="Name at most N objects in one request (default: as many as the service takes).")  # fmt: skip
-@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
 @shared("threads", "json", "progress", "endpoint", "anonymous")
 def command(
     settings: Settings, locations: tuple[str, ...], recursive: bool, block_size: int | None, verbose: bool

@@ -19,7 +19,7 @@ CREATED, THERE, DIRECTORY = "created", "exists", "directory"
 
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Create empty objects where there are none.")
 @click.argument("locations", nargs=-1, required=True)
-@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
 @shared("threads", "json", "progress", "endpoint", "anonymous")
 def command(settings: Settings, locations: tuple[str, ...], verbose: bool) -> int:
     """Create an empty object at each LOCATION where there is none; what is there is never changed.
