@@ -160,21 +160,26 @@ def print_table(
 ) -> None:
     """Draw a table on standard output (or into the file), and lines below it.
 
-    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup.
+    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup; what the
+    output's encoding has not is escaped.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(file=file, highlight=False)
-    table = Table(title=Text(title), title_justify="left")
+
+    def text(cell: str) -> Text:
+        return Text(cell.encode(console.encoding, "backslashreplace").decode(console.encoding))
+
+    table = Table(title=text(title), title_justify="left")
     for column in columns:
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row), style=styles.get(row[0]))
+        table.add_row(*map(text, row), style=styles.get(row[0]))
     if table.row_count:
         console.print(table)
     else:
-        console.print(Text(title))
+        console.print(text(title))
     for line in footer:
-        console.print(Text(line))
+        console.print(text(line))
