@@ -12,8 +12,8 @@ from typing import IO, Any, Self
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
 INTERVAL = 0.1
-#: So many columns a terminal must have for the times to be shown, and for a bar beside the numbers.
-WITH_TIMES, WITH_BAR = 60, 72
+#: Terminals with fewer columns get tables without lines, and counts without a bar.
+NARROW = 60
 
 
 class Bar:
@@ -78,36 +78,21 @@ class Bar:
             BarColumn,
             MofNCompleteColumn,
             Progress,
-            ProgressColumn,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
-        from rich.table import Column
 
         console = Console(stderr=True)
-
-        def whole() -> Column:
-            # What does not fit is cut: an ellipsis is a character that not every terminal has.
-            return Column(no_wrap=True, overflow="crop")
-
-        columns: list[ProgressColumn] = [
-            TextColumn("{task.description}", table_column=whole()),
-            MofNCompleteColumn(table_column=whole()),
-            TextColumn(f"{self._unit} {{task.fields[amount]}}", table_column=whole()),
-        ]
-        if console.width >= WITH_TIMES:
-            columns += [TimeElapsedColumn(table_column=whole()), TimeRemainingColumn(table_column=whole())]
-        if console.width >= WITH_BAR:
-            columns.insert(1, BarColumn(bar_width=min(40, console.width - WITH_TIMES)))
-        drawn = Progress(
-            *columns,
-            console=console,
-            get_time=time.monotonic,
-            auto_refresh=False,
-            transient=False,
+        counts = MofNCompleteColumn(), TextColumn(f"{self._unit} {{task.fields[amount]}}")
+        columns = (
+            TextColumn("{task.description}", markup=False),  # it may have a name in it
+            *(counts if console.width < NARROW else (BarColumn(), *counts, TimeElapsedColumn())),
+            TimeRemainingColumn(),
         )
-        self._task = drawn.add_task(self._description, total=self.total, amount="")
+        drawn = Progress(*columns, console=console, get_time=time.monotonic, auto_refresh=False, transient=False)
+        shown = _shortened(self._description, console.width)
+        self._task = drawn.add_task(shown, total=self.total, amount="")
         drawn.tasks[0].start_time = self._began  # not only now, when it is shown
         self._drawn = drawn  # before it draws: Ctrl-C may come then, and what is drawn must be ended
         drawn.start()
@@ -132,6 +117,13 @@ def bar(enabled: bool | None, description: str, total: int | None = None, unit: 
     2
     """
     return Bar(sys.stderr.isatty() if enabled is None else enabled, description, total, unit)
+
+
+def _shortened(description: str, width: int) -> str:
+    """The description in a third of a terminal of this width, so that the counts have room; in a narrow one a word."""
+    if width < NARROW:
+        return description.partition(" ")[0]
+    return description if len(description) <= width // 3 else f"{description[: width // 3 - 2]}.."
 
 
 def size_text(count: float) -> str:
@@ -161,7 +153,7 @@ def print_table(
     """Draw a table on standard output (or into the file), and lines below it.
 
     ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup; what the
-    output's encoding has not is escaped.
+    output's encoding cannot hold is escaped. Narrow terminals get no lines between the columns.
     """
     from rich.console import Console
     from rich.table import Table
@@ -170,16 +162,18 @@ def print_table(
     console = Console(file=file, highlight=False)
 
     def text(cell: str) -> Text:
+        # Here and not by the stream, so that columns are as wide as what is shown.
         return Text(cell.encode(console.encoding, "backslashreplace").decode(console.encoding))
 
-    table = Table(title=text(title), title_justify="left")
+    table = Table()
+    if console.width < NARROW:
+        table.box, table.pad_edge = None, False
     for column in columns:
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(text, row), style=styles.get(row[0]))
+    console.print(text(title), soft_wrap=True)
     if table.row_count:
         console.print(table)
-    else:
-        console.print(text(title))
     for line in footer:
         console.print(text(line))

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from holdfast import open_store
+from holdfast import WriteOptions, open_store
 from holdfast.sync.copying import Copier
 
 from .conftest import TREE, Place
@@ -88,6 +88,9 @@ def test_large_objects_go_in_parts_and_their_etag_proves_them(holdfast, tmp_path
     assert holdfast("verify", "-mv", "--part-size", part, tmp_path / "big", f"{bucket}/big").code == 0
     assert holdfast("cp", "--part-bytes", part, f"{bucket}/big", tmp_path / "back").code == 0
     assert (tmp_path / "back").read_bytes() == body
+    with open_store(bucket) as store:
+        store.write("big", iter([body]), WriteOptions(content_encoding="gzip", part_size=part))
+    assert holdfast("verify", "--part-size", part, tmp_path / "big", f"{bucket}/big").code == 1
     (tmp_path / "big").write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
     assert holdfast("verify", "--part-size", part, tmp_path / "big", f"{bucket}/big").code == 1
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from .. import checksums, codecs, engine
 from ..blob import Buffer
-from ..store import ObjectStore
+from ..store import HEAD, ObjectStore
 from ..sync.comparing import ETagDigest
 from ..types import ObjectInfo
 
@@ -42,13 +42,14 @@ class Proof:
             return engine.Split(sides, _equal)
         return _equal([side() for side in sides])
 
-    def _digest(self, store: ObjectStore, key: str) -> tuple[int, bytes]:
+    def _digest(self, store: ObjectStore, key: str) -> tuple[int, bytes, str | None]:
+        """Size and digest, and the encoding without which the bytes mean something else."""
         with store._read(key) as blob:
-            chunks = blob.chunks()
-            if self.decode and blob.encoding:
-                chunks = codecs.decompress_chunks(chunks, blob.encoding, key=key)
+            chunks, encoding = blob.chunks(), blob.encoding
+            if self.decode and encoding:
+                chunks, encoding = codecs.decompress_chunks(chunks, encoding, key=key), None
             digest = checksums.digest_chunks(chunks, self.algorithm)
-        return digest.size, digest.digest()
+        return digest.size, digest.digest(), encoding
 
     def _by_etag(
         self, mine: ObjectStore, theirs: ObjectStore, one: ObjectInfo, other: ObjectInfo, part_size: int
@@ -56,13 +57,14 @@ class Proof:
         """Whether an ETag proves that both are the same."""
         told = _md5_of(mine, one), _md5_of(theirs, other)
         if None not in told:
-            return told[0] == told[1]
-        store, info, etag = (theirs, other, told[0]) if told[0] is not None else (mine, one, told[1])
-        if etag is None:
+            return told[0] == told[1] and _encoding(mine, one) == _encoding(theirs, other)
+        if told == (None, None):
             return False
-        with store._read(info.key) as blob:
+        here, there = ((theirs, other), (mine, one)) if told[0] is not None else ((mine, one), (theirs, other))
+        with here[0]._read(here[1].key) as blob:
             parts = (blob.size or 0) > self.threshold
-            return etag == expected(blob.chunks(), part_size if parts else None)
+            found = expected(blob.chunks(), part_size if parts else None)
+            return found in told and blob.encoding == _encoding(*there)
 
 
 def expected(chunks: Iterable[Buffer], part_size: int | None) -> ETagDigest:
@@ -103,5 +105,10 @@ def _md5_of(store: ObjectStore, info: ObjectInfo) -> ETagDigest | None:
     return ETagDigest.of(info.etag) if where is not None and where.vendor in _HASHING else None
 
 
-def _equal(digests: list[tuple[int, bytes]]) -> bool:
+def _encoding(store: ObjectStore, info: ObjectInfo) -> str | None:
+    with store._read(info.key, HEAD) as blob:
+        return blob.encoding
+
+
+def _equal(digests: list[tuple[int, bytes, str | None]]) -> bool:
     return digests[0] == digests[1]

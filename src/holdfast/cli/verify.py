@@ -55,7 +55,8 @@ def command(
     """Compare everything at SOURCE with TARGET, as "cp -r SOURCE TARGET" would have written it, byte by byte.
 
     Both sides are listed, sizes are compared, then the contents of both are read. What differs is printed, and a
-    closing line; the exit code is 0 only if both sides hold the same objects with the same bytes.
+    closing line; the exit code is 0 only if both sides hold the same objects with the same bytes. Equal bytes with
+    another content encoding are different contents.
     """
     if given("threshold") and part_size is None:
         raise click.UsageError("--multipart-threshold has no meaning without --part-size: add that")
