@@ -43,6 +43,13 @@ def test_the_short_helps_are_those_of_the_commands():
     assert {name: EVERY[name].short_help for name in COMMANDS} == COMMANDS
 
 
+def test_every_option_has_a_long_name_and_so_a_default_in_the_environment():
+    for path, command in EVERY.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert any(name.startswith("--") for name in option.opts), (path, option.opts)
+
+
 def invocations(example):
     """The words of each holdfast in a line for a shell."""
     line = re.sub(r'^eval "\$\((.*)\)"$', r"\1", example).partition(" > ")[0]

@@ -146,6 +146,9 @@ def test_each_option_has_a_default_in_the_environment(holdfast, place, monkeypat
     assert holdfast("du", place / "run1").rows[0]["count"] == 2
     monkeypatch.setenv("HOLDFAST_DU_JSON", "0")
     assert holdfast("du", place / "run1").lines[0].split()[:2] == ["7", "2"]
+    monkeypatch.setenv("HOLDFAST_LS_JSON", "0")
+    monkeypatch.setenv("HOLDFAST_LS_FULLPATH", "1")
+    assert place / "run1/sub/b" in holdfast("ls", place.base).lines
 
 
 def test_defaults_that_mean_nothing_here_are_no_error(holdfast, folder, monkeypatch):

@@ -31,7 +31,15 @@ class ShowsExamples(click.Command):
 
 
 class Command(ShowsExamples):
-    """One of Holdfast's commands."""
+    """One of Holdfast's commands; each option has a default in the environment, which its long names name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What is left of the arguments, all of which the parameters took."""
+        for option in self.params:
+            if isinstance(option, click.Option) and option.envvar is None and ctx.auto_envvar_prefix:
+                option.envvar = [_variable(ctx.auto_envvar_prefix, name) for name in option.opts if name[:2] == "--"]
+                option.allow_from_autoenv = False  # by the name that it has in Python
+        return super().parse_args(ctx, args)
 
 
 class Group(ShowsExamples, click.Group):
@@ -53,6 +61,11 @@ class SharedOption(click.Option):
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """What the environment says, nearest first."""
         return super().resolve_envvar_value(ctx) or os.environ.get(f"{PREFIX}_{str(self.name).upper()}") or None
+
+
+def _variable(prefix: str, name: str) -> str:
+    """The variable for an option, such as HOLDFAST_CP_PART_BYTES."""
+    return f"{prefix}_{name.lstrip('-').replace('-', '_').upper()}"
 
 
 def given(name: str) -> bool:
