@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import ClassVar
 
@@ -27,23 +28,58 @@ def test_without_a_command_it_shows_help_and_fails(holdfast):
     assert all(f"  {name} " in result.err for name in COMMANDS)
 
 
-def examples(command):
-    return [line for line in (command.epilog or "").splitlines() if line]
+def walk(command, *path):
+    """A command and all inside it, each with the words that lead there."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            yield from walk(command.get_command(click.Context(command), name), *path, name)
 
 
-@pytest.mark.parametrize("name", [None, *COMMANDS])
+EVERY = {" ".join(path): command for path, command in walk(commands)}
+
+
+def test_the_short_helps_are_those_of_the_commands():
+    assert {name: EVERY[name].short_help for name in COMMANDS} == COMMANDS
+
+
+def test_every_option_has_a_long_name_and_so_a_default_in_the_environment():
+    for path, command in EVERY.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert any(name.startswith("--") for name in option.opts), (path, option.opts)
+
+
+def invocations(example):
+    """The words of each holdfast in a line for a shell."""
+    line = re.sub(r'^eval "\$\((.*)\)"$', r"\1", example).partition(" > ")[0]
+    for stage in line.split(" | "):
+        program, *words = shlex.split(stage, comments=True)
+        if program == "holdfast":
+            yield words[2:] if words[0] == "-p" else words
+
+
+def parsed(words):
+    """The words that lead to the command; the others have been parsed."""
+    path, command, context = [], commands, click.Context(commands)
+    while isinstance(command, click.Group):
+        path.append(words[0])
+        command, words = command.get_command(context, words[0]), words[1:]
+    command.make_context(path[-1], list(words), parent=context)
+    return " ".join(path)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_help_teaches_by_examples_that_parse(holdfast, name):
-    context = click.Context(commands)
-    shown = examples(commands if name is None else commands.get_command(context, name))
-    help_text = holdfast(*([] if name is None else [name]), "--help")
+    shown = [line for line in (EVERY[name].epilog or "").splitlines() if line]
+    help_text = holdfast(*name.split(), "--help")
     assert help_text.code == 0
     assert shown
     assert all(f"  {example}\n" in help_text.out for example in shown)
     assert max(map(len, help_text.lines)) <= 80
     for example in shown:
-        program, used, *arguments = shlex.split(example.partition(" > ")[0], comments=True)
-        assert (program, name or used) == ("holdfast", used)
-        commands.get_command(context, used).make_context(used, arguments, parent=context)
+        used = [parsed(words) for words in invocations(example)]
+        assert any(f"{path} ".startswith(f"{name} ".lstrip()) for path in used), example
 
 
 @pytest.mark.parametrize(
@@ -58,8 +94,7 @@ def test_an_unknown_command_suggests_the_nearest(holdfast, typed, meant):
 
 
 def test_an_unknown_command_far_from_all_lists_them(holdfast):
-    known = "cat, cleanup, config, cp, diff, doctor, du, head, ls, mv, rm, sync, uploads, verify, whoami"
-    assert f"there are {known};" in holdfast("xyzzy!").err
+    assert f"there are {', '.join(sorted(COMMANDS))};" in holdfast("xyzzy!").err
 
 
 @pytest.mark.parametrize(
@@ -68,6 +103,12 @@ def test_an_unknown_command_far_from_all_lists_them(holdfast):
      ["cp", "-j", "many", "a", "b"], ["ls", "ftp://host/x"], ["ls", "s3:///x"], ["ls", ""], ["ls", "--endpoint"],
      ["cat", "--json", "x"], ["--nope"], ["sync", "a"], ["sync", "-", "a"], ["sync", "--max-delete", "1", "a", "b"],
      ["sync", "--compare", "guess", "a", "b"], ["diff", "a"], ["mv", "a"], ["mv", "a", "b", "c"], ["mv", "-", "b"],
+     ["rm", "-", "a"], ["ls", "-e", "a"], ["ls", "-e", "s3://[ab]/x"], ["ls", "-j", "2"], ["ls", "-l", "--sqlite", "f"],
+     ["ls", "--json", "--fullpath"], ["-p", "2", "ls"],
+     ["-p", "2", "cp", "-b", "1", "a", "b"], ["cp", "--resumable", "-b", "2", "a", "b"],
+     ["cp", "--part-bytes", "9", "a", "-"], ["cp", "-c", "lzw", "a", "b"], ["xfer", "init", "a", "b"],
+     ["xfer", "execute", "/nowhere/at/all"], ["alias", "add", "s", "x"], ["alias", "add", "s3", "s3://https://x/"],
+     ["alias", "rm", "matrix"], ["completion", "tcsh"], ["watch", "net", "print", "--interval", "0"],
      ["cleanup", "--older-than", "long", "a"], ["cleanup", "--journal", "/nowhere/at/all"]],
 )  # fmt: skip
 def test_usage_and_configuration_errors_are_one_line_and_exit_2(holdfast, arguments):

@@ -50,10 +50,21 @@ import sys
 from holdfast.cli import run
 assert run(["cp", "-r", {str(tree / "run1")!r}, {str(tree / "x")!r}]) == 0
 assert run(["ls", {str(tree)!r}]) == 0
-print([name for name in ("obstore", "yaml", "boto3", "rich", "asyncio", "urllib3") if name in sys.modules])
+print([name for name in {(*HEAVY[:3], "rich", "asyncio", "urllib3", "numpy", "matplotlib")!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_help_imports_no_command():
+    code = """
+import sys
+from holdfast.cli import run
+assert run(["--help"]) == 0
+print([name for name in sys.modules if name.startswith("holdfast.") and name.count(".") == 2], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "['holdfast.cli.options', 'holdfast.cli.output', 'holdfast.cli.app']\n"
 
 
 @pytest.mark.slow

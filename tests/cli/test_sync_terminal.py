@@ -66,6 +66,14 @@ class Terminal:
     def type(self, text):
         os.write(self.controller, text.encode())
 
+    def interrupt(self):
+        """Ctrl-C; again, where it came at the moment before the command began to wait for an answer."""
+        for _ in range(20):
+            self.child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(timeout=1)
+                return
+
     @property
     def shown(self):
         """What was written, without colours."""
@@ -128,7 +136,7 @@ def test_any_other_answer_leaves_everything(terminal, ends, answer):
 def test_ctrl_c_at_the_question_leaves_everything(terminal, ends):
     one = terminal(*SYNC)
     one.read_until(r"Go on\?")
-    one.child.send_signal(signal.SIGINT)
+    one.interrupt()
     assert one.end() == 130
     assert one.shown.rstrip().endswith("holdfast: interrupted")
     assert ends[1].objects == {"changed": b"old", "gone": b"x", "same": b"s"}

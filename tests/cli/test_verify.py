@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from holdfast.cli import verify
+from holdfast.cli import proofs
 from holdfast.types import WriteOptions
 
 from .conftest import TREE
@@ -105,7 +105,7 @@ def test_the_same_bytes_in_another_encoding_are_different(holdfast, bucket):
 
 
 def test_large_objects_are_compared_to_the_last_byte(holdfast, bucket, monkeypatch):
-    monkeypatch.setattr(verify, "LARGE", 1 << 20)
+    monkeypatch.setattr(proofs, "LARGE", 1 << 20)
     body = bytes(3 << 20)
     bucket.put({"x/a": body, "y/a": body})
     assert holdfast("verify", bucket / "x", bucket / "y").code == 0

@@ -33,6 +33,8 @@ NOTHING = 4
 NO_TARGET = 5
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+#: The variable in which a shell asks how a command line may go on.
+COMPLETION = "_HOLDFAST_COMPLETE"
 
 
 def main() -> NoReturn:
@@ -61,6 +63,10 @@ def run(arguments: Sequence[str]) -> int:
 
             print(f"holdfast {__version__}")  # noqa: T201 - this is what was asked for
             return DONE
+        if COMPLETION in os.environ:
+            from .completion import respond
+
+            return respond(os.environ[COMPLETION])
         from .app import invoke
 
         return invoke(list(arguments))

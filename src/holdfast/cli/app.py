@@ -10,14 +10,36 @@ import click
 from .. import __version__, redact
 from ..errors import HoldfastError
 from . import CLOSED_PIPE, DONE, FAILED, USAGE
-from .options import ShowsExamples
+from .options import PREFIX, ShowsExamples, given
 from .output import ClosedOutput, code_of, complain, flush, show_trace
 
-#: Each is the module of this name, whose ``command`` it is.
-COMMANDS = (
-    "cat", "cleanup", "config", "cp", "diff", "doctor", "du", "head", "ls", "mv", "rm", "sync", "uploads", "verify",
-    "whoami",
-)  # fmt: skip
+#: Each is the module of this name, whose ``command`` it is; with its help in short, for which none is imported.
+COMMANDS = {
+    "alias": "Short names for services of one's own.",
+    "cat": "Write objects to standard output.",
+    "cleanup": "Find and remove what dead processes have left.",
+    "completion": "Have the Tab key of a shell complete commands.",
+    "config": "Check or show a file that describes stores.",
+    "cp": "Copy objects and directories.",
+    "diff": "Show what differs between two locations, and why.",
+    "doctor": "Try what works at a location, and show it in a table.",
+    "du": "Measure objects and directories.",
+    "head": "Show what is known about objects.",
+    "license": "Show the license of this program.",
+    "ls": "List what lies at a location.",
+    "mkdir": "Create directories.",
+    "mv": "Move objects and directories.",
+    "rm": "Remove objects and directories.",
+    "sync": "Make one location like another: plan, ask, apply.",
+    "touch": "Create empty objects where there are none.",
+    "uploads": "Show or abort uploads that were never completed.",
+    "verify": "Compare two locations, byte by byte.",
+    "watch": "Watch the network of this machine.",
+    "whoami": "Show which credentials are used, and why.",
+    "xfer": "Large transfers, by several processes, that go on after any end.",
+}
+#: Those that work in several processes, if that is wanted.
+IN_PROCESSES = ("cp",)
 
 
 class Commands(ShowsExamples, click.Group):
@@ -33,6 +55,11 @@ class Commands(ShowsExamples, click.Group):
             return None
         command: click.Command = importlib.import_module(f"{__package__}.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the section Commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -52,7 +79,8 @@ def _nearest(name: str) -> str:
                  "delete": "rm", "del": "rm", "remove": "rm", "stat": "head",
                  "info": "head", "size": "du", "check": "verify", "cmp": "diff", "compare": "diff",
                  "clean": "cleanup", "less": "cat", "print": "cat", "multipart": "uploads",
-                 "stores": "config", "yaml": "config",
+                 "stores": "config", "yaml": "config", "create": "touch", "makedirs": "mkdir", "monitor": "watch",
+                 "transfer": "xfer", "autocomplete": "completion",
                  "probe": "doctor", "test": "doctor",
                  "login": "whoami", "auth": "whoami", "credentials": "whoami"}  # fmt: skip
     near = [wellknown[name]] if name in wellknown else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.3)
@@ -79,7 +107,8 @@ HELP = """
 Objects in any cloud and on the local machine: list, copy, sync, show, remove, measure and compare them.
 
 A location is a local path or a URL such as s3://bucket/run1, and means that object or everything under
-run1/ (never run10). "holdfast COMMAND --help" shows the options of each command.
+run1/ (never run10). "holdfast COMMAND --help" shows the options of each command. Each option
+has a default in the environment: HOLDFAST_LS_LONG=1 is "ls -l", HOLDFAST_THREADS=8 is "-j 8" wherever there is a -j.
 
 \b
 Locations:
@@ -96,20 +125,25 @@ Locations:
 
 @click.group(cls=Commands, help=HELP, epilog=EXAMPLES, invoke_without_command=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
-              help="Show the version and exit.")  # fmt: skip
+              allow_from_autoenv=False, help="Show the version and exit.")  # fmt: skip
+@click.option("-p", "--parallel", type=int, default=1, metavar="N",
+              help=f"Work in N processes (0: one for each processor): for {', '.join(IN_PROCESSES)}.")  # fmt: skip
 @click.pass_context
-def commands(context: click.Context) -> int:
+def commands(context: click.Context, parallel: int) -> int:
     """What is done without a command: the help, on standard error."""
+    context.obj = parallel
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         return USAGE
+    if given("parallel") and context.invoked_subcommand not in IN_PROCESSES:
+        raise click.UsageError(f"-p has no meaning with {context.invoked_subcommand}: leave it out", context)
     return DONE
 
 
 def invoke(arguments: list[str]) -> int:
     """The exit code of this command line; every error ends here, as one line on standard error."""
     try:
-        with commands.make_context("holdfast", arguments) as context:
+        with commands.make_context("holdfast", arguments, auto_envvar_prefix=PREFIX) as context:
             code: int | None = commands.invoke(context)
         flush()
         return code or DONE

@@ -14,67 +14,123 @@ from .. import progress
 from ..errors import PathConflict
 from ..progress import Bar
 from ..store import ObjectStore
-from ..sync.copying import copy_objects
+from ..types import WriteOptions
 from . import output
 from .cat import stream
+from .copying import Manner, Pair, processes_of
+from .lists import look_at, read_list
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look, refuse_collisions
-from .options import Command, Settings, shared
-
-Pair = tuple[str, str]
-
+from .options import Command, Settings, given, is_typed_before, shared
+from .recording import RECORDINGS, Recording, recorded
 
 EXAMPLES = """
 holdfast cp -r results s3://bucket/run1
 holdfast cp s3://bucket/run1/info.json ./
 holdfast cp -r -j 32 s3://bucket/run1 s3://bucket/run2 backup/
 holdfast cp - s3://bucket/run1/log.txt
+holdfast ls -r --fullpath s3://bucket/run1 | grep csv | holdfast cp - tables/
+holdfast cp -r -c gzip results s3://bucket/run1
+holdfast cp -r --resumable s3://bucket/run1 backup
+holdfast -p 0 cp -r --flight-time --io-rate results s3://bucket/run1
 """
+COMPRESSIONS = ("same", "none", "gzip", "br", "zstd", "bzip2", "xz")
 
 
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Copy objects and directories.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
-@click.option("-r", "recursive", is_flag=True, help="Copy everything under directories.")
+@click.option("-r", "--recursive", "recursive", is_flag=True, help="Copy everything under directories.")
 @click.option("--decode", is_flag=True, help="Write decoded bytes where a source has a content encoding.")
-@click.option("-v", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@click.option("-c", "--compression", type=click.Choice(COMPRESSIONS), default="same", show_default=True,
+              help="Store objects in this encoding; none is --decode.")  # fmt: skip
+@click.option("--resumable", is_flag=True,
+              help="Note how far it has come: the same command goes on there, also in the middle of large objects. "
+              "What the target has already, proved equal, is not copied.")  # fmt: skip
+@click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
+              help="Copy N objects, then the next N (default: as they come).")  # fmt: skip
+@click.option("--part-bytes", "part_bytes", type=click.IntRange(min=1), metavar="N",
+              help="Send and fetch larger objects in parts of N bytes (services want at least 5 MiB).")  # fmt: skip
+@click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
+@recorded
 @shared("threads", "json", "progress", "endpoint", "anonymous")
+@click.pass_obj
 def command(
-    settings: Settings, sources: tuple[str, ...], target: str, recursive: bool, decode: bool, verbose: bool
-) -> int:
+    parallel: int, settings: Settings, sources: tuple[str, ...], target: str, recursive: bool, decode: bool,
+    compression: str, resumable: bool, block_size: int | None, part_bytes: int | None, verbose: bool,
+    recording: Recording,
+) -> int:  # fmt: skip
     """Copy each SOURCE to TARGET, in parallel; every object appears there whole or not at all.
 
     A source is an object, or with -r everything under SOURCE/. The contents of the source map onto the target,
     whether or not that exists: "cp -r run1 s3://b/x" gives x/a, every time. A target that ends in "/" is a
     directory: a single object keeps its name there. So does each of several sources. Stored bytes and their
-    attributes are copied as they are; symlinks inside local directories are left out. "-" as the source is standard
-    input, as the target standard output.
+    attributes are copied as they are; symlinks inside local directories are left out. "-" as the target is standard
+    output, as the source standard input: a list of sources, one a line, if the target is a directory, else the content
+    of the object.
     """
-    if STDIO in sources or target == STDIO:
-        ignored = {"-r": recursive, "-j": settings.threads is not None, "--progress": settings.progress is True}
-        if sources[0] == STDIO:
-            ignored["--decode"] = decode
-        if target == STDIO:
-            ignored["--json"] = settings.json
-        if useless := [option for option, given in ignored.items() if given]:
-            raise click.UsageError(f"{useless[0]} has no meaning with '-': leave it out")
+    decode = decode or compression == "none"
+    listed = sources == (STDIO,) and target != STDIO and locate(target).is_directory
+    if not listed and (STDIO in sources or target == STDIO):
+        _refuse_useless(sources, target)
         tally = output.Tally()
         with tally.summarised(settings.json):
-            _copy_stdio(settings, sources, target, decode, tally)
+            _copy_stdio(settings, sources, target, decode, part_bytes, tally)
         return tally.close("copied", as_json=settings.json, verbose=verbose)
+    if listed:
+        sources = tuple(read_list())
     if len(sources) > 1 and not recursive and not locate(target).is_directory:
         raise click.UsageError(f"several sources need a directory as the target: write {target}/")
     tally = output.Tally()
     places = [locate(source) for source in sources]
     goal = locate(target)
-    with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
-        plan = _Plan(opener, goal, several=len(places) > 1)
+    processes = processes_of(parallel)
+    if block_size is not None and processes > 1:
+        if given("block_size") and is_typed_before("parallel"):
+            raise click.UsageError("-b has no meaning with -p, where each process has a share of its own: leave it out")
+        processes, block_size = (1, block_size) if given("block_size") else (processes, None)
+    manner = Manner(decode, settings.threads, part_bytes, block_size, processes, recording)
+    with (
+        tally.summarised(settings.json),
+        Opener(settings, [*places, goal]) as opener,
+        opener.target(places, goal),
+        recording.running("cp"),
+    ):
         refuse_collisions(places, goal, "copy")
-        for place in places:
-            plan.add(look(opener, place, under=recursive), tally, recursive=recursive)
-        if not plan.refused:
-            with progress.bar(settings.progress, "copying") as bar:
-                _copy(plan, settings, decode, tally, bar)
+        if resumable or compression not in {"same", "none"}:
+            from .planned import copy_planned, refuse_mixture  # with the planner, which plain copies do without
+
+            refuse_mixture({"--decode": given("decode"), "-b": given("block_size"), "--part-bytes": given("part_bytes"),
+                            "-p": is_typed_before("parallel"), "--flight-time": recording.flight_time,
+                            "--io-rate": recording.io_rate})  # fmt: skip
+            encoding = "" if decode else None if compression == "same" else compression
+            copy_planned(opener, places, goal, settings, tally, recursive=recursive, several=len(places) > 1,
+                         encoding=encoding, resumable=resumable)  # fmt: skip
+        else:
+            plan = _Plan(opener, goal, several=len(places) > 1)
+            for found in look_at(opener, places, under=recursive, threads=settings.threads):
+                plan.add(found, tally, recursive=recursive)
+            if not plan.refused:
+                with progress.bar(settings.progress, "copying") as bar:
+                    _copy(plan, settings, manner, tally, bar)
     return tally.close("copied", as_json=settings.json, verbose=verbose)
+
+
+def _refuse_useless(sources: tuple[str, ...], target: str) -> None:
+    """UsageError for an option on the command line that has no meaning for the stream that this is."""
+    options = {"recursive": "-r", "threads": "-j"}
+    options |= {name: f"--{name.replace('_', '-')}" for name in ("resumable", "block_size", *RECORDINGS)}
+    if sources[0] == STDIO:
+        options |= {"decode": "--decode", "compression": "-c"}
+    if target == STDIO:
+        options |= {"json": "--json", "part_bytes": "--part-bytes"}
+    useless = [option for name, option in options.items() if given(name)]
+    context = click.get_current_context()
+    if given("progress") and context.params["progress"]:
+        useless.append("--progress")
+    if context.params["compression"] not in {"same", "none"}:
+        useless.append("-c")
+    if useless:
+        raise click.UsageError(f"{useless[0]} has no meaning with '-': leave it out")
 
 
 @dataclass
@@ -160,7 +216,7 @@ def _pairs(directory: Directory, prefix: str) -> Iterator[Pair]:
     return ((row.key, prefix + row.key[cut:]) for row in directory.files())
 
 
-def _copy(plan: _Plan, settings: Settings, decode: bool, tally: output.Tally, bar: Bar) -> None:
+def _copy(plan: _Plan, settings: Settings, manner: Manner, tally: output.Tally, bar: Bar) -> None:
     jobs = list(plan.jobs)
     listed = 0
 
@@ -175,7 +231,7 @@ def _copy(plan: _Plan, settings: Settings, decode: bool, tally: output.Tally, ba
 
     for job in jobs:
         pairs = count(chain.from_iterable(job.pairs), last=job is jobs[-1])
-        for outcome in copy_objects(job.source, job.target, pairs, decode=decode, threads=settings.threads, bar=bar):
+        for outcome in manner.copies(plan.opener, job.source, job.target, pairs, bar):
             if outcome.error is None:
                 tally.done(outcome.value)
                 if settings.json:
@@ -193,7 +249,9 @@ def _names(plan: _Plan, job: _Job, pair: Pair) -> dict[str, str]:
     return {"source": name(job.source, pair[0]), "target": name(job.target, pair[1])}
 
 
-def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decode: bool, tally: output.Tally) -> None:
+def _copy_stdio(
+    settings: Settings, sources: tuple[str, ...], target: str, decode: bool, part_size: int | None, tally: output.Tally
+) -> None:
     if len(sources) > 1 or (sources[0] == STDIO) == (target == STDIO):
         raise click.UsageError("'-' is standard input as the only source, or standard output as the target")
     place = locate(target if sources[0] == STDIO else sources[0])
@@ -203,7 +261,7 @@ def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decod
                 raise click.UsageError(f"standard input has no name to keep in {place.text}: name the object")
             spot = opener.object(place)
             with opener.target([], place):
-                size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
+                size = spot.store.write(spot.key, sys.stdin.buffer, WriteOptions(part_size=part_size)).size or 0
             tally.done(size)
             if settings.json:
                 names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}

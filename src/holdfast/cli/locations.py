@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import click
 
@@ -99,9 +99,9 @@ class Opener:
     def __init__(self, settings: Settings, locations: Sequence[Location]) -> None:
         self._settings = settings
         urls = [location.url for location in locations]
-        if settings.endpoint is not None and not any(_on_service(url) and url.endpoint is None for url in urls):
+        if "endpoint" in settings.given and not any(_on_service(url) and url.endpoint is None for url in urls):
             raise ConfigError("--endpoint is for locations such as s3://bucket, and there is none: leave it out")
-        if settings.anonymous and not any(_on_service(url) for url in urls):
+        if "anonymous" in settings.given and not any(_on_service(url) for url in urls):
             raise ConfigError("--anonymous is for services such as s3://, and no location is on one: leave it out")
         self._stores: dict[URL, ObjectStore] = {}
         self._names: dict[int, str] = {}
@@ -168,6 +168,11 @@ class Opener:
     def _stores_of(self, place: Location) -> set[str | None]:
         return {self.object(place).store.name, self.directory(place).store.name}
 
+    def recipe(self, store: ObjectStore) -> tuple[URL, dict[str, Any]]:
+        """What another process opens one of the stores anew with."""
+        url = next(url for url, opened in self._stores.items() if opened is store)
+        return url, self._options(url)
+
     def __enter__(self) -> Self:
         return self
 
@@ -210,6 +215,14 @@ class Directory:
     def files(self) -> Iterator[ObjectInfo]:
         """The rows that are objects, without directory markers."""
         return (row for row in self.rows if not is_marker(row))
+
+
+class Row(NamedTuple):
+    """One row of a listing: the name below the location, and what is known of it."""
+
+    name: str
+    info: ObjectInfo
+    is_directory: bool
 
 
 def look(opener: Opener, location: Location, *, under: bool = True, delimiter: str | None = None) -> Found:

@@ -13,7 +13,7 @@ from . import DONE, USAGE, asking
 from .applied import Report, are_equal, is_long, name_the_cure, show
 from .ends import plan_for, refuse_stdio
 from .locations import Opener, locate
-from .options import Command, Settings, filters, shared
+from .options import Command, Settings, filters, given, shared
 
 EXAMPLES = """
 holdfast sync --dry-run results s3://bucket/run1  # only shows what, and why
@@ -73,7 +73,7 @@ def command(
 ) -> int:  # fmt: skip
     """Plan, ask, apply, report."""
     refuse_stdio(source, target)
-    if max_delete is not None and not delete:
+    if given("max_delete") and not delete:
         raise click.UsageError("--max-delete has no meaning without --delete: leave it out")
     places = locate(source), locate(target)
     report = Report(settings)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
 import click
 
-from .. import checksums, codecs, engine, progress
+from .. import engine, progress
 from ..errors import StoreError
 from ..keys import sort_key
 from ..progress import size_text
@@ -19,11 +18,10 @@ from ..store import ObjectStore
 from ..types import ObjectInfo
 from . import DONE, FAILED, NOTHING, output
 from .locations import Directory, Found, Opener, locate, look
-from .options import Command, Settings, shared
+from .options import Command, Settings, given, shared
+from .proofs import Proof
 
 SAME, DIFFERENT, MISSING, EXTRA = "same", "different", "missing", "extra"
-#: From this size on (bytes) the two sides of one object are read at the same time.
-LARGE = 16 << 20
 MINE, THEIRS = 0, 1
 NOT_THERE = ("", None)
 CLOSING = ("bytes", "failed", "seconds")
@@ -34,6 +32,7 @@ Named = tuple[bytes, int, str, ObjectInfo]
 EXAMPLES = """
 holdfast verify results s3://bucket/run1
 holdfast verify --json s3://bucket/run1 s3://other/run1
+holdfast verify -mv --part-size 8388608 results s3://bucket/run1
 """
 
 
@@ -41,16 +40,29 @@ holdfast verify --json s3://bucket/run1 s3://other/run1
 @click.argument("source")
 @click.argument("target")
 @click.option("--decode", is_flag=True, help="Compare decoded bytes where one side has a content encoding.")
+@click.option("-m", "--only-matching", "matching", is_flag=True, help="Leave out what only one side has.")
+@click.option("-v", "--verbose", "verbose", is_flag=True, help="Tell what is known of both sides of what differs.")
+@click.option("--md5", is_flag=True, help="Compare MD5s instead of CRC32Cs.")
+@click.option("--part-size", "part_size", type=click.IntRange(min=1), metavar="N",
+              help="Do not read a service's object with the ETag of the other side in parts of N bytes.")  # fmt: skip
+@click.option("--multipart-threshold", "threshold", type=click.IntRange(min=0), metavar="N",
+              help="With --part-size: what has at most N bytes was sent whole (default: as --part-size).")  # fmt: skip
 @shared("threads", "json", "progress", "endpoint", "anonymous")
-def command(settings: Settings, source: str, target: str, decode: bool) -> int:
+def command(
+    settings: Settings, source: str, target: str, decode: bool, matching: bool, verbose: bool, md5: bool,
+    part_size: int | None, threshold: int | None,
+) -> int:  # fmt: skip
     """Compare everything at SOURCE with TARGET, as "cp -r SOURCE TARGET" would have written it, byte by byte.
 
     Both sides are listed, sizes are compared, then the contents of both are read. What differs is printed, and a
     closing line; the exit code is 0 only if both sides hold the same objects with the same bytes. Equal bytes with
     another content encoding are different contents.
     """
+    if given("threshold") and part_size is None:
+        raise click.UsageError("--multipart-threshold has no meaning without --part-size: add that")
+    proof = Proof("md5" if md5 else "crc32c", decode, part_size, part_size or 0 if threshold is None else threshold)
     places = [locate(source), locate(target)]
-    report = _Report(settings.json)
+    report = _Report(settings.json, verbose=verbose)
     with Opener(settings, places) as opener:
         mine, theirs = (look(opener, place) for place in places)
         if mine.nothing:
@@ -58,10 +70,11 @@ def command(settings: Settings, source: str, target: str, decode: bool) -> int:
             if settings.json:
                 report.close()
             return NOTHING
-        compare = _Comparison(mine.spot.store, theirs.spot.store, decode)
+        compare = _Comparison(mine.spot.store, theirs.spot.store, proof)
+        couples = _couples(opener, mine, theirs)
         run = engine.default().run(
             compare,
-            _couples(opener, mine, theirs),
+            (one for one in couples if not matching or None not in (one.mine, one.theirs)),
             threads=settings.threads,
             on_error="collect",
             local=mine.spot.store.local and theirs.spot.store.local,
@@ -130,10 +143,10 @@ def _checked(rows: Iterator[Named], store: ObjectStore) -> Iterator[Named]:
 class _Comparison:
     """The operation of comparing one couple, for an engine; its value is the verdict."""
 
-    def __init__(self, mine: ObjectStore, theirs: ObjectStore, decode: bool) -> None:
+    def __init__(self, mine: ObjectStore, theirs: ObjectStore, proof: Proof) -> None:
         self._mine = mine
         self._theirs = theirs
-        self._decode = decode
+        self._proof = proof
 
     def __call__(self, couple: _Couple) -> str | engine.Split:
         mine, theirs = couple.mine, couple.theirs
@@ -141,32 +154,26 @@ class _Comparison:
             return MISSING
         if mine is None:
             return EXTRA
-        if not self._decode and None not in {mine.size, theirs.size} and mine.size != theirs.size:
+        if not self._proof.decode and None not in {mine.size, theirs.size} and mine.size != theirs.size:
             return DIFFERENT
-        sides = partial(self._digest, self._mine, mine.key), partial(self._digest, self._theirs, theirs.key)
-        if couple.size >= LARGE:
-            return engine.Split(sides, _verdict)
-        return _verdict([side() for side in sides])
-
-    def _digest(self, store: ObjectStore, key: str) -> tuple[int, bytes, str | None]:
-        """Size and digest, and the encoding without which the bytes mean something else."""
-        with store._read(key) as blob:
-            chunks, encoding = blob.chunks(), blob.encoding
-            if self._decode and encoding:
-                chunks, encoding = codecs.decompress_chunks(chunks, encoding, key=key), None
-            digest = checksums.digest_chunks(chunks, "crc32c")
-        return digest.size, digest.digest(), encoding
+        same = self._proof.same(self._mine, self._theirs, mine, theirs)
+        if isinstance(same, engine.Split):
+            finish = same.finish
+            same.finish = lambda parts: _verdict(finish(parts))
+            return same
+        return _verdict(same)
 
 
-def _verdict(digests: list[tuple[int, bytes, str | None]]) -> str:
-    return SAME if digests[0] == digests[1] else DIFFERENT
+def _verdict(same: bool) -> str:
+    return SAME if same else DIFFERENT
 
 
 class _Report:
     """Prints what differs as it is found, and counts everything."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, *, verbose: bool) -> None:
         self._json = as_json
+        self._verbose = verbose
         self._counts = dict.fromkeys((SAME, DIFFERENT, MISSING, EXTRA), 0)
         self._tally = output.Tally()
 
@@ -189,10 +196,17 @@ class _Report:
             return
         sizes = [None if info is None else info.size for info in (couple.mine, couple.theirs)]
         if self._json:
-            output.json_line({"key": couple.name, "status": verdict, "source_size": sizes[0], "target_size": sizes[1]})
+            row = {"key": couple.name, "status": verdict, "source_size": sizes[0], "target_size": sizes[1]}
+            if self._verbose:
+                etags = [None if info is None else info.etag for info in (couple.mine, couple.theirs)]
+                row |= {"source_etag": etags[0], "target_etag": etags[1]}
+            output.json_line(row)
         else:
             note = f" ({sizes[0]} and {sizes[1]} bytes)" if verdict == DIFFERENT and sizes[0] != sizes[1] else ""
             output.line(f"{verdict:<9}  {couple.name}{note}")
+            if self._verbose and verdict == DIFFERENT:
+                for side, info in (("source", couple.mine), ("target", couple.theirs)):
+                    output.line(f"{'':<11}{side}: {_known(info)}")
 
     def close(self) -> None:
         """Print the closing line, after what is not yet reported."""
@@ -204,3 +218,12 @@ class _Report:
         counts = ", ".join(f"{count} {name}" for name, count in self._counts.items())
         failed = f", {self._tally.failed} could not be compared" if self._tally.failed else ""
         output.line(f"{counts}{failed}; {size_text(self._tally.nbytes)} the same")
+
+
+def _known(info: ObjectInfo | None) -> str:
+    """What is known of one side, in words."""
+    if info is None:
+        return "nothing"
+    moment = "no time" if info.last_modified is None else info.last_modified.isoformat(timespec="seconds")
+    size = "?" if info.size is None else info.size
+    return f"{size} bytes, {moment}, {f'ETag {info.etag}' if info.etag else 'no ETag'}"

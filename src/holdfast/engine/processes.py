@@ -20,7 +20,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..errors import HoldfastError, Unsupported
 from . import native, pool
@@ -72,14 +72,17 @@ def spread(
     ordered: bool = False,
     progress: Callable[[int], None] | None = None,
     budget: int = DEFAULT_BUDGET,
+    on_error: Literal["raise", "collect"] = "raise",
 ) -> Iterator[Outcome[Any]]:
-    """An iterator of Outcomes, one an item, of operations in so many processes; the first error is raised.
+    """An iterator of Outcomes, one an item, of operations in so many processes.
 
-    ``progress`` is called with the count of outcomes that came, and with 0 while it waits for them. What cannot be
-    pickled, as an open file, is done by this process.
+    The first error is raised, or with ``on_error="collect"`` each is in its Outcome. ``progress`` is called with the
+    count of outcomes that came, and with 0 while it waits for them. What cannot be pickled, as an open file, is done by
+    this process.
     """
     if os.name == "nt":
         raise Unsupported("work in several processes is for POSIX systems: use parallel=1 (threads do the same work)")
+    delivered = _raised if on_error == "raise" else _as_it_is
     crew = _Crew(remote, items, workers, budget, ordered=ordered)
     ahead: dict[int, Outcome[Any]] = {}
     place = 0
@@ -90,14 +93,14 @@ def spread(
             if progress is not None:
                 progress(len(arrived))
             if not ordered:
-                yield from map(_raised, arrived.values())
+                yield from map(delivered, arrived.values())
                 crew.early = 0
             else:
                 ahead |= arrived
                 while (outcome := ahead.pop(place, None)) is not None:
                     crew.forget(place)
                     place += 1
-                    yield _raised(outcome)
+                    yield delivered(outcome)
             if crew.over():
                 return
     finally:
@@ -107,6 +110,10 @@ def spread(
 def _raised(outcome: Outcome[Any]) -> Outcome[Any]:
     if outcome.error is not None:
         raise outcome.error
+    return outcome
+
+
+def _as_it_is(outcome: Outcome[Any]) -> Outcome[Any]:
     return outcome
 
 

@@ -93,10 +93,14 @@ class Copier:
         decode: bool = False,
         moved: Callable[[int], None] | None = None,
         content_type: str | None = None,
+        part_size: int | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
+        #: Objects of more bytes are sent in parts of so many; None leaves both to what is fast.
+        self.part_size = part_size
+        self.whole = WHOLE if part_size is None else min(WHOLE, part_size)
         self.moved = moved or _unwatched
         #: What every copy is given, as fields of WriteOptions.
         self.given: dict[str, Any] = {} if content_type is None else {"content_type": content_type}
@@ -148,7 +152,7 @@ class Copier:
                     staged.abort()
                     raise
         with blob:
-            if size is not None and size <= WHOLE:
+            if size is not None and size <= self.whole:
                 engine.reserve(size)
                 body = blob.bytes()
                 self.moved(size)
@@ -173,8 +177,13 @@ class Copier:
     def split(self, blob: Blob, src: str, staged: Staged, size: int, guard: Guard = FREE) -> engine.Split:
         """The parts of one large object; the first continues the read that is open already."""
         etag = blob.info.strong_etag
-        splits = size >= SPLIT and etag is not None and self.source.capabilities.ranges and self.cuts is not False
-        step = PART if splits else size
+        splits = (
+            size > (self.part_size or SPLIT)
+            and etag is not None
+            and self.source.capabilities.ranges
+            and self.cuts is not False
+        )
+        step = self.part_size or PART if splits else size
         starts = range(0, size, step)
         opened = {0: blob}
 
@@ -218,7 +227,7 @@ class Copier:
                     store=self.target.name,
                     key=info.key,
                 )
-            return WriteOptions(**condition, **self.given) if condition or self.given else WRITE
+            return self.sent(condition)
         kept: dict[str, Any] = info.attributes()
         kept.pop("storage_class", None)
         if decoded:
@@ -229,8 +238,14 @@ class Copier:
                 kept["content_type"] = guessed
         elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
             del kept["content_type"]
-        kept.update(self.given)
-        return WriteOptions(**kept, **condition) if kept or condition else WRITE
+        return self.sent({**kept, **condition})
+
+    def sent(self, fields: Mapping[str, Any]) -> WriteOptions:
+        """The options with these fields, what every copy is given, and the size of parts."""
+        fields = {**fields, **self.given}
+        if self.part_size is not None:
+            return WriteOptions(**fields, part_size=self.part_size)
+        return WriteOptions(**fields) if fields else WRITE
 
 
 def _unwatched(_: int) -> None:
