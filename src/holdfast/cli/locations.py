@@ -7,14 +7,13 @@ A trailing slash means the directory alone. A zero-byte object ``dir/`` marks a 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
-from .. import redact, registry
+from .. import locks, redact, registry
 from ..errors import ConfigError, NotFound
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions, ObjectInfo
@@ -85,7 +84,7 @@ class Opener:
             raise ConfigError("--anonymous is for services such as s3://, and no location is on one: leave it out")
         self._stores: dict[URL, ObjectStore] = {}
         self._names: dict[int, str] = {}
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     def object(self, location: Location) -> Spot:
         """Where the object of this name lies, or would lie."""

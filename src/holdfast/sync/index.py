@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from .. import locks
 from .actions import Identity
 from .places import Place
 
@@ -53,7 +53,7 @@ class Index:
         self.path = os.fspath(path)
         if self.path != ":memory:":
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
         self._connection.execute("pragma journal_mode=wal")
         self._connection.execute("pragma synchronous=normal")

@@ -13,7 +13,6 @@ import os
 import platform
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from .. import locks
 from ..errors import ConfigError, StoreError
 from .actions import Action
 from .index import state_directory
@@ -90,7 +90,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], *, lease: float = LEASE) -> None:
         self.path = os.fspath(path)
         self.lease = lease
-        self._lock = threading.RLock()
+        self._lock = locks.rlock()
         try:
             if self.path != ":memory:":
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
