@@ -115,5 +115,5 @@ def test_growth_is_seen_and_ups_and_downs_are_not():
     assert list(grown(leaking)) == ["threads"]
     leaking = [{**sample, "memory": sample["memory"] + number * (1 << 20)} for number, sample in enumerate(steady)]
     assert list(grown(leaking)) == ["memory"]
-    leaking = [{**sample, "descriptors": 40 + number} for number, sample in enumerate(steady)]
+    leaking = [{**sample, "descriptors": 40 + 2 * number} for number, sample in enumerate(steady)]
     assert list(grown(leaking)) == ["descriptors"]
