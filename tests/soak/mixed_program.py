@@ -27,6 +27,8 @@ from holdfast import CloudFiles, HoldfastError, PartialFailure, Storage, open_st
 #: Seconds: a call may go without progress for so long, so that connections that stall do not take all the time.
 READ_TIMEOUT = 1.0
 THREADS = 8
+#: So many rounds are made, however long they take.
+LEAST = 9
 COUNT = 60
 LARGE = bytes(range(256)) * (40 << 10)  # 10 MiB: goes in parts
 PIECE = 1 << 20
@@ -127,10 +129,10 @@ def usage() -> dict[str, int]:
 
 
 def rounds(cloudpath: str, directory: str, seconds: float) -> Iterator[dict[str, int]]:
-    """What each round took and left, until the time is over."""
+    """What each round took and left, until the time is over, and for LEAST rounds."""
     ends = time.monotonic() + seconds
     for number in itertools.count():
-        if time.monotonic() >= ends:
+        if number >= LEAST and time.monotonic() >= ends:
             return
         one = Round(cloudpath, directory, number)
         one.run()
