@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 RUN := .venv/bin/python -m
 # What to test: a path, a -k expression, anything pytest takes.
 TESTS ?=
+# How many processes share the tests; each starts the servers that its tests ask for. `make test PROCESSES=0`: one.
+PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint soak bench faults docs servers clean
@@ -19,7 +21,7 @@ demo: .venv/.installed ## copy, list, range-read and verify a tree of some thous
 	@$(RUN) examples.demo
 
 test: lint servers ## every check and every test; installs the servers it needs where root and apt allow
-	@$(RUN) pytest $(TESTS)
+	@$(RUN) pytest -n $(PROCESSES) --dist worksteal $(TESTS)
 
 check: lint ## seconds: style, types, layers, and the tests that need neither servers nor patience
 	@$(RUN) pytest -m "not server and not slow" $(TESTS)

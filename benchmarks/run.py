@@ -56,7 +56,9 @@ first of each is compared byte for byte; `holdfast cp` runs on a pseudo-terminal
 its checks. Bounds show the median (lowest to highest). Servers with prepared answers store and look up nothing, so that
 what a client costs is what is measured; on Ceph RGW and moto the service's own work is in every number. SQLite rows say
 what their puts survive, because that is what the time buys. Members of zip archives are lines of JSON, each dropped
-before the next is read. A layer costs the difference between a GET with and one without it, in alternating blocks."""
+before the next is read. Syncs are of one tree with whole processes, tool after tool, step by step; requests and bytes
+are counted by the proxy between them and the service, and memory by the system. A layer costs the difference between a
+GET with and one without it, in alternating blocks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,6 +121,10 @@ def _versions() -> Iterator[str]:
         yield f"{name} {importlib.metadata.version(name)}"
     s5cmd = str(Path(sys.executable).parent / "s5cmd")
     yield f"s5cmd {subprocess.run([s5cmd, 'version'], capture_output=True, text=True, check=True).stdout.strip()}"
+    if python := os.environ.get("HOLDFAST_BENCH_ACCSR"):
+        asked = "import importlib.metadata; print(importlib.metadata.version('accsr'))"
+        told = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
+        yield f"accsr {told.stdout.strip()}"
     yield from (f"{server.name} {_version(server)}" for server in (Rclone, Nginx, Ceph, Moto))
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     yield f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs: {_processor()}"

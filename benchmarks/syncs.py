@@ -131,7 +131,9 @@ class _Bench:
                         self._run(tool, "push", home)  # what is to be pulled
             for tool, home in homes.items():
                 home.mkdir(exist_ok=True)
-                self._costs[way, step][tool].append(self._run(tool, way, home))
+                cost = self._run(tool, way, home)
+                self._costs[way, step][tool].append(cost)
+                print(f"round {number + 1}, {way}, {step}, {tool}: {cost}", flush=True)  # a round takes many minutes
                 if way == "pull":
                     self._tree.verify(home / "copy", contents=True)
         for home in homes.values():

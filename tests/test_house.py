@@ -28,7 +28,7 @@ HOMES = {
     "obstore": ("stores/_obstore.py",),
     "yaml": ("config/parsing.py",),
     "asyncio": ("aio/",),
-    "click": ("cli/",),
+    "click": ("cli/", "compat/cloudfiles_cli/"),
     "rich": ("progress.py", "cli/"),
     "concurrent": ("engine/",),
     "multiprocessing": ("engine/",),

@@ -13,6 +13,8 @@ from . import locks
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
 INTERVAL = 0.1
+#: Terminals with fewer columns get tables without lines, and counts without a bar.
+NARROW = 60
 
 
 class Bar:
@@ -82,19 +84,16 @@ class Bar:
             TimeRemainingColumn,
         )
 
-        drawn = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(f"{self._unit} {{task.fields[amount]}}"),
-            TimeElapsedColumn(),
+        console = Console(stderr=True)
+        counts = MofNCompleteColumn(), TextColumn(f"{self._unit} {{task.fields[amount]}}")
+        columns = (
+            TextColumn("{task.description}", markup=False),  # it may have a name in it
+            *(counts if console.width < NARROW else (BarColumn(), *counts, TimeElapsedColumn())),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            get_time=time.monotonic,
-            auto_refresh=False,
-            transient=False,
         )
-        self._task = drawn.add_task(self._description, total=self.total, amount="")
+        drawn = Progress(*columns, console=console, get_time=time.monotonic, auto_refresh=False, transient=False)
+        shown = _shortened(self._description, console.width)
+        self._task = drawn.add_task(shown, total=self.total, amount="")
         drawn.tasks[0].start_time = self._began  # not only now, when it is shown
         self._drawn = drawn  # before it draws: Ctrl-C may come then, and what is drawn must be ended
         drawn.start()
@@ -119,6 +118,13 @@ def bar(enabled: bool | None, description: str, total: int | None = None, unit: 
     2
     """
     return Bar(sys.stderr.isatty() if enabled is None else enabled, description, total, unit)
+
+
+def _shortened(description: str, width: int) -> str:
+    """The description in a third of a terminal of this width, so that the counts have room; in a narrow one a word."""
+    if width < NARROW:
+        return description.partition(" ")[0]
+    return description if len(description) <= width // 3 else f"{description[: width // 3 - 2]}.."
 
 
 def size_text(count: float) -> str:
@@ -147,21 +153,28 @@ def print_table(
 ) -> None:
     """Draw a table on standard output (or into the file), and lines below it.
 
-    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup.
+    ``styles`` colours rows by their first cell where the output is a terminal. Cells are text, never markup; what the
+    output's encoding cannot hold is escaped. Narrow terminals get no lines between the columns.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(file=file, highlight=False)
-    table = Table(title=Text(title), title_justify="left")
+
+    def text(cell: str) -> Text:
+        # Here and not by the stream, so that columns are as wide as what is shown.
+        return Text(cell.encode(console.encoding, "backslashreplace").decode(console.encoding))
+
+    table = Table()
+    if console.width < NARROW:
+        table.box, table.pad_edge = None, False
     for column in columns:
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row), style=styles.get(row[0]))
+        table.add_row(*map(text, row), style=styles.get(row[0]))
+    console.print(text(title), soft_wrap=True)
     if table.row_count:
         console.print(table)
-    else:
-        console.print(Text(title))
     for line in footer:
-        console.print(Text(line))
+        console.print(text(line))

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from .blob import Blob, BytesBlob, Staged, body_bytes
-from .errors import HoldfastError, NotFound, Unsupported
+from .errors import Conflict, HoldfastError, NotFound, Unsupported
 from .keys import check, sort_key
 from .types import (
     Body,
@@ -222,6 +222,8 @@ class ObjectStore(ABC):
     @final
     def write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         """The info of what was written, whole or not at all, with attributes and under conditions."""
+        if options.source_if_match is not None:
+            raise ValueError("source_if_match goes with a copy: what is written has no source")
         return self._write(check(key, self.name), body, options)
 
     @final
@@ -450,7 +452,13 @@ def stream_copy(
 
     Attributes of the source go along where the target keeps attributes and the options do not say otherwise.
     """
-    with source._read(src) as blob:
+    version = options.source_if_match
+    if version is not None:
+        options = replace(options, source_if_match=None)
+    named = version is not None and source.capabilities.ranges
+    with source._read(src, ReadOptions(if_match=version) if named else READ) as blob:
+        if version is not None and not named and blob.info.etag != version:
+            raise Conflict(f"object {src!r} is not the version {version!r} any more", key=src, store=source.name)
         if not target.capabilities.metadata and blob.encoding and "content_encoding" not in options.attributes():
             cure = "without that its bytes mean something else, so decode them first"
             raise target._unsupported(f"a copy of {src!r}", f"the encoding {blob.encoding}", cure)

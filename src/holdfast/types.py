@@ -156,6 +156,11 @@ ATTRIBUTES = (
 )
 
 
+def is_marker(row: ObjectInfo) -> bool:
+    """Whether this row of a listing stands for a directory, not for an object."""
+    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
+
+
 def _attributes(one: ObjectInfo | WriteOptions) -> dict[str, Any]:
     return {name: value for name in ATTRIBUTES if (value := getattr(one, name))}
 
@@ -190,8 +195,14 @@ class WriteOptions:
     """How to write one object: its attributes, and the condition under which to write it.
 
     ``if_absent`` writes only where no object is (else AlreadyExists); ``if_match`` only over that ETag (else
-    Conflict). A store that cannot do either atomically raises Unsupported. ``part_size`` in bytes is a hint for
-    multipart uploads, and the one option that a store may ignore.
+    Conflict). A store that cannot do either atomically raises Unsupported. ``source_if_match`` goes with copies alone:
+    the ETag of the version to copy; another one is a Conflict, wherever the service can be held to it (some S3 servers
+    copy in one request whatever is there by then).
+
+    Two options a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
+    write under ``if_match`` to be done twice if an answer was lost and that ETag is there (again), as it may be where
+    the bytes do not depend on what they replace. Then S3 need not look at the object before; who counts, or adds to
+    what is there, must not say so.
     """
 
     if_absent: bool = False
@@ -204,6 +215,8 @@ class WriteOptions:
     storage_class: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     part_size: int | None = None
+    source_if_match: str | None = None
+    idempotent: bool = False
 
     def __post_init__(self) -> None:
         if self.if_absent and self.if_match is not None:

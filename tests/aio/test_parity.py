@@ -47,7 +47,7 @@ NOT_AWAITED = {
     "refusal", "report", "service", "store", "telling", "wire",
     # administration of a bucket: by ``.store``, in a thread
     "abandoned", "abort_multipart_upload", "copy_part", "create_bucket", "create_container", "guarantees",
-    "list_multipart_uploads", "part_upload", "probe", "sweep", "versioned",
+    "list_multipart_uploads", "part_upload", "passed_over", "probe", "sweep", "versioned",
 }  # fmt: skip
 #: Arguments that stay with the synchronous class, because only tests give them.
 WITHOUT = {"ThrottledStore": {"clock", "sleep"}}

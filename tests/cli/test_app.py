@@ -39,8 +39,9 @@ def test_help_teaches_by_examples_that_parse(holdfast, name):
     assert help_text.code == 0
     assert shown
     assert all(f"  {example}\n" in help_text.out for example in shown)
+    assert max(map(len, help_text.lines)) <= 80
     for example in shown:
-        program, used, *arguments = shlex.split(example.partition(" > ")[0])
+        program, used, *arguments = shlex.split(example.partition(" > ")[0], comments=True)
         assert (program, name or used) == ("holdfast", used)
         commands.get_command(context, used).make_context(used, arguments, parent=context)
 

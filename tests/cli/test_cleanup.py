@@ -60,8 +60,21 @@ def test_what_is_young_or_alive_is_left(holdfast, folder):
 
 
 def test_a_directory_where_nothing_was_ever_written_is_left_as_it_is(holdfast, folder, tmp_path):
-    assert holdfast("cleanup", "--yes", folder.base, tmp_path / "nowhere").code == 0
+    result = holdfast("cleanup", "--yes", folder.base)
+    assert (result.code, result.out, result.err) == (0, "", "removed 0 leftovers\n")
     assert os.listdir(folder.base) == []
+
+
+def test_a_mistyped_location_is_no_clean_one(holdfast, folder, tmp_path):
+    result = holdfast("cleanup", tmp_path / "nowhere")
+    assert (result.code, f"{tmp_path}/nowhere: nothing there" in result.err) == (4, True)
+    folder.put({"a": b"1"})
+    result = holdfast("cleanup", folder / "a")
+    assert (result.code, "is no directory" in result.err) == (1, True)
+    leave_temporary(folder.base, "dead", OLD)
+    result = holdfast("cleanup", folder.base, tmp_path / "nowhere")
+    assert (result.code, len(result.lines), "found 1 leftover\n" in result.err) == (1, 1, True)
+    assert sorted(os.listdir(tmp_path)) == ["folder"]
 
 
 @pytest.mark.server
@@ -110,23 +123,16 @@ def test_stale_syncs_and_their_pieces(holdfast, bucket, backup, tmp_path):
 
 def test_without_a_location_it_is_the_journal_of_the_user(holdfast, bucket, backup):
     bucket.put({"a": b"1"})
-    assert holdfast("cleanup").err.startswith("found 0 objects")
+    assert holdfast("cleanup").err.startswith("found 0 leftovers\n")
     with Journal.default() as journal:
         journal.begin(plan(open_store(bucket.base), backup.base))
+        assert holdfast("cleanup").lines == []  # it is young
+        assert [run.left for run in journal.runs()] == [1]
         with journal.transaction() as execute:
             execute("update runs set touched = touched - ?", (OLD,))
     assert len(holdfast("cleanup").lines) == 1
     assert len(holdfast("cleanup", "--yes").lines) == 1
     assert holdfast("cleanup").lines == []
-
-
-def test_a_journal_keeps_no_sync_that_is_complete(holdfast, tmp_path):
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "a").write_bytes(b"1")
-    result = holdfast("sync", tmp_path / "source", tmp_path / "target", "--journal", tmp_path / "journal", "--yes")
-    assert result.code == 0
-    with Journal(tmp_path / "journal") as journal:
-        assert list(journal.runs()) == []
 
 
 def test_a_journal_that_a_worker_uses_is_left_alone(holdfast, bucket, backup, tmp_path):
@@ -150,6 +156,7 @@ def test_a_run_that_was_forgotten_meanwhile_is_no_success(bucket, backup, tmp_pa
     with Journal(tmp_path / "journal.sqlite") as journal:
         queue = journal.begin(planned)
         [task] = queue.claim("transfer", 1)
-        journal.drop(queue.run)
+        with journal.transaction() as execute:
+            execute("delete from runs")
         with pytest.raises(StoreError, match="forgotten this run"):
             queue.finish([(task, Result("a", "add", "done"))])

@@ -51,6 +51,17 @@ def cloud(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.parametrize("command", ["sync", "mv", "diff", "cp -r"])
+def test_a_missing_target_bucket_has_a_code_and_a_cure_of_its_own(holdfast, cloud, folder, command):
+    folder.put({"a": b"1"})
+    missing = f"{cloud.base.removesuffix(cloud.bucket)}there-is-none"
+    result = holdfast(*command.split(), folder.base, f"{missing}/x")
+    assert (result.code, result.err.count("\n"), folder.objects) == (5, 1, {"a": b"1"})
+    assert "make it first (" in result.err
+    assert "there-is-none)" in result.err
+    assert holdfast(*command.split(), f"{missing}/x", folder / "new").code == 4
+
+
 def test_a_tree_goes_up_and_comes_back(holdfast, cloud, folder, tmp_path):
     folder.put(TREE)
     up = holdfast("cp", "-r", "--json", folder.base, cloud / "x")

@@ -6,6 +6,11 @@ import os
 
 import pytest
 
+from holdfast import open_store, register
+from holdfast.errors import StoreError
+from holdfast.store import READ
+from holdfast.stores.memory import MemoryStore
+
 from .conftest import TREE
 
 
@@ -37,9 +42,10 @@ def test_json(holdfast, place, backup):
     backup.put({"a": b"one", "sub/b": b"longer"})
     result = holdfast("diff", "--json", place / "run1", backup.base)
     reason = "sizes differ (4 and 6 bytes)"
+    counts = {"same": 1, "missing": 0, "extra": 0, "different": 1, "unknown": 0, "conflict": 0, "failed": 0}
     assert result.rows == [
         {"key": "sub/b", "status": "different", "reason": reason, "source_size": 4, "target_size": 6},
-        {"status": "summary", "same": 1, "missing": 0, "extra": 0, "different": 1, "unknown": 0, "conflict": 0},
+        {"status": "summary", **counts, "warnings": []},
     ]
 
 
@@ -68,6 +74,50 @@ def test_one_object(holdfast, place, folder, tmp_path):
     (tmp_path / "other").write_bytes(b"nor THIS")
     assert holdfast("diff", place / "run1.txt", tmp_path / "same").code == 0
     assert holdfast("diff", place / "run1.txt", tmp_path / "other").code == 1
+
+
+def test_trouble_is_2_as_that_of_diff_1(holdfast, place, folder, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "directory").mkdir()
+    for source, target in (("run1", "file"), ("run1.txt", "directory")):
+        result = holdfast("diff", "--json", place / source, tmp_path / target)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert (result.rows[-1]["status"], f"is a {target}" in result.rows[-1]["error"]) == ("summary", True)
+
+
+def test_an_object_that_cannot_be_read_is_trouble_and_no_difference(holdfast):
+    class Breaking(MemoryStore):
+        """A service that loses its connections."""
+
+        local = False
+
+        def _read(self, key, options=READ):
+            if key == "a":
+                raise StoreError("connection reset", key=key, store=self.name)
+            return super()._read(key, options)
+
+    register("breaking", Breaking)
+    for name in ("one", "other"):
+        open_store(f"breaking://{name}").put("a", b"1")
+    result = holdfast("diff", "breaking://one", "breaking://other")
+    assert (result.code, result.lines[-1]) == (2, "0 same, 1 failed")
+    assert "connection reset" in result.lines[0]
+
+
+def test_what_nothing_tells_names_its_cure(holdfast):
+    class Mute(MemoryStore):
+        """A service whose ETags mean nothing, and that is far away."""
+
+        local = False
+
+    register("mute", Mute)
+    open_store("mute://one").put("a", b"22")
+    open_store("mute://other").put("a", b"11")
+    result = holdfast("diff", "mute://one", "mute://other")
+    assert (result.code, result.lines[-1]) == (1, "0 same, 1 unknown")
+    assert result.err == "holdfast: nothing tells whether 1 object is equal: --compare digest reads it\n"
+    result = holdfast("diff", "--compare", "digest", "mute://one", "mute://other")
+    assert (result.code, result.lines[-1], result.err) == (1, "0 same, 1 different", "")
 
 
 @pytest.mark.parametrize("missing", ["nope", "nope/", "run"])

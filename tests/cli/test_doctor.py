@@ -76,6 +76,21 @@ def test_stores_of_our_own_do_all_they_promise(holdfast, request, kind):
     assert kind == "bucket" or sorted(os.listdir(place.base)) == before
 
 
+@pytest.mark.server
+@pytest.mark.parametrize("s3", ["moto"], indirect=True)
+def test_uploads_that_were_never_completed_are_counted(holdfast, moto, s3):
+    def told():
+        return {row["check"]: row["detail"] for row in holdfast("doctor", "--json", s3.base).rows if "check" in row}
+
+    bucket = s3.base.rpartition("/")[2]
+    assert told()["pending uploads"] == "none was begun and not completed"
+    upload = moto.client().create_multipart_upload(Bucket=bucket, Key="large")["UploadId"]
+    try:
+        assert told()["pending uploads"].startswith("1 were begun and not completed ('holdfast uploads' shows them)")
+    finally:
+        moto.client().abort_multipart_upload(Bucket=bucket, Key="large", UploadId=upload)
+
+
 def test_a_store_of_five_methods_lacks_what_cannot_be_emulated(holdfast):
     objects = {}
 

@@ -50,6 +50,52 @@ def test_an_object_and_the_directory_of_its_name(holdfast, bucket, tmp_path):
     assert bucket.objects == {"moved": b"object", "moved/a": b"below", "run10": b""}
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("objects", "target"),
+    [
+        (("run1", "run1/a"), "here"),  # a file, and the directory of its name
+        (("run1", "run1/run1"), "here/"),  # one file twice
+        (("run1", "run1/run1/a"), "here/"),
+        (("x/run1", "x/run1/run1"), "bucket/"),  # one object twice
+    ],
+)
+def test_an_object_and_the_directory_of_its_name_that_cannot_be_both_stay(
+    holdfast, bucket, tmp_path, options, objects, target
+):
+    bucket.put(dict.fromkeys(objects, b"1"))
+    goal = f"{bucket.base}/there/" if target == "bucket/" else f"{tmp_path}/{target}"
+    result = holdfast("mv", *options, bucket / objects[0], goal)
+    assert (result.code, result.err.count("\n"), "cannot have both" in result.err) == (1, 1, True)
+    assert (bucket.objects, os.listdir(tmp_path)) == (dict.fromkeys(objects, b"1"), [])
+
+
+def test_what_is_left_of_a_directory_is_named_and_the_exit_code_tells(holdfast, folder, backup):
+    folder.put({"a": b"1"})
+    os.mkdir(folder / "sub")
+    os.symlink("/nowhere", folder / "sub/link")
+    result = holdfast("mv", folder.base, backup.base)
+    assert (result.code, backup.objects) == (1, {"a": b"1"})
+    assert f"{folder.base}: kept, because it still holds the symlink 'sub/link'\n" in result.err
+    assert "1 symlink of the source not followed" in result.err
+    assert os.path.islink(folder / "sub/link")
+    backup.put({"link/b": b"2"})
+    os.symlink("/nowhere", backup / "link/link")
+    row = holdfast("mv", "--json", backup / "link", folder.base).rows[-1]
+    assert row["problems"] == [f"{backup / 'link'}: kept, because it still holds the symlink 'link'"]
+    assert (row["status"], row["exit_code"], row["added"]) == ("summary", 1, 1)
+
+
+def test_several_sources_have_one_summary(holdfast, place, backup):
+    backup.put({"run1.txt": b"nor this"})
+    result = holdfast("mv", "--json", place / "run1", place / "run1.txt", f"{backup.base}/")
+    assert [row.get("status") for row in result.rows] == [None, None, None, "summary"]
+    assert {name: result.rows[-1][name] for name in ("added", "bytes", "exit_code")} == {
+        "added": 2, "bytes": 7, "exit_code": 0,
+    }  # fmt: skip
+    assert holdfast("mv", backup / "run1.txt", backup / "b").out == "1 object moved; 8 B sent\n"
+
+
 def test_no_empty_local_directories_are_left(holdfast, folder, backup):
     folder.put(TREE)
     os.makedirs(folder / "run1/empty/deeper")

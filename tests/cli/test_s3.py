@@ -72,7 +72,26 @@ def test_a_missing_bucket_is_said_once_and_exit_4(holdfast, moto, s3, arguments,
 def test_a_missing_target_bucket_is_said_once_not_for_every_object(holdfast, moto, s3, folder):
     folder.put({str(number): b"x" for number in range(100)})
     result = holdfast("cp", "-r", folder.base, moto.url("there-is-no-such-bucket"))
-    assert (result.code, result.err.count("\n")) == (4, 1)
+    assert (result.code, result.err.count("\n")) == (5, 1)
+
+
+@pytest.mark.parametrize("command", ["sync", "mv", "diff", "cp", "sync one", "mv one", "diff one"])
+def test_a_missing_target_bucket_has_a_code_and_a_cure_of_its_own(holdfast, moto, s3, folder, command):
+    name, one = command.partition(" ")[::2]
+    folder.put({"a": b"1", "b": b"2"})
+    source = folder / "a" if one or name == "cp" else folder.base
+    result = holdfast(name, "--json", source, moto.url("there-is-no-such-bucket") + "/x")
+    assert (result.code, result.err.count("\n"), folder.objects) == (5, 1, {"a": b"1", "b": b"2"})
+    assert "make it first (aws s3 mb s3://there-is-no-such-bucket)" in result.err
+    assert (result.rows[-1]["status"], "no such bucket" in result.rows[-1]["error"]) == ("summary", True)
+    assert result.rows[-1].get("exit_code", 5) == 5
+
+
+@pytest.mark.parametrize("command", ["sync", "mv", "diff"])
+def test_a_missing_source_bucket_is_nothing_there_also_where_the_target_is_in_it(holdfast, moto, s3, tmp_path, command):
+    nowhere = moto.url("there-is-no-such-bucket")
+    for target in (f"{nowhere}/two", tmp_path / "two"):
+        assert holdfast(command, f"{nowhere}/one", target).code == 4
 
 
 def test_directory_markers_made_by_a_console(holdfast, moto, s3, tmp_path):

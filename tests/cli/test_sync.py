@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -89,9 +91,13 @@ def test_additions_need_no_yes(holdfast, place, backup):
 
 def test_too_many_deletions_are_none(holdfast, place, backup):
     backup.put({f"more{n}": b"x" for n in range(5)})
+    result = holdfast("sync", "--delete", "--dry-run", place / "run1", backup.base)
+    assert (result.code, len(backup.objects)) == (1, 5)  # as the run has it
+    assert "if they are meant, pass max_delete=5 (--max-delete 5)" in result.out
     result = holdfast("sync", "--delete", place / "run1", backup.base)
     assert (result.code, len(backup.objects)) == (1, 7)
     assert "5 not deleted, because 5 deletions are more than max_delete=1" in result.err
+    assert "(--max-delete 5)" in result.err
     result = holdfast("sync", "--delete", "--yes", "--max-delete", "5", place / "run1", backup.base)
     assert (result.code, backup.objects) == (0, RUN1)
 
@@ -186,6 +192,13 @@ def test_equal_or_not_is_asked_only_where_nothing_tells(holdfast):
                                    (["--yes", "--on-unknown", "transfer"], 0, b"22")):  # fmt: skip
         result = holdfast("sync", *option, "silent://unknown", "silent://known")
         assert (result.code, open_store("silent://known").get("a")) == (code, expected), result
+        cure = (
+            "nothing tells whether 1 object is equal: --compare digest reads it, --on-unknown transfer sends it, "
+            "--on-unknown skip leaves it\n"
+        )
+        assert (cure in result.err) == (not option)
+    open_store("silent://known").put("a", b"11")
+    assert cure in holdfast("sync", "--dry-run", "silent://unknown", "silent://known").err
 
 
 def test_reencode(holdfast, bucket, backup):
@@ -199,12 +212,101 @@ def test_reencode(holdfast, bucket, backup):
     assert holdfast("sync", "--reencode", "rot13", bucket.base, backup / "x").code == 2
 
 
-def test_a_journal_forgets_what_is_complete(holdfast, place, backup, tmp_path):
-    journal = tmp_path / "journal"
+def rows_in(journal):
+    """How many runs and how many tasks of them that are done another process sees in the journal."""
+    with contextlib.closing(sqlite3.connect(journal)) as connection:
+        runs = connection.execute("select count(*) from runs").fetchone()
+        return (*runs, *connection.execute("select count(*) from tasks where result is not null").fetchone())
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What is called for each result, when the journal has it."""
+    calls = []
+    apply = planner.apply
+
+    def watched(plan, *, on_result, **more):
+        def look(result):
+            for call in calls:
+                call(result)
+            on_result(result)
+
+        return apply(plan, on_result=look, **more)
+
+    monkeypatch.setattr("holdfast.cli.sync.apply", watched)
+    return calls
+
+
+def test_a_journal_has_what_is_done_while_it_is_done_and_forgets_what_is_complete(
+    holdfast, place, backup, tmp_path, told
+):
+    journal, seen = tmp_path / "journal", []
+    told.append(lambda _: seen.append(rows_in(journal)))
     assert holdfast("sync", "--journal", journal, place / "run1", backup.base).code == 0
-    with sqlite3.connect(journal) as connection:
-        assert connection.execute("select count(*) from runs").fetchone() == (0,)
+    assert len(seen) == 2
+    assert all(runs == 1 and tasks >= at for at, (runs, tasks) in enumerate(seen, 1))
+    assert rows_in(journal) == (0, 0)
     assert backup.objects == RUN1
+
+
+def test_a_journal_keeps_what_did_not_end_well_until_it_is_cleaned(holdfast, bucket, backup, tmp_path, monkeypatch):
+    bucket.put({"a": b"1", "b": b"2"})
+    journal, apply = tmp_path / "journal", planner.apply
+
+    def late(*arguments, **more):
+        bucket.put({"a": b"changed"})
+        return apply(*arguments, **more)
+
+    monkeypatch.setattr("holdfast.cli.sync.apply", late)
+    assert holdfast("sync", "--journal", journal, bucket.base, backup.base).code == 3
+    assert rows_in(journal) == (1, 2)
+    shown = holdfast("cleanup", "--older-than", "0s", "--journal", journal).lines
+    assert [line.split()[2:4] for line in shown] == [["found", "sync"]]
+    assert rows_in(journal) == (1, 2)
+    assert len(holdfast("cleanup", "--older-than", "0s", "--yes", "--journal", journal).lines) == 1
+    assert rows_in(journal) == (0, 0)
+
+
+@pytest.mark.parametrize("content", ["foreign", "text"])
+def test_a_file_that_is_no_journal_is_left_as_it_is(holdfast, bucket, backup, folder, tmp_path, content):
+    bucket.put({"a": b"1"})
+    temporary = Path(folder / ".holdfast/tmp/dead")
+    temporary.parent.mkdir(parents=True, mode=0o700)
+    temporary.touch()
+    os.utime(temporary, (1, 1))
+    path = tmp_path / "data.db"
+    if content == "foreign":
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("create table runs (id integer)")
+            connection.commit()
+    else:
+        path.write_text("not even a database, but long enough to have the header of one " * 9)
+    before = path.read_bytes()
+    for command in (
+        ["sync", bucket.base, backup.base], ["cleanup"], ["cleanup", "--yes", folder.base]
+    ):  # fmt: skip
+        result = holdfast(*command, "--journal", path)
+        assert (result.code, "name another file" in result.err) == (2, True)
+    assert (path.read_bytes(), sorted(os.listdir(tmp_path)), backup.objects) == (before, ["data.db", "folder"], {})
+    assert temporary.exists()
+    path.write_bytes(b"")
+    assert holdfast("cleanup", "--journal", path).code == 0
+    assert path.read_bytes() == b""
+
+
+def test_an_error_ends_json_with_a_summary(holdfast, place, backup, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    for command, code in (
+        (["sync", place / "nope", backup.base], 4),
+        (["sync", "--dry-run", place / "nope", backup.base], 4),
+        (["sync", place / "run1", tmp_path / "file"], 1),
+        (["mv", place / "nope", backup.base], 4),
+        (["mv", place / "run1", tmp_path / "file"], 1),
+    ):
+        result = holdfast(*command, "--json")
+        [row] = result.rows
+        assert (result.code, row["status"], row["exit_code"], row["added"]) == (code, "summary", code, 0)
+        assert row["error"] in result.err
 
 
 def test_a_sync_into_itself_is_refused(holdfast, place):
@@ -257,3 +359,16 @@ def test_options_that_mean_whole_listings_are_not_dropped_for_one_object(holdfas
     assert "--delete has no meaning for one object" in refused.err
     assert holdfast("sync", "--yes", "--exclude", "*.tmp", tmp_path / "one" / "x.tmp", f"{tmp_path}/two/").code == 0
     assert (tmp_path / "two" / "x.tmp").read_bytes() == b"old"
+
+
+def test_symlinks_that_are_not_followed_are_told(holdfast, backup, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"1")
+    (source / "link").symlink_to("a")
+    warning = "1 symlink of the source not followed, such as 'link'"
+    assert warning in holdfast("sync", "-n", source, backup.base).out
+    for command in (["sync"], ["diff"]):
+        result = holdfast(*command, source, backup.base)
+        assert (result.code, result.err) == (0, f"holdfast: {warning}\n")
+        assert holdfast(*command, "--json", source, backup.base).rows[-1]["warnings"] == [warning]

@@ -95,6 +95,15 @@ def test_decode_compares_what_the_encodings_hold(holdfast, bucket):
     assert holdfast("verify", "--decode", bucket / "plain", bucket / "packed").code == 0
 
 
+def test_the_same_bytes_in_another_encoding_are_different(holdfast, bucket):
+    packed = gzip.compress(b"hello")
+    bucket.put({"plain/a": packed})
+    bucket.store.write("packed/a", packed, WriteOptions(content_encoding="gzip"))
+    result = holdfast("verify", bucket / "plain", bucket / "packed")
+    assert (result.code, result.lines[0]) == (1, "different  a")
+    assert holdfast("diff", bucket / "plain", bucket / "packed").code == 1
+
+
 def test_large_objects_are_compared_to_the_last_byte(holdfast, bucket, monkeypatch):
     monkeypatch.setattr(verify, "LARGE", 1 << 20)
     body = bytes(3 << 20)

@@ -143,8 +143,8 @@ def remote(make_remote: Callable[[str], Remote]) -> Remote:
 
 
 @pytest.fixture
-def s3(make_remote: Callable[[str], Remote]) -> Remote:
-    """An empty bucket on moto."""
+def s3(make_remote: Callable[[str], Remote], moto: Any) -> Remote:
+    """An empty bucket on moto, which is named here so that the test is marked."""
     return make_remote("moto")
 
 

@@ -30,8 +30,8 @@ def tree(directory) -> dict[str, bytes]:
     return found
 
 
-@row("accsr", "gap: empty files are pushed but never pulled back", "kept and fixed", "they are pulled")
 # ---------------------------------------------------------------------- where things go
+@row("accsr", "gap: empty files are pushed but never pulled back", "kept and fixed", "they are pulled")
 @row("accsr", "pull: the destination is local_base_dir and the path relative to the base path; force overwrites")
 @row("accsr", "pull: empty files", "kept and fixed", "the original pushed them and never pulled them back")
 @pytest.mark.parametrize("provider", SERVED)
@@ -82,6 +82,28 @@ def test_a_path_selects_itself_or_what_is_below(s3, home):
     assert sorted(tree("out")) == ["dir/file.txt", "dir_collision/file.txt", "file.txt", "file.txt.collision"]
     storage.pull("", "all")
     assert len(tree("all")) == 5
+
+
+@row(
+    "accsr", "pull and delete: './data', 'data//a' and '.'", "kept and fixed",
+    "paths without dots and doubled slashes, as in a push; the original's './data' found only what it pushed like that",
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["./data", "data/.", "data//", ".//data/./", "/./data"])
+def test_dots_in_remote_paths_mean_nothing(s3, home, path):
+    s3.put("base/data/a", b"1")
+    s3.put("base/database", b"2")
+    storage = s3.storage("base")
+    assert names(storage.pull(path).synced_files) == ["base/data/a"]
+    assert names(storage.delete(path)) == ["base/data/a"]
+    assert names(storage.pull(".").synced_files) == ["base/database"]
+
+
+def test_what_accsr_called_with_dots_is_deleted_by_expressions(s3):
+    for key in ("base/./a", "base//b", "base/a", "base/b"):
+        s3.put(key, b"1")
+    storage = s3.storage("base")
+    assert sorted(names(storage.delete("", include_regex=r"\./|/"))) == ["base/./a", "base//b"]
+    assert sorted(s3.objects()) == ["base/a", "base/b"]
 
 
 @row("accsr", "pull: convert_to_linux_path turns backslashes of the path into slashes, unless it is False")
@@ -140,8 +162,8 @@ def test_absolute_paths(remote, home):
     assert len(kept.synced_files) == 1
 
 
-@row("accsr", "gap: pull's unresolvable_collisions can never be filled", "kept and fixed", "a dry run fills them")
 # ---------------------------------------------------------------------- what is in the way
+@row("accsr", "gap: pull's unresolvable_collisions can never be filled", "kept and fixed", "a dry run fills them")
 @row(
     "accsr", "pull onto a directory: FileExistsError with 'directory:'", "kept and fixed",
     "a dry run tells it in unresolvable_collisions; the original raised there too",
@@ -181,6 +203,28 @@ def test_other_things_in_the_way(remote, home, tmp_path):
     assert (out / "fine").exists()
 
 
+def test_a_symlink_on_the_way_is_not_followed(remote, home, tmp_path):
+    remote.put("data/a", b"1")
+    (tmp_path / "outside").mkdir()
+    (home / "data").symlink_to(tmp_path / "outside")
+    for options in ({"force": True}, {}):
+        with pytest.raises(e.InvalidKey, match="its directory at the target is a symlink"):
+            remote.storage().pull("data", **options)
+    assert list((tmp_path / "outside").iterdir()) == []
+    (home / "base").symlink_to(tmp_path / "outside")  # named, so it is meant
+    remote.storage().pull("data", "base")
+    assert (tmp_path / "outside/data/a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("dryrun", [False, True])
+def test_a_file_is_no_local_base_dir(remote, home, dryrun):
+    remote.put("data/a", b"1")
+    write(home, out="mine")
+    with pytest.raises(FileExistsError, match="local_base_dir has to be a directory"):
+        remote.storage().pull("data", "out", force=True, dryrun=dryrun)
+    assert tree(home) == {"out": b"mine"}
+
+
 @row("accsr", "gap: an object named ../../x is written outside local_base_dir", "kept and fixed", "it is refused")
 @row(
     "accsr", "pull: names that lead out of local_base_dir", "kept and fixed",
@@ -205,6 +249,20 @@ def test_nothing_is_written_outside(make_remote, own_gcs, home, tmp_path, key, f
     assert (home / "out/good").read_bytes() == b"1"
 
 
+def test_hostile_names_move_no_cursor(make_remote, home):
+    remote = make_remote("gcs")
+    remote.put("../\x1b[2Jevil", b"1")
+    with pytest.raises(e.InvalidKey) as raised:
+        remote.storage().pull("")
+    assert "\\x1b[2Jevil" in str(raised.value)
+    assert "\x1b" not in str(raised.value)
+    remote.put("in\x1b[2Jway", b"1")
+    (home / "in\x1b[2Jway").mkdir()
+    with pytest.raises(FileExistsError) as caught:
+        remote.storage().pull("", exclude_regex=r"\.\.")
+    assert "\x1b" not in str(caught.value)
+
+
 def test_an_object_and_a_directory_of_one_name_are_told(s3, home, caplog):
     s3.put("a", b"1")
     s3.put("a/b", b"2")
@@ -217,10 +275,11 @@ def test_an_object_and_a_directory_of_one_name_are_told(s3, home, caplog):
     assert "No files found" in caplog.text
 
 
+@row("accsr", "pull with dryrun only tells: no file, no directory, synced_files is empty")
 def test_a_dry_run_makes_nothing(remote, home):
     remote.put("a", b"1")
     summary = remote.storage().pull("a", "out", dryrun=True)
-    assert names(summary.not_on_target) == ["a"]
+    assert (names(summary.not_on_target), summary.synced_files) == (["a"], [])
     assert list(home.iterdir()) == []
 
 
@@ -327,7 +386,7 @@ def test_delete_by_expressions(remote):
     "accsr", "delete(''): everything below the base path", "different",
     "without an include_regex it needs confirm=True, or a function that confirms the number of objects",
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["", "/"])
+@pytest.mark.parametrize("path", ["", "/", ".", "./", "//"])
 def test_deleting_everything_is_confirmed(remote, path):
     for key in ("base/a", "base/b", "c"):
         remote.put(key, b"1")
@@ -339,6 +398,14 @@ def test_deleting_everything_is_confirmed(remote, path):
     assert len(storage.delete(path, confirm=lambda count: count == 2)) == 2
     assert remote.objects() == {"c": b"1"}
     assert names(remote.storage().delete(path, confirm=True)) == ["c"]
+
+
+@pytest.mark.parametrize("path", ["..", "../base", "a/..", "base/.."])
+def test_nothing_above_the_base_path_is_deleted(remote, path):
+    remote.put("base/a", b"1")
+    remote.put("b", b"1")
+    assert remote.storage("base").delete(path) == []
+    assert len(remote.objects()) == 2
 
 
 @pytest.mark.parametrize("confirm", [None, 0, 1, "", "no", "yes"])
@@ -358,6 +425,17 @@ def test_an_empty_expression_chooses_nothing_to_delete(remote, nothing):
     assert names(remote.storage().delete("", include_regex=nothing, confirm=True)) == ["a"]
 
 
+def test_many_are_deleted_in_batches(s3, monkeypatch):
+    storage = s3.storage()
+    monkeypatch.setattr(type(storage.bucket.store), "remove_batch", 2)
+    counting = storage.bucket.store = CountingStore(storage.bucket.store)
+    for number in range(5):
+        s3.put(f"a/{number}", b"1")
+    assert names(storage.delete("a")) == [f"a/{number}" for number in range(5)]
+    assert counting.calls["remove"] == 3
+    assert s3.objects() == {}
+
+
 def test_what_cannot_be_deleted_is_told(remote):
     for key in ("a/1", "a/2"):
         remote.put(key, b"1")
@@ -370,7 +448,9 @@ def test_what_cannot_be_deleted_is_told(remote):
 
 # ---------------------------------------------------------------------- list_objects, bucket, driver
 @row("accsr", "list_objects: a listing by string prefix, with all that begins alike")
-def test_list_objects(remote):
+@pytest.mark.parametrize("provider", SERVED)
+def test_list_objects(make_remote, provider):
+    remote = make_remote(provider)
     for key in ("base/sample.txt", "base/sample_2.txt", "base/x", "basement"):
         remote.put(key, b"12")
     storage = remote.storage("base")

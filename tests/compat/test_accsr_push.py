@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import socket
 import threading
 from collections import Counter
 from pathlib import Path
@@ -14,13 +12,15 @@ import pytest
 
 from holdfast import RemoteStorage
 from holdfast import errors as e
-from holdfast.store import WRITE, Wrapper
+from holdfast.store import READ, WRITE, Wrapper
 from holdfast.sync import Regex
 from holdfast.testing.stores import CountingStore, FaultStore
 from tests.compat.conftest import PROVIDERS
 from tests.compat.rows import row
 
 SERVED = [pytest.param(name, marks=[] if name in {"local", "gcs"} else [pytest.mark.server]) for name in PROVIDERS]
+#: Those that are no directory.
+SERVICES = [provider for provider in SERVED if provider.values != ("local",)]
 
 
 def write(directory: Path, **files: str) -> None:
@@ -33,177 +33,6 @@ def write(directory: Path, **files: str) -> None:
 
 def names(entries) -> list[str]:
     return [entry.name for entry in entries]
-
-
-# ---------------------------------------------------------------------- the seed's five examples
-@row("accsr", "push, example 1: path=foo/bar goes to remote_base_path/foo/bar")
-def test_a_relative_path_without_prefix(remote, home):
-    write(home, foo__bar="1")
-    assert names(remote.storage("base").push("foo/bar").synced_files) == ["base/foo/bar"]
-    assert remote.objects() == {"base/foo/bar": b"1"}
-
-
-@row("accsr", "push, example 2: an absolute path without prefix keeps all of itself")
-def test_an_absolute_path_without_prefix(remote, home):
-    write(home, foo__bar="1")
-    expected = f"base/{str(home).lstrip('/')}/foo/bar"
-    for path in (home / "foo/bar", home / "foo"):
-        remote.storage("base").push(path)
-        assert remote.objects() == {expected: b"1"}
-
-
-@row("accsr", "push, examples 3 and 4: path relative to, or below, local_path_prefix goes to remote_base_path/path")
-@pytest.mark.parametrize("absolute", [False, True])
-def test_a_path_below_the_prefix(remote, home, monkeypatch, absolute):
-    write(home, foo__bar="1")
-    monkeypatch.chdir("/")
-    path = home / "foo/bar" if absolute else "bar"
-    summary = remote.storage("base").push(path, local_path_prefix=str(home / "foo"))
-    assert names(summary.synced_files) == ["base/bar"]
-    assert summary.synced_files[0].local_path == str(home / "foo/bar")
-
-
-@row("accsr", "push, example 5: a path that is no child of local_path_prefix is a ValueError that names both")
-@pytest.mark.parametrize("path", ["/home/baz/bar", "/home/foobar", "../baz/bar", "a/../../baz"])
-def test_a_path_outside_the_prefix(remote, path):
-    with pytest.raises(ValueError, match=r"Specified path=.* is not a child of local_path_prefix=/home/foo"):
-        remote.storage().push(path, local_path_prefix="/home/foo")
-
-
-@row(
-    "accsr",
-    "push: './sub/b'",
-    "kept and fixed",
-    "it is sub/b in the bucket; the original stored './sub/b', and '../x' too",
-)
-def test_paths_are_names_without_dots(remote, home):
-    write(home, sub__b="1")
-    for path in ("./sub/b", "sub/../sub/b", "sub//b", "sub/./b"):
-        remote.storage().push(path)
-    assert remote.objects() == {"sub/b": b"1"}
-    with pytest.raises(ValueError, match="is not a child of"):
-        remote.storage().push("../elsewhere/b")
-
-
-@row(
-    "accsr",
-    "gap: base path 'base/' makes base//a.txt, './sub/b' pushes ./sub/b",
-    "kept and fixed",
-    "one slash, and no dots",
-)
-@row("accsr", "push: remote_base_path='base/'", "kept and fixed", "the original made 'base//a.txt' of it")
-def test_a_base_path_may_end_with_a_slash(remote, home):
-    write(home, a="1")
-    storage = remote.storage("/base/")
-    assert storage.remote_base_path == "base/"
-    assert storage.get_push_remote_path("x/y") == "base/x/y"
-    storage.push("a")
-    assert remote.objects() == {"base/a": b"1"}
-
-
-@row("accsr", "get_push_remote_path: the base path and the local path, with slashes, without a leading one")
-def test_the_remote_path_of_a_local_one(remote):
-    storage = remote.storage()
-    assert [storage.get_push_remote_path(path) for path in ("a/b", "/home/foo", "./a", Path("a"))] == [
-        "a/b", "home/foo", "a", "a",
-    ]  # fmt: skip
-    storage.set_remote_base_path(None)
-    assert storage.remote_base_path == ""
-
-
-@row("accsr", "push(path): may be a Path; directories are walked with hidden files")
-def test_directories_are_pushed_whole(remote, home):
-    write(home, data__a="1", data___dot_hidden="2", data___dot_git__x="3", data__empty="", database__no="4")
-    (home / "data/nothing").mkdir()
-    summary = remote.storage().push(Path("data"))
-    assert remote.objects() == {"data/a": b"1", "data/.hidden": b"2", "data/.git/x": b"3", "data/empty": b""}
-    assert names(summary.synced_files) == sorted(remote.objects())
-    assert summary.sync_direction == "push"
-
-
-@row("accsr", "push('.') pushes the whole directory")
-def test_the_current_directory(remote, home):
-    write(home, a="1", b__c="2")
-    remote.storage("base").push(".")
-    assert remote.objects() == {"base/a": b"1", "base/b/c": b"2"}
-
-
-@row("accsr", "push: nothing found is a FileNotFoundError that names the path")
-@pytest.mark.parametrize("path", ["no_such.txt", "no_such_dir", "*.nothing", "/no/such/path"])
-def test_what_is_not_there(remote, home, path):
-    with pytest.raises(FileNotFoundError, match=re.escape(path)) as raised:
-        remote.storage().push(path)
-    assert "does not refer to a file or directory" in str(raised.value)
-
-
-@row("accsr", "gap: push changes the working directory", "kept and fixed", "it does not")
-# ---------------------------------------------------------------------- globs
-@row(
-    "accsr", "push: globs, relative to local_path_prefix", "kept and fixed",
-    "the original changed the working directory for it, so threads disturbed each other",
-)  # fmt: skip
-def test_globs(remote, home, monkeypatch):
-    write(home, sample_dot_txt="1", sample_2_dot_txt="2", sample_dir__x="3", other="4")
-    asked = []
-    monkeypatch.setattr(os, "chdir", asked.append)
-    storage = remote.storage()
-    assert names(storage.push("s*.txt", dryrun=True).not_on_target) == ["sample.txt", "sample_2.txt"]
-    for path in ("s*le_2.txt", home / "s*le_2.txt"):
-        storage.push(path, local_path_prefix=home)
-        assert remote.objects() == {"sample_2.txt": b"2"}
-    storage.push("sample*", local_path_prefix=home)
-    assert sorted(remote.objects()) == ["sample.txt", "sample_2.txt", "sample_dir/x"]
-    assert not asked
-
-
-@row("accsr", "push: globs", "kept and fixed", "the prefix is never a glob, and a file called 'a[1]' is itself")
-def test_what_looks_like_a_glob(remote, home):
-    write(home, **{"[x]__a[1]": "1", "[x]__a1": "2"})
-    storage = remote.storage()
-    storage.push("a[1]", local_path_prefix=home / "[x]")
-    assert remote.objects() == {"a[1]": b"1"}
-    storage.push("a*", local_path_prefix=home / "[x]")
-    assert remote.objects() == {"a[1]": b"1", "a1": b"2"}
-
-
-@row("accsr", "push: '**' in a glob", "different", "it means any number of directories; the original took it for '*'")
-def test_globs_of_any_depth(remote, home):
-    write(home, a__b__c_dot_csv="1", a__d_dot_csv="2", e_dot_csv="3", a__f="4")
-    assert names(remote.storage().push("**/*.csv").synced_files) == ["a/b/c.csv", "a/d.csv", "e.csv"]
-
-
-# ---------------------------------------------------------------------- symlinks
-@row(
-    "accsr", "push: symlinks", "different",
-    "followed where the path names one; those below a directory are left out, with a warning: they may lead anywhere",
-)  # fmt: skip
-def test_symlinks(remote, home, tmp_path, caplog):
-    outside = tmp_path / "outside"
-    write(outside, secret="s", model="m")
-    write(home, data__a="1")
-    (home / "data/link").symlink_to(outside / "secret")
-    (home / "data/folder").symlink_to(outside)
-    (home / "named").symlink_to(outside / "model")
-    (home / "tree").symlink_to(outside)
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(str(home / "data/socket"))
-    server.close()
-    storage = remote.storage()
-    with caplog.at_level(logging.WARNING):
-        summary = storage.push("data")
-    assert remote.objects() == {"data/a": b"1"}
-    assert sorted(names(summary.skipped_source_files)) == ["data/folder", "data/link", "data/socket"]
-    assert "no regular file" in caplog.text
-    storage.push("named")
-    storage.push("tree")
-    assert remote.objects() == {"data/a": b"1", "named": b"m", "tree/secret": b"s", "tree/model": b"m"}
-    assert names(storage.push("named").on_target_eq_md5) == ["named"]
-    for pattern, link in (("na*", "named"), ("tre*", "tree")):  # a glob names none, however many it finds
-        globbed = storage.push(pattern, force=True)
-        assert (names(globbed.skipped_source_files), globbed.matched_source_files) == ([link], [])
-    assert sorted(names(storage.push("*").skipped_source_files)) == [
-        "data/folder", "data/link", "data/socket", "named", "tree",
-    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------------- regular expressions
@@ -244,6 +73,7 @@ def test_expressions_end(remote, home, monkeypatch):
 
 
 # ---------------------------------------------------------------------- what the bucket has already
+@row("accsr", "push: the order of synced_files is that of not_on_target, then of on_target_neq_md5")
 @row("accsr", "push: equal files are not sent, even with force; different ones need force, and nothing is sent without")
 @pytest.mark.parametrize("provider", SERVED)
 def test_what_is_there(make_remote, home, provider):
@@ -269,6 +99,21 @@ def test_what_is_there(make_remote, home, provider):
     again = storage.push("data", force=True)
     assert (again.synced_files, len(again.on_target_eq_md5), again.requires_force) == ([], 4, False)
     assert all(entry.remote_obj.name == entry.name and entry.equal_md5_hash_sum for entry in done.synced_files)
+
+
+@row("accsr", "push and pull: stored bytes are compared, whatever their Content-Encoding is")
+@pytest.mark.parametrize("path", ["data", "data/a", "data/*"])
+def test_encodings_make_no_difference(s3, home, moto, path):
+    write(home, data__a="1", data__b="2")
+    for key, body in (("data/a", b"1"), ("data/b", b"2")):
+        moto.client().put_object(Bucket=s3.conf.bucket, Key=key, Body=body, ContentEncoding="gzip")
+    storage = s3.storage()
+    assert storage.push(path, force=True).synced_files == []
+    assert storage.pull(path.rstrip("*"), force=True).synced_files == []
+    (home / "data/a").unlink()
+    assert names(storage.pull("data/a").synced_files) == ["data/a"]
+    assert (home / "data/a").read_bytes() == b"1"
+    assert names(storage.push("data").on_target_eq_md5) == ["data/a", "data/b"]
 
 
 @row(
@@ -307,6 +152,19 @@ def test_what_nobody_can_tell_to_be_equal_needs_force(s3, home, moto):
         s3.storage().push("large")
 
 
+@row("accsr", "push: skipped_source_files tell whether there is an object, too")
+@pytest.mark.parametrize("left_out", ["data/(aa|bb|new)$", "data/zz", "data/"])
+def test_what_is_skipped_is_looked_for(s3, home, left_out):
+    write(home, data__aa="1", data__bb="2", data__zz="3", data__new="4")
+    for key in ("data/aa", "data/bb", "data/zz"):
+        s3.put(key, b"x")
+    (home / "data/link").symlink_to(home / "data/aa")
+    s3.put("data/link", b"x")
+    summary = s3.storage().push("data", exclude_regex=left_out, dryrun=True)
+    found = {entry.name: entry.exists_on_remote for entry in summary.all_files_analyzed}
+    assert found == {"data/aa": True, "data/bb": True, "data/zz": True, "data/new": False, "data/link": True}
+
+
 @row("accsr", "push with dryrun only tells, and warns of what a push would be refused for")
 def test_a_dry_run_warns(remote, home, caplog):
     write(home, a="1", b="2")
@@ -326,13 +184,13 @@ def test_a_dry_run_warns(remote, home, caplog):
     assert not caplog.text
 
 
+# ---------------------------------------------------------------------- collisions
 @row(
     "accsr",
     "gap: one object below the name of a pushed file ends the whole push",
     "kept and fixed",
     "it is a collision like any other",
 )
-# ---------------------------------------------------------------------- collisions
 @row(
     "accsr", "push: a file whose name is a directory in the bucket is an unresolvable collision", "kept and fixed",
     "one object below it was a ValueError for the whole push; and a directory over an object is a collision, too",
@@ -354,13 +212,31 @@ def test_a_file_over_a_directory(s3, home, count):
     assert s3.objects()["other"] == b"2"
 
 
-@pytest.mark.parametrize("path", ["name", "*", "."])
-def test_a_directory_over_an_object(s3, home, path):
+@row(
+    "accsr", "push: below a name that is an object in the bucket", "kept and fixed",
+    "an unresolvable collision however the path is written; the original left both, which no directory can hold",
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["name", "*", ".", "name/sub", "name/sub/a", "name/sub/*", "name/*/a", "name/s*"])
+@pytest.mark.parametrize("provider", SERVICES)
+def test_a_directory_over_an_object(make_remote, home, provider, path):
     write(home, name__sub__a="1")
-    s3.put("base/name", b"x")
+    remote = make_remote(provider)
+    remote.put("base/name", b"x")
     with pytest.raises(FileExistsError, match="base/name/sub/a: there is 'base/name'"):
-        s3.storage("base").push(path, force=True)
-    assert s3.objects() == {"base/name": b"x"}
+        remote.storage("base").push(path, force=True)
+    assert remote.objects() == {"base/name": b"x"}
+    summary = remote.storage("base").push(path, dryrun=True)
+    assert names(summary.unresolvable_collisions["base/name/sub/a"]) == ["base/name"]
+
+
+def test_an_object_above_an_absolute_path(s3, home):
+    write(home, data__a="1")
+    above = str(home.parent).strip("/")
+    s3.put(above, b"x")
+    for path in (home / "data/a", home / "data", str(home / "d*")):
+        with pytest.raises(FileExistsError, match=f"there is '{above}'"):
+            s3.storage().push(path)
+    assert s3.objects() == {above: b"x"}
 
 
 def test_a_marker_of_a_directory_is_no_collision(s3, home):
@@ -382,8 +258,8 @@ def test_siblings_are_left_alone(s3, home):
     }  # fmt: skip
 
 
-@row("accsr", "gap: a listing for each pushed file", "kept and fixed", "one for all")
 # ---------------------------------------------------------------------- requests, failures
+@row("accsr", "gap: a listing for each pushed file", "kept and fixed", "one for all")
 @row("accsr", "push: one listing", "kept and fixed", "the original listed once for each file, whole subtrees at times")
 @pytest.mark.parametrize("path", ["data", "data/0", "data/*", "."])
 def test_one_listing_for_a_push(s3, home, path):
@@ -457,7 +333,7 @@ def test_extras(s3, home, moto):
         storage.push("a", force=True)
 
 
-@row("accsr", "remote_hash_extractor: the MD5 of a remote object, where its hash is none")
+@row("accsr", "remote_hash_extractor: the MD5 of a remote object, instead of its hash")
 def test_extracted_hashes(s3, home):
     write(home, a="1", b="1")
     s3.put("a", b"1 but encrypted")
@@ -468,6 +344,55 @@ def test_extracted_hashes(s3, home):
     assert (names(summary.on_target_eq_md5), names(summary.on_target_neq_md5)) == (["a"], ["b"])
     assert names(storage.push("*", force=True).synced_files) == ["b"]
     assert s3.objects() == {"a": b"1 but encrypted", "b": b"1"}
+
+
+@row(
+    "accsr", "remote_hash_extractor may read the object's meta_data", "kept and fixed",
+    "in every service, also where listings do not tell it; where it finds None the planner decides",
+)  # fmt: skip
+@pytest.mark.parametrize("provider", SERVED)
+def test_hashes_from_meta_data(make_remote, home, provider):
+    asked = []
+
+    def extract(found):
+        asked.append(found.name)
+        return found.meta_data.get("digest")
+
+    remote = make_remote(provider)
+    marked = remote.storage("base", add_extra_to_upload=lambda entry: {"meta_data": {"digest": entry.local_hash}})
+    storage = remote.storage("base", remote_hash_extractor=extract)
+    write(home, data__a="1", data__b="2", data__unmarked="3", data__new="4")
+    remote.storage("base").push("data/unmarked")
+    for name in "ab":
+        marked.push(f"data/{name}")
+    done = storage.push("data")
+    assert names(done.synced_files) == ["base/data/new"]
+    assert names(done.on_target_eq_md5) == sorted(asked) == ["base/data/a", "base/data/b", "base/data/unmarked"]
+    assert done.on_target_eq_md5[0].remote_obj.meta_data["digest"] == done.on_target_eq_md5[0].local_hash
+    assert storage.pull("data").synced_files == []
+    write(home, data__a="9")
+    for call in (storage.push, storage.pull):
+        with pytest.raises(FileExistsError, match="'base/data/a'; force=True"):
+            call("data")
+    assert names(storage.pull("data", force=True).synced_files) == ["base/data/a"]
+    assert (home / "data/a").read_text() == "1"
+
+
+def test_nothing_is_extracted_from_what_is_gone(s3, home):
+    class Vanishing(Wrapper):
+        def _read(self, key, options=READ):
+            if key == "gone":
+                s3.storage().bucket.store.delete(key)
+            return super()._read(key, options)
+
+    write(home, gone="1", there="2")
+    s3.put("gone", b"2")
+    s3.put("there", b"2")
+    storage = s3.storage(remote_hash_extractor=lambda found: None)
+    storage.bucket.store = Vanishing(storage.bucket.store)
+    with pytest.raises(e.Conflict, match="1 of 1 files were not pushed: gone"):
+        storage.push("*", force=True)
+    assert s3.objects() == {"there": b"2"}
 
 
 def test_a_storage_goes_on_in_another_process_only_with_its_secret(s3, home):

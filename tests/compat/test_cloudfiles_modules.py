@@ -76,6 +76,21 @@ def test_paths_of_the_constructor(written, normal, protocol):
     assert (cf.cloudpath, cf.protocol) == (normal, protocol)
 
 
+@row(SYSTEM, "names: CloudFiles CloudFile dl reset_connection_pools clear_memory ResumableTransfer, and the modules")
+def test_names():
+    for name in ("CloudFiles", "CloudFile", "dl", "reset_connection_pools", "clear_memory", "ResumableTransfer"):
+        assert callable(getattr(cloudfiles, name))
+    assert cloudfiles.resumable_tools.ResumableTransfer is cloudfiles.ResumableTransfer
+
+
+@row(SYSTEM, "a suffix is not doubled where the name ends with it already")
+def test_names_that_end_like_a_suffix(tmp_path):
+    cf = CloudFiles(str(tmp_path))
+    cf.put("a.gz", b"content", compress="gzip")
+    assert (tmp_path / "a.gz").exists()
+    assert (list(cf), cf.get("a.gz")) == (["a.gz"], b"content")
+
+
 @row(SYSTEM, "green=None works for gevent where it has patched threads; nothing needs to be patched")
 def test_green(tmp_path):
     gevent = pytest.importorskip("gevent")
@@ -115,6 +130,7 @@ def test_stored_layout(tmp_path, compress, suffix, encoding):
             assert (digest, kind) == (None, None)
             assert connection.get_file("info", start=0, end=1)[0] == content[:1]
             assert connection.get_file("missing")[0] is None
+        assert cf._get_connection().get_file("info") == (content, encoding, None, None)
         assert cf.get("info") == b"content"
         assert list(cf) == ["info"]
     assert [name for name in os.listdir(tmp_path) if name[0] != "."] == [f"info{suffix}"]
@@ -201,7 +217,8 @@ def test_paths_module():
     assert paths.asbucketpath("gs://bucket/x") == "precomputed://gs://bucket"
     assert paths.asfilepath(paths.extract("file:///tmp/x")) == "/tmp/x"
     assert paths.normalize("gs://bucket/x|zarr2:") == "zarr2://gs://bucket/x"
-    assert paths.to_https_protocol("s3://b/x").host == "https://s3.amazonaws.com"
+    assert paths.to_https_protocol("s3://b/x") == "https://s3.amazonaws.com/b/x"
+    assert paths.to_https_protocol(parts).host == "https://storage.googleapis.com"
     assert paths.find_common_buckets("gs://b/x") == {
         "precomputed://gs://b": [{"path": "x", "start": None, "end": None}]
     }

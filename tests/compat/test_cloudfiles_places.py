@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
+import holdfast
 from holdfast import Unsupported
 from holdfast.compat.cloudfiles import CloudFiles, paths
+from holdfast.compat.cloudfiles import secrets as secrets_module
+from holdfast.stores.gs import GoogleStore
 from tests.compat.rows import row
 
 SYSTEM = "cloudfiles"
@@ -60,6 +66,49 @@ def test_middleauth(tmp_path, monkeypatch):
     assert (cf.cloudpath, cf.protocol) == ("middleauth+https://host.example/table", "middleauth+https")
     assert cf.store.store._authorization == "Bearer abc"
     assert paths.extract(cf.cloudpath).host == "https://host.example"
+
+
+@row(
+    SYSTEM,
+    "head on gs: also Content-Crc32c and Component-Count",
+    "different",
+    "they are there, and None: the digest of a download is checked when it is read, and not shown",
+)
+def test_heads_on_google(gcs):
+    cf = holdfast.CloudFiles(GoogleStore(gcs.make_bucket(), endpoint=gcs.endpoint, token=gcs.token))
+    cf.put("a", b"123")
+    head = cf.head("a")
+    assert (head["Content-Length"], head["Content-Crc32c"], head["Component-Count"]) == (3, None, None)
+
+
+@row(SYSTEM, "secrets= of a web server: a token, or user and password")
+@pytest.mark.parametrize(
+    ("secrets", "sent"), [({"token": "abc"}, "Bearer abc"), ({"user": "u", "password": "p"}, "Basic dTpw")]
+)
+def test_secrets_of_web_servers(secrets, sent):
+    assert CloudFiles("https://host.example/x", secrets=secrets).store.store._authorization == sent
+
+
+@row(SYSTEM, "env CLOUD_VOLUME_DIR, CLOUD_FILES_DIR and CLOUD_FILES_LOCK_DIR say where secrets, aliases and locks are")
+def test_directories_of_the_environment(tmp_path, monkeypatch):
+    for name in ("CLOUD_VOLUME_DIR", "CLOUD_FILES_DIR", "CLOUD_FILES_LOCK_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+        assert getattr(secrets_module, name) == str(tmp_path / name)
+    assert secrets_module.secretpath("aws-secret.json") == f"{tmp_path}/CLOUD_VOLUME_DIR/secrets/aws-secret.json"
+    assert str(tmp_path / "CLOUD_FILES_DIR" / "aliases.json") == paths.ALIAS_FILE
+    cf = CloudFiles(f"file://{tmp_path}/root", locking=True)
+    cf.put("hello.txt", b"1")
+    (name,) = os.listdir(tmp_path / "CLOUD_FILES_LOCK_DIR")
+    assert re.match(r"^hello\.txt\.\d+", name)
+    assert cf.lock_dir == str(tmp_path / "CLOUD_FILES_LOCK_DIR")
+
+
+@row(SYSTEM, "num_threads=0 works, as 5 and 20 do")
+@pytest.mark.parametrize("num_threads", [0, 5])
+def test_numbers_of_threads(tmp_path, num_threads):
+    cf = CloudFiles(f"file://{tmp_path}", num_threads=num_threads)
+    assert cf.puts((str(number), b"1") for number in range(20)) == 20
+    assert len(cf.get(map(str, range(20)), total=20)) == 20
 
 
 @row(SYSTEM, "progress=True shows a bar in bulk calls; progress= of a call overrides it")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from holdfast.compat import cloudvolume
 from holdfast.compat.cloudvolume import GreenStorage, SimpleStorage, Storage, ThreadedStorage, exceptions, storage
 from tests.compat.rows import row
+from tests.servers import faults
+from tests.servers.faulty_s3 import FaultyS3
 
 SYSTEM = "cloudvolume"
 CONTENT = b"some_string"
@@ -57,6 +62,50 @@ def test_threads(tmp_path, no_leaks):
     stor.store.close()
     no_leaks.verify()
     assert len(list(stor.list_files())) == 20
+
+
+@row(SYSTEM, "SimpleStorage: no with statement is needed; the connection is released on destruction")
+def test_destruction(tmp_path, no_leaks):
+    stor = SimpleStorage(str(tmp_path))
+    stor["a"] = CONTENT
+    del stor
+    gc.collect()
+    no_leaks.verify()
+
+
+@row(SYSTEM, "robust to interruptions: random exponential backoff, seven tries; a pool of connections")
+@row(
+    SYSTEM,
+    "results are appended by many threads, in no order",
+    "kept and fixed",
+    "rows come in the order of the paths",
+)
+def test_interruptions():
+    with FaultyS3() as server:
+        secrets = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        with Storage(f"s3://{server.endpoint}/{server.make_bucket()}/d", n_threads=3, secrets=secrets) as stor:
+            names = [str(number) for number in range(9)]
+            stor.put_files([(name, name.encode()) for name in names])
+            failing = iter([faults.RESET, faults.REFUSED, faults.BODY_CLOSE])
+            server.fault = lambda request: next(failing, None)
+            assert [one["content"] for one in stor.get_files(names)] == [name.encode() for name in names]
+            assert next(failing, None) is None
+
+
+@row(SYSTEM, "GreenStorage after gevent.monkey.patch_all(threads=False), as the wiki writes it")
+def test_patched(tmp_path):
+    pytest.importorskip("gevent")
+    program = (
+        "import gevent.monkey\n"
+        "gevent.monkey.patch_all(threads=False)\n"
+        "import sys, gevent\n"
+        "from holdfast.compat.cloudvolume.storage import GreenStorage\n"
+        "with GreenStorage(sys.argv[1]) as stor:\n"
+        "    stor.put_files([(str(number), b'1') for number in range(9)])\n"
+        "    print(len(stor.get_files(map(str, range(9)))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("9\n", "")
 
 
 @row(SYSTEM, "n_threads=0 works in the caller's thread")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import CloudFiles, ConfigError, ObjectStore
+from holdfast import CloudFiles, ConfigError, DictStore, ObjectStore
 from holdfast.engine import native
 from holdfast.files import green
 
@@ -61,6 +61,32 @@ def test_a_greenlet_that_is_killed_while_it_waits_leaves_no_run_behind():
     assert isinstance(job.value, gevent.GreenletExit)
     store.go.set()
     assert files.get(["a", "b"], return_dict=True) == {"a": b"a", "b": b"b"}
+
+
+class Gated(DictStore):
+    """A store whose writes wait until they are let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def _write(self, *arguments):
+        self.begun.set()
+        self.go.wait(60)
+        return super()._write(*arguments)
+
+
+def test_other_greenlets_run_during_a_transfer_which_ends_with_the_one_that_waits(tmp_path):
+    source, store = CloudFiles(str(tmp_path), green=True, num_threads=2), Gated()
+    source.puts((f"k{number}", b"1") for number in range(500))
+    job = gevent.spawn(source.transfer_to, CloudFiles(store, num_threads=2))
+    while not store.begun.is_set():
+        gevent.sleep(0.01)
+    job.kill()
+    store.go.set()
+    other = CloudFiles(DictStore(), num_threads=2)
+    assert gevent.spawn(source.transfer_to, other).get().added == 500
+    assert len(list(CloudFiles(store))) < 500
 
 
 def test_an_error_of_the_items_or_of_an_operation_reaches_the_greenlet(tmp_path):

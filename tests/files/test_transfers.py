@@ -221,6 +221,18 @@ def test_a_move_names_an_object_and_no_directory(memory, tmp_path):
     assert memory["a"] == b"1"
 
 
+def test_an_object_does_not_get_the_name_of_a_directory(cf, other):
+    cf["a"] = b""
+    for attempt in (
+        lambda: cf.move("a", "dir/"),
+        lambda: cf.moves(other, [("a", "dir/")]),
+        lambda: cf.transfer_to(other, {"path": "a", "dest_path": "dir/"}),
+    ):
+        with pytest.raises(ValueError, match="'dir/' is a directory"):
+            attempt()
+    assert (contents(cf), contents(other)) == ({"a": b""}, {})
+
+
 def test_a_source_that_changes_after_it_was_copied_is_kept(other):
     source = MemoryStore()
     source.put("a", b"first")

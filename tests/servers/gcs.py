@@ -225,6 +225,8 @@ class Gcs:
             there = self.buckets[name].objects.get(source_key) if name in self.buckets else None
             if there is None:
                 return refusal(404, "NoSuchKey")
+            if headers.get("x-goog-copy-source-if-match", there.etag) != there.etag:
+                return refusal(412, "PreconditionFailed")
             stored = Stored(there.data, dict(there.headers), next(self._generations))
             bucket.objects[key] = stored
             return Reply(200, f"<CopyObjectResult><ETag>{stored.etag}</ETag></CopyObjectResult>".encode())

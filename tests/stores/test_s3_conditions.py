@@ -151,6 +151,64 @@ def test_after_a_lost_answer_a_history_without_us_is_a_refusal(server, store):
     assert server.objects["key"].body == b"theirs"
 
 
+def idempotent(store, body, etag):
+    return store.write("key", body, WriteOptions(if_match=etag, idempotent=True))
+
+
+def test_an_idempotent_replacement_does_not_look_and_takes_only_the_version_named(server, store):
+    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+    server.objects["key"] = old
+    info = idempotent(store, b"new", old.etag)
+    assert [request.method for request in server.requests] == ["PUT"]
+    assert server.objects["key"].body == b"new"
+    with pytest.raises(Conflict):
+        idempotent(store, b"newer", old.etag)
+    assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
+    del server.objects["key"]
+    with pytest.raises(Conflict):
+        idempotent(store, b"newer", info.etag)
+    assert not server.objects
+
+
+@pytest.mark.parametrize("fault", [*LOST, REFUSED])
+def test_an_idempotent_replacement_survives_lost_answers_and_refusals(server, store, fault):
+    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+    server.objects["key"] = old
+    server.fault = on("PUT", fault)
+    info = idempotent(store, b"new", old.etag)
+    assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
+
+
+def test_after_a_lost_answer_an_idempotent_replacement_of_others_work_is_indeterminate(server, store):
+    old = Stored(b"old")
+    server.objects["key"] = old
+    server.fault = on("PUT", LOST_AS_500)
+    server.after = lambda request: server.objects.update(key=Stored(b"theirs")) if request.method == "PUT" else None
+    with pytest.raises(Indeterminate):
+        idempotent(store, b"new", old.etag)
+    assert server.objects["key"].body == b"theirs"
+
+
+def test_who_lost_an_answer_is_not_misled_by_a_replacement_of_what_nobody_looked_at(server, store):
+    first = Stored(b"first")
+    server.objects["key"] = first
+    other = open_store(server, "bucket")
+    done = []
+
+    def replaced(request):
+        if request.method == "PUT" and not done:
+            done.append(request)
+            server.fault = lambda request: None
+            # The bytes are those of before, so the ETag that the other one names is that of the first version, too.
+            assert server.objects["key"].etag == first.etag
+            idempotent(other, b"second", first.etag)
+
+    server.fault, server.after = on("PUT", LOST_AS_500), replaced
+    with pytest.raises(Indeterminate):  # it has landed: "refused" would be a lie
+        store.replace_if("key", b"first", first.etag)
+    assert server.objects["key"].body == b"second"
+
+
 @pytest.mark.parametrize(
     "now", [Stored(b"plain"), Stored(b"x", {"x-amz-meta-holdfasthistory": "abc-0123456789"}), None]
 )
@@ -343,6 +401,23 @@ def test_the_probe_leaves_nothing_and_asks_once(server):
     open_store(server, "bucket", retry=None).create("key", b"x")
     pickle.loads(pickle.dumps(store)).probe()
     assert len(server.requests) == 1
+
+
+def test_only_what_is_needed_is_asked(server):
+    def asked(function, *arguments):
+        server.requests.clear()
+        function(*arguments)
+        return sum("holdfast-probe" in request.target for request in server.requests)
+
+    store = open_store(server, "bucket", retry=None)
+    assert asked(store.create, "key", b"1") == 3
+    assert asked(store.create, "other", b"1") == 0
+    assert asked(store.replace_if, "key", b"2", store.head("key").etag) == 5
+    assert asked(open_store(server, "bucket", retry=None).replace_if, "key", b"3", store.head("key").etag) == 0
+    assert asked(store.delete_if, "key", store.head("key").etag) == 4
+    assert asked(store.probe) > 4, "uploads in parts"
+    assert asked(store.probe) == 0
+    assert set(server.objects) == {"other"}
 
 
 def test_many_threads_ask_once_between_them(server):

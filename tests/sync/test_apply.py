@@ -299,12 +299,11 @@ def test_what_a_lost_worker_had_encoded_anew_is_known_again(tmp_path):
 
 
 # ---------------------------------------------------------------------- memory of earlier syncs
-def test_an_unchanged_pair_is_known_without_reading(tmp_path):
+def test_an_unchanged_pair_is_known_without_reading(tmp_path, aged):
     index = Index(tmp_path / "index")
     source = open_store(tmp_path / "source")
     for name in ("a", "b"):
         source.put(name, name.encode())
-        os.utime(tmp_path / "source" / name, (1_000_000_000, 1_000_000_000))
     target = open_store(tmp_path / "target")
     apply(plan(source, target, index=index), index=index)
     counted = CountingStore(source)

@@ -12,6 +12,7 @@ from holdfast import open_store
 from holdfast.stores.memory import MemoryStore
 from holdfast.sync import Journal, Result, apply, plan
 from holdfast.types import WriteOptions
+from holdfast.wrap.rekey import PrefixStore
 
 from .test_apply import contents
 from .test_plan import kinds, store_of
@@ -45,6 +46,30 @@ def test_what_became_a_symlink_in_the_source_is_not_deleted_at_the_target(tmp_pa
     assert contents(target) == {"a": b"1", "link": b"good", "folder/x": b"good"}
 
 
+def test_what_a_directory_has_beside_files_is_told(tmp_path):
+    """Not followed is not unnoticed: the plan says so, on disk too, and the summary."""
+    source = tmp_path / "source"
+    (source / "b").mkdir(parents=True)
+    for name in ("b/link", "a", "hidden", ".holdfast"):
+        (source / name).symlink_to("elsewhere")
+    os.mkfifo(source / "pipe")
+    (source / "file").write_bytes(b"1")
+    planned = plan(source, MemoryStore(), exclude="hidden")
+    told = (
+        "2 symlinks of the source not followed, such as 'a'",
+        "1 entry that is no file of the source not followed, such as 'pipe'",
+    )
+    assert planned.terms.warnings == told
+    assert all(warning in str(planned) for warning in told)
+    summary = apply(planned)
+    assert (summary.warnings, summary.exit_code) == (told, 0)
+    assert summary.to_dict()["warnings"] == list(told)
+    assert told[0] in str(summary)
+    below = plan(PrefixStore(open_store(source), "b/"), MemoryStore())
+    assert below.terms.warnings == ("1 symlink of the source not followed, such as 'link'",)
+    assert plan(source, MemoryStore(), keys=["file"]).terms.warnings == ()
+
+
 @pytest.mark.parametrize("journalled", [False, True])
 def test_nothing_is_deleted_where_a_transfer_was_stale(tmp_path, journalled):
     source, target = store_of(new=b"1"), store_of(old=b"1")
@@ -71,10 +96,11 @@ def test_who_lost_a_task_does_not_overwrite_what_became_of_it(tmp_path):
         (lost,) = first.claim("transfer", 1)
         (taken,) = second.claim("transfer", 1)
         late = [(lost, Result("a", "add", "failed", "its spool is gone"))]
-        first.finish(late)
+        assert first.finish(late) == []
         assert second.is_waiting("transfer")
-        second.finish([(taken, Result("a", "add", "done"))])
-        first.finish(late)
+        done = Result("a", "add", "done")
+        assert second.finish([(taken, done)]) == [done]
+        assert first.finish([(lost, done)]) == []
         assert second.failures() == 0
         assert [run.left for run in journal.runs()] == [0]
 

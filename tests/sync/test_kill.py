@@ -27,9 +27,9 @@ def objects():
     return {**small, "large": body(LARGE)}
 
 
-def run(source: str, target: str, state: Path, environment: dict[str, str], keeps: bool, last: int) -> bool:
+def run(source: str, target: str, state: Path, environment: dict[str, str], how: str, last: int) -> bool:
     """Run the sync, which is killed after so many things that it did (-1: never); whether it came to its end."""
-    program = [sys.executable, str(PROJECT / "tests/sync/killed_program.py"), source, target, str(state), str(keeps)]
+    program = [sys.executable, str(PROJECT / "tests/sync/killed_program.py"), source, target, str(state), how]
     path = os.pathsep.join([str(PROJECT), str(PROJECT / "src")])
     done = subprocess.run(
         [*program, str(last)], env={**os.environ, **environment, "PYTHONPATH": path}, timeout=100, check=False
@@ -52,7 +52,7 @@ def check_log(log: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.parametrize("way", ["push", "pull", "local"])
+@pytest.mark.parametrize("way", ["push", "pull", "local", "resumable"])
 def test_a_killed_sync_tears_nothing_and_sends_nothing_twice(way, moto, objects, tmp_path, soak):
     chance = random.Random(way)
     environment = moto.environment
@@ -71,19 +71,20 @@ def test_a_killed_sync_tears_nothing_and_sends_nothing_twice(way, moto, objects,
     for number in range(100 if soak else 2):
         state = tmp_path / f"state{number}"
         state.mkdir()
-        target = remote if way == "push" else str(tmp_path / f"target{number}")
-        if way == "push":
+        how = "resumable" if way == "resumable" else ("anew", "kept")[number % 2]
+        target = remote if way in {"push", "resumable"} else str(tmp_path / f"target{number}")
+        if target == remote:
             with opened(remote) as emptied:
                 assert emptied.remove(list(emptied.keys())) is not None
         for attempt in range(4):
             last = chance.randrange(60 if attempt else 100)
-            if run(source, target, state, environment, bool(number % 2), last):
+            if run(source, target, state, environment, how, last):
                 break
             killed += 1
             with opened(target) as partly:
                 for row in partly.list():
                     assert partly.get(row.key) == objects[row.key], f"torn: {row.key}"
-        assert run(source, target, state, environment, bool(number % 2), -1)
+        assert run(source, target, state, environment, how, -1)
         with opened(target) as whole:
             assert {row.key: whole.get(row.key) for row in whole.list()} == objects
         check_log(state / "log")

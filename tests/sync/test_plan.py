@@ -87,13 +87,17 @@ def test_many_actions_are_kept_on_disk_and_come_back_in_order():
     for number in range(2500):
         actions.append(Action(f"{number:05}", "add", "only in the source", Identity(number)))
     actions.replace(Action("00007", "add", "only in the source", Identity(7)), Action("00007", "refuse", "no"))
-    assert actions.counts == {"add": 2499, "refuse": 1}
-    assert actions.nbytes["add"] == sum(range(2500)) - 7
+    marked = [Action("00008", "add", "", late=True), Action("00009", "conflict", "", undecided=True)]
+    for action in marked:
+        actions.replace(Action(action.key, "add", "only in the source", Identity(int(action.key))), action)
+    assert actions.counts == {"add": 2498, "refuse": 1, "conflict": 1}
+    assert actions.nbytes["add"] == sum(range(2500)) - 7 - 8 - 9
     one, two = iter(actions), iter(actions)
     assert [next(one).key for _ in range(20)] == [next(two).key for _ in range(20)]
     assert [action.key for action in actions] == [f"{number:05}" for number in range(2500)]
     assert [action.kind for action in actions][7] == "refuse"
     assert list(pickle.loads(pickle.dumps(actions))) == list(actions)
+    assert list(Actions(actions, limit=10))[8:10] == marked
     assert len(actions) == 2500
 
 
@@ -114,6 +118,17 @@ def test_siblings_whose_names_begin_alike_are_never_confused(tmp_path):
     assert kinds(plan(tmp_path, MemoryStore(), include="data")) == {"data/a": "add"}
 
 
+def test_only_what_nobody_can_compare_is_to_be_decided():
+    actions = [
+        Action("dir", "conflict", "cannot tell whether it is equal: no, it is a directory", Identity(1)),
+        Action("equal", "conflict", "in other words", Identity(1), Identity(1), undecided=True),
+    ]
+    planned = plan(MemoryStore(), MemoryStore())
+    decided = Plan(planned.source, planned.target, planned.terms, actions).decide("transfer")
+    assert kinds(decided) == {"dir": "conflict", "equal": "update"}
+    assert not any(action.undecided for action in decided)
+
+
 def test_what_cannot_be_compared_is_decided_as_asked():
     source, target = store_of(a=b"1", b=b"22"), store_of(a=b"2", b=b"2")
     asked = plan(source, target, on_unknown="ask", reencode="gzip")
@@ -128,6 +143,9 @@ def test_what_cannot_be_compared_is_decided_as_asked():
     assert kinds(plan(far, away)) == {"a": "conflict"}
     assert kinds(plan(far, away).decide("transfer")) == {"a": "update"}
     assert kinds(plan(far, away).decide("skip")) == {"a": "skip"}
+    (undecided,) = plan(far, away)
+    assert undecided.undecided
+    assert Action.from_json(undecided.to_json()) == undecided
     assert kinds(plan(far, away, on_unknown="transfer")) == {"a": "update"}
     assert kinds(plan(far, away, on_unknown="skip")) == {"a": "skip"}
     assert kinds(plan(far, away, compare="digest")) == {"a": "update"}

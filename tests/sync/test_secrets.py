@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,10 +29,25 @@ def test_errors_of_others_are_written_down_without_their_secrets(tmp_path, elsew
     with ThreadPoolExecutor(1) as executor:
         summary = apply(planned, journal=tmp_path / "journal", executor=executor if elsewhere else None)
     assert "X-Amz-Signature=***" in summary.failed[0].detail
-    assert "SECRETSIG" not in json.dumps(summary.to_dict()) + summary.failed[0].to_json() + str(summary)
+    assert "SECRETSIG" not in json.dumps(summary.to_dict()) + summary.failed[0].to_json() + str(summary) + repr(summary)
+    assert b"SECRETSIG" not in pickle.dumps(summary)
+    assert "ValueError: PUT https://host/a?X-Amz-Signature=***" in str(summary.failed[0].error)
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"X-Amz-Signature=***" in written
     assert b"SECRETSIG" not in written
+
+
+class Losing:
+    """An executor that takes nothing, and says what it was asked for."""
+
+    def submit(self, *arguments):
+        raise OSError("POST https://host/pool?X-Amz-Signature=SECRETSIG failed")
+
+
+def test_executors_that_fail_tell_no_secret():
+    summary = apply(plan(store_of(a=b"1"), MemoryStore()), executor=Losing())
+    assert "X-Amz-Signature=***" in repr(summary)
+    assert "SECRETSIG" not in repr(summary)
 
 
 def test_a_journal_is_for_the_eyes_of_its_user_alone(tmp_path):

@@ -28,7 +28,7 @@ KEYS = st.text(min_size=1).filter(lambda key: key.encode("utf-8", "replace").dec
         HashPrefixKeyTransformer(),
         HashPrefixKeyTransformer(64, ""),
         UrlEncodingKeyTransformer(),
-        ValidatingKeyTransformer(lambda key: None),
+        ValidatingKeyTransformer(RegexValidator("(?s).*")),
     ],
     ids=repr,
 )

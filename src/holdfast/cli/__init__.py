@@ -3,15 +3,17 @@
 Exit codes are the same everywhere:
 
     0  everything was done          4    nothing was found at the location
-    1  some items failed: each is   130  interrupted by Ctrl-C
-       named on standard error, the  141  whoever read the output went away (as for any program in a pipe)
-       rest was done
+    1  some items failed: each is   5    sync, mv, cp and diff: the target's bucket does not exist, nothing was done
+       named on standard error, the  130  interrupted by Ctrl-C
+       rest was done                 141  whoever read the output went away (as for any program in a pipe)
     2  a usage or configuration error: nothing was done
     3  sync and mv: something has changed since it was planned, and was left as it is
 
+``diff`` ends as diff(1) does: 1 is a difference, and what kept it from comparing is 2, 4 or 5.
+
 Where nothing was done because everything was refused, that is said once, and after a hundred objects the command ends:
-the login is wrong. With ``--json``, ``cp`` and ``rm`` end with a line whose status is "summary"; its "error" is what
-ended the command before its time.
+the login is wrong. With ``--json``, commands that do or find something end with a line whose status is "summary"; its
+"error" is what ended the command before its time.
 
 Results go to standard output, everything else to standard error. This module imports next to nothing, so that
 ``holdfast --version`` is instant; click and the commands are imported when one of them runs.
@@ -28,6 +30,7 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 NOTHING = 4
+NO_TARGET = 5
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 

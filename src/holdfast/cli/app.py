@@ -8,10 +8,10 @@ import sys
 import click
 
 from .. import __version__, redact
-from ..errors import BucketNotFound, ConfigError, HoldfastError, NotFound
-from . import CLOSED_PIPE, DONE, FAILED, NOTHING, USAGE
+from ..errors import HoldfastError
+from . import CLOSED_PIPE, DONE, FAILED, USAGE
 from .options import ShowsExamples
-from .output import ClosedOutput, complain, flush, show_trace
+from .output import ClosedOutput, code_of, complain, flush, show_trace
 
 #: Each is the module of this name, whose ``command`` it is.
 COMMANDS = (
@@ -83,14 +83,14 @@ run1/ (never run10). "holdfast COMMAND --help" shows the options of each command
 
 \b
 Locations:
-  results, ./results, file:///tmp/results   local files
-  s3://bucket/run1                          Amazon S3
-  s3://https://host:port/bucket/run1        S3 at an address of one's own
-  gs://bucket/run1                          Google Cloud Storage
-  az://container/run1                       Azure Blob, in AZURE_STORAGE_ACCOUNT_NAME
+  results, file:///tmp/results          local files
+  s3://bucket/run1                      Amazon S3
+  s3://https://host:port/bucket/run1    S3 at an address of one's own
+  gs://bucket/run1                      Google Cloud Storage
+  az://container/run1                   Azure, by AZURE_STORAGE_ACCOUNT_NAME
   az://https://ACCOUNT.blob.core.windows.net/container/run1
-  https://host/path                         a web server, for reading
-  config://stores.yaml#name/run1            a store that a file describes
+  https://host/path                     a web server, for reading
+  config://stores.yaml#name/run1        a store that a file describes
 """
 
 
@@ -125,13 +125,6 @@ def invoke(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - reported in one line, like everything else, with its type
         complain(error)
         return FAILED
-
-
-def code_of(error: BaseException) -> int:
-    """The exit code for an error that ended a whole command."""
-    if isinstance(error, ConfigError):
-        return USAGE
-    return NOTHING if isinstance(error, NotFound | BucketNotFound) else FAILED
 
 
 def _usage(error: click.UsageError) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
 from ..sync import Plan
+from .applied import objects
 
 
 def is_terminal() -> bool:
@@ -23,14 +25,22 @@ def losses(plan: Plan) -> str:
 
 def confirm(question: str) -> bool:
     """Whether the answer on the terminal was yes; anything else is no."""
-    return answer(f"{question} [y/N]") in {"y", "yes"}
+    return _answer(f"{question} [y/N]") in {"y", "yes"}
 
 
-def answer(question: str) -> str:
-    """What was typed, in small letters; Ctrl-C ends the command as everywhere, and the end of input is no answer."""
-    sys.stderr.write(f"{question} ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower()
+def choose(question: str, answers: Sequence[str], default: str) -> str | None:
+    """Which of the words was typed, or the beginning of it; None for the end of input, or q, which quits.
+
+    What begins none of them is asked again; the default is for a line of its own.
+    """
+    letters = "/".join(word[0].upper() if word == default else word[0] for word in answers)
+    while True:
+        typed = _answer(f"{question} [{letters}/q]")
+        if typed is None or (typed and "quit".startswith(typed)):
+            return None
+        for word in answers:
+            if word.startswith(typed or default):
+                return word
 
 
 def refuse(what: str) -> click.UsageError:
@@ -38,10 +48,12 @@ def refuse(what: str) -> click.UsageError:
     return click.UsageError(f"{what}, and there is no terminal to ask on: look with --dry-run, then add --yes")
 
 
-def objects(count: int) -> str:
-    """So many objects, in words.
-
-    >>> objects(1), objects(2)
-    ('1 object', '2 objects')
-    """
-    return f"{count} object{'' if count == 1 else 's'}"
+def _answer(question: str) -> str | None:
+    """What was typed, in small letters, None at the end of input; Ctrl-C ends the command as everywhere."""
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    typed = sys.stdin.buffer.readline()
+    if not typed:
+        sys.stderr.write("\n")
+        return None
+    return typed.decode(errors="replace").strip().lower()

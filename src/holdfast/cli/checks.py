@@ -299,7 +299,7 @@ class Doctor:
 
     def uploads(self) -> str:
         """Whether killed writers have left uploads behind."""
-        list_uploads = getattr(self.store, "uploads", None)
+        list_uploads = getattr(self.store, "list_multipart_uploads", None)
         if list_uploads is None:
             return "writes leave nothing behind"
         pending = sum(1 for _ in itertools.islice(list_uploads(), MANY))

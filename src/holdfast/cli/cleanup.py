@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,10 +23,10 @@ from .options import Command, Settings, shared
 from .uploads import Age, administered, uploads_at
 
 EXAMPLES = """
-holdfast cleanup s3://bucket
+holdfast cleanup s3://bucket                      # only shows what is old
 holdfast cleanup --older-than 1d --yes s3://bucket/run1 /backup
-holdfast cleanup --journal transfer.sqlite
-holdfast cleanup
+holdfast cleanup --journal transfer.sqlite        # syncs that never ended
+holdfast cleanup                                  # in the user's own journal
 """
 
 
@@ -57,26 +58,39 @@ def command(
     --journal, it is syncs that were begun and never ended, and the pieces of objects that they had fetched.
 
     An upload that is going on looks the same as an abandoned one, and fails if it is removed: hence --older-than.
-    Objects are never touched.
+    Objects are never touched. The exit code is 0 also if nothing was found, 1 if something could not be removed, and
+    4 if there is no such LOCATION.
     """
     before = datetime.now(UTC) - older_than
     places = [locate(text) for text in locations]
     if absent := [path for path in journals if not os.path.exists(path)]:
         raise click.UsageError(f"there is no journal {absent[0]}")
+    files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
     tally = output.Tally()
-    with tally.summarised(settings.json), Opener(settings, places) as opener:
-        files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
+    with tally.summarised(settings.json), Opener(settings, places) as opener, ExitStack() as opened:
+        # An empty file would become a journal; and what is none is refused before anything is removed.
+        files = [path for path in files if os.path.exists(path) and os.path.getsize(path)]
+        known = [opened.enter_context(Journal(path)) for path in files]
         for place in places:
+            if place.is_local and place.local_directory() is None:
+                _refuse(place, tally)
+                continue
             for leftover in _at(opener, place, before):
                 _treat(leftover, before, settings, tally, remove=yes)
-        for path in files:
-            if os.path.exists(path):
-                with Journal(path) as journal:
-                    for leftover in _in_journal(journal):
-                        _treat(leftover, before, settings, tally, remove=yes)
+        for journal in known:
+            for leftover in _in_journal(journal):
+                _treat(leftover, before, settings, tally, remove=yes)
     if tally.count and not yes and not settings.json:
         sys.stderr.write("nothing was removed: add --yes\n")
-    return tally.close("removed" if yes else "found", as_json=settings.json, verbose=True, with_bytes=False)
+    return tally.close("removed" if yes else "found", "leftover", as_json=settings.json, verbose=True)
+
+
+def _refuse(place: Location, tally: output.Tally) -> None:
+    """Report a local location that is no directory."""
+    if os.path.lexists(place.url.local_path.rstrip("/")):
+        tally.fail("is no directory: leftovers lie in directories, so name the one that it is in", place.text)
+    else:
+        tally.nothing_there(place.text)
 
 
 def _treat(leftover: Leftover, before: datetime, settings: Settings, tally: output.Tally, *, remove: bool) -> None:
@@ -124,5 +138,5 @@ def _in_journal(journal: Journal) -> Iterator[Leftover]:
         yield Leftover("sync", touched, f"{run.source} -> {run.target}", note, partial(journal.drop, run.id))
     for transfer in list(journal.transfers()):
         touched = datetime.fromtimestamp(transfer.touched, UTC)
-        forget = partial(journal.end_transfer, transfer.name)
+        forget = partial(journal.drop_transfer, transfer.name)
         yield Leftover("pieces", touched, join(transfer.target, transfer.key), "", forget)

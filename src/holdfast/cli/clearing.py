@@ -15,7 +15,6 @@ from ..stores.file import FileStore
 from .locations import PRIVATE
 
 IN_USE = "kept, because somebody is writing there (or its file system has no locks to tell)"
-NOT_OURS = "kept, because it still holds something that is no file of ours (a symlink?)"
 _ATTRIBUTES = "attributes"
 
 
@@ -43,7 +42,19 @@ def clear_away(path: str) -> str | None:
         _remove_empty(path)
     if not left:
         return None
-    return IN_USE if in_use else NOT_OURS
+    return IN_USE if in_use else f"kept, because it still holds {_what_is_left(path)}"
+
+
+def _what_is_left(path: str) -> str:
+    """What is still in the directory, in words, with the name of the first."""
+    left = []
+    for directory, folders, files in os.walk(path):
+        links = [name for name in folders if os.path.islink(os.path.join(directory, name))]
+        left += [os.path.relpath(os.path.join(directory, name), path) for name in sorted([*files, *links])]
+    if not left:
+        return "directories that cannot be removed"
+    kind = "the symlink" if os.path.islink(os.path.join(path, left[0])) else "the file"
+    return f"{kind} {left[0]!r}" + (f" and {len(left) - 1} more" if left[1:] else "")
 
 
 def _remove_private(root: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -17,7 +17,7 @@ from ..store import ObjectStore
 from ..sync.copying import copy_objects
 from . import output
 from .cat import stream
-from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look
+from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look, refuse_collisions
 from .options import Command, Settings, shared
 
 Pair = tuple[str, str]
@@ -66,25 +66,15 @@ def command(
     tally = output.Tally()
     places = [locate(source) for source in sources]
     goal = locate(target)
-    with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener:
+    with tally.summarised(settings.json), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
         plan = _Plan(opener, goal, several=len(places) > 1)
-        _refuse_collisions(places, goal)
+        refuse_collisions(places, goal, "copy")
         for place in places:
             plan.add(look(opener, place, under=recursive), tally, recursive=recursive)
         if not plan.refused:
             with progress.bar(settings.progress, "copying") as bar:
                 _copy(plan, settings, decode, tally, bar)
     return tally.close("copied", as_json=settings.json, verbose=verbose)
-
-
-def _refuse_collisions(places: Sequence[Location], goal: Location) -> None:
-    seen: dict[str, Location] = {}
-    for place in places:
-        other = seen.setdefault(place.name, place)
-        if other is not place:
-            raise click.UsageError(
-                f"{other.text} and {place.text} would both become {goal.child(place.name)}: copy them one by one"
-            )
 
 
 @dataclass
@@ -212,7 +202,8 @@ def _copy_stdio(settings: Settings, sources: tuple[str, ...], target: str, decod
             if place.is_directory:
                 raise click.UsageError(f"standard input has no name to keep in {place.text}: name the object")
             spot = opener.object(place)
-            size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
+            with opener.target([], place):
+                size = spot.store.write(spot.key, sys.stdin.buffer).size or 0
             tally.done(size)
             if settings.json:
                 names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}

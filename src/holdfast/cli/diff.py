@@ -6,16 +6,21 @@ import click
 
 from ..sync import Action
 from ..sync.comparing import COMPARISONS
-from ..sync.plans import is_undecided
+from ..sync.plans import is_uncompared, is_undecided
 from . import DONE, FAILED, output
+from .applied import name_the_cure, warn
 from .ends import plan_for, refuse_stdio
 from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
-STATES = ("missing", "extra", "different", "unknown", "conflict")
+DIFFERENT, TROUBLE = 1, 2
+STATES = ("missing", "extra", "different", "unknown", "conflict", "failed")
+
+#: What ends a command in ways of its own.
+_NOT_OURS = (output.ClosedOutput, BrokenPipeError, click.ClickException)
 
 EXAMPLES = """
-holdfast diff results s3://bucket/run1
+holdfast diff results s3://bucket/run1            # exit code 0: equal
 holdfast diff --compare digest s3://bucket/run1 gs://bucket/run1
 holdfast diff --include '*.csv' --json results s3://bucket/run1
 """
@@ -28,10 +33,19 @@ Show what "sync --delete SRC DST" would find different, by the cheapest proof th
 missing    only SRC has it
 extra      only DST has it
 different  both have it, and it is not the same
-unknown    both have it in one size, and nothing tells more: --compare digest reads them
-conflict   DST cannot hold it: a directory stands there, or the name cannot be
+unknown    both have it in one size: --compare digest reads them
+conflict   DST cannot hold it: something else is there, or for its name
+failed     it could not be compared
 
-The exit code is 0 if both are equal, and 1 if anything differs. "holdfast verify" reads everything on both sides.
+"holdfast verify" reads everything on both sides.
+
+\b
+Exit codes, as those of diff(1):
+  0  both are equal
+  1  something differs, or is not known to be equal: each is printed
+  2  trouble: they, or some objects, could not be compared
+  4  trouble: nothing is there at SRC
+  5  trouble: the bucket of DST does not exist
 """
 
 
@@ -48,27 +62,44 @@ def command(
     """Plan, and print what differs."""
     refuse_stdio(source, target)
     places = locate(source), locate(target)
-    counts = dict.fromkeys(STATES, 0)
-    with Opener(settings, places) as opener:
-        planned = plan_for(opener, *places, settings, delete=True, include=include, exclude=exclude, compare=compare)
-        for action in planned:
-            if action.kind != "skip":
+    counts = dict.fromkeys(("same", *STATES), 0)
+    try:
+        with (
+            output.summarised(lambda: {"status": "summary", **counts}, as_json=settings.json),
+            Opener(settings, places) as opener,
+            opener.target(places[:1], places[1]),
+        ):
+            planned = plan_for(
+                opener, *places, settings, delete=True, include=include, exclude=exclude, compare=compare
+            )
+            for action in planned:
                 state = _state(action)
                 counts[state] += 1
-                _print(action, state, settings)
+                if state != "same":
+                    _print(action, state, settings)
+    except Exception as error:
+        if output.code_of(error) != FAILED or isinstance(error, _NOT_OURS):
+            raise
+        output.complain(error)
+        return TROUBLE  # diff(1) says so: 1 is a difference
+    warn(planned)
+    name_the_cure(planned, only_look=True)
     if settings.json:
-        output.json_line({"status": "summary", "same": planned.counts["skip"], **counts})
+        output.json_line({"status": "summary", **counts, "warnings": list(planned.terms.warnings)})
     else:
-        parts = [f"{planned.counts['skip']} same", *(f"{count} {state}" for state, count in counts.items() if count)]
-        output.line(", ".join(parts))
-    return FAILED if any(counts.values()) else DONE
+        output.line(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "same"))
+    if counts["failed"]:
+        return TROUBLE
+    return DONE if counts["same"] == len(planned) else DIFFERENT
 
 
 def _state(action: Action) -> str:
+    if action.kind == "skip":
+        return "same"
     if action.source is None:
         return "extra"
     if action.kind in {"conflict", "refuse"}:
-        return "unknown" if is_undecided(action) else "conflict"
+        return "unknown" if is_undecided(action) else "failed" if is_uncompared(action) else "conflict"
     return "missing" if action.target is None else "different"
 
 

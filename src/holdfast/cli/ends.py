@@ -31,14 +31,13 @@ def plan_for(
 ) -> Plan:
     """The plan to make everything under the target like what is under the source, or one object like the other.
 
-    A service is asked for an object at the source only when nothing is under it. Raises NotFound if there is neither.
+    A service is asked for an object at the source only when nothing is under it. Nothing is deleted for one object,
+    whatever ``delete`` says. Raises NotFound if there is neither.
     """
 
     def planned(ends: Ends) -> Plan:
-        if delete and ends.keys is not None:
-            raise click.UsageError(f"--delete has no meaning for one object, as {source.text} is: leave it out")
         return plan(
-            ends.source, ends.target, keys=ends.keys, delete=delete,
+            ends.source, ends.target, keys=ends.keys, delete=delete and ends.keys is None,
             threads=settings.threads, progress=settings.progress, **options,
         )  # fmt: skip
 

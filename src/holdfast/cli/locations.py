@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
+import click
+
 from .. import locks, redact, registry
-from ..errors import ConfigError, NotFound
+from ..errors import BucketNotFound, ConfigError, NotFound
 from ..store import HEAD, ObjectStore
-from ..types import ListOptions, ObjectInfo
+from ..types import ListOptions, ObjectInfo, is_marker
 from ..url import URL, parse
 from .options import Settings
+from .output import NoTarget
 
 STDIO = "-"
 #: Schemes without endpoints to choose and credentials to leave out.
 _PLAIN = ("config", "file", "hashdir", "http", "https", "mem", "redis", "rediss", "sqlite", "zip")
+#: What makes a bucket, by the scheme.
+_TOOLS = {
+    "s3": "aws s3 mb s3://{bucket}",
+    "gs": "gcloud storage buckets create gs://{bucket}",
+    "az": "az storage container create -n {bucket}",
+}
 #: Where a local directory keeps what its files cannot say.
 PRIVATE = ".holdfast"
 
@@ -62,6 +72,16 @@ class Location:
 def locate(text: str) -> Location:
     """The location that the text names; ConfigError if it names none."""
     return Location(redact.url(text), parse(text))
+
+
+def refuse_collisions(places: Sequence[Location], goal: Location, verb: str) -> None:
+    """UsageError where two of the places would get one name in the goal: they are to be copied (moved) one by one."""
+    seen: dict[str, Location] = {}
+    for place in places:
+        if (other := seen.setdefault(place.name, place)) is not place:
+            raise click.UsageError(
+                f"{other.text} and {place.text} would both become {goal.child(place.name)}: {verb} them one by one"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +145,28 @@ class Opener:
         """The location, as it could be typed, of a key in one of the stores."""
         return self._names[id(store)] + key
 
+    @contextmanager
+    def target(self, sources: Sequence[Location], goal: Location) -> Iterator[None]:
+        """A block in which NoTarget is raised if the bucket of the goal, which is none of the sources', is missing."""
+        try:
+            yield
+        except BucketNotFound as error:
+            elsewhere = {name for place in sources for name in self._stores_of(place)}
+            if error.store not in self._stores_of(goal) - elsewhere:
+                raise
+            if goal.is_local:
+                raise NoTarget(error.message, store=error.store, cause=error) from error
+            tool = _TOOLS.get(goal.url.scheme, "the service's own tool").format(bucket=goal.url.bucket)
+            raise NoTarget(
+                f"there is no such bucket, and commands make none: make it first ({tool}), or correct its name or the "
+                "endpoint",
+                store=error.store,
+                cause=error,
+            ) from error
+
+    def _stores_of(self, place: Location) -> set[str | None]:
+        return {self.object(place).store.name, self.directory(place).store.name}
+
     def __enter__(self) -> Self:
         return self
 
@@ -167,11 +209,6 @@ class Directory:
     def files(self) -> Iterator[ObjectInfo]:
         """The rows that are objects, without directory markers."""
         return (row for row in self.rows if not is_marker(row))
-
-
-def is_marker(row: ObjectInfo) -> bool:
-    """Whether this row of a listing stands for a directory, not for a file."""
-    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
 
 
 def look(opener: Opener, location: Location, *, under: bool = True, delimiter: str | None = None) -> Found:

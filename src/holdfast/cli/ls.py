@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from ..progress import size_text
-from ..types import ObjectInfo
+from ..types import ObjectInfo, is_marker
 from . import output
-from .locations import Found, Location, Opener, is_marker, locate, look
+from .locations import Found, Location, Opener, locate, look
 from .options import Command, Settings, shared
 
 EXAMPLES = """

@@ -7,62 +7,71 @@ from collections.abc import Sequence
 
 import click
 
-from ..errors import NotFound
+from ..errors import NotFound, PathConflict
+from ..keys import printable
 from ..sync import Plan, apply, plan
-from . import DONE, FAILED, NOTHING, output
+from . import DONE, FAILED
 from .applied import Report, show
 from .clearing import clear_away
 from .ends import Ends, directories, refuse_stdio, single
-from .locations import Location, Opener, locate, look
+from .locations import Location, Opener, locate, look, refuse_collisions
 from .options import Command, Settings, shared
 
 EXAMPLES = """
-holdfast mv results s3://bucket/run1
+holdfast mv --dry-run results s3://bucket/run1    # only shows what, and why
+holdfast mv results s3://bucket/run1              # results/a becomes run1/a
 holdfast mv s3://bucket/run1 s3://bucket/2026/run1
-holdfast mv s3://bucket/a.csv s3://bucket/b.csv done/
-holdfast mv --dry-run s3://bucket/run1 gs://bucket/run1
+holdfast mv s3://bucket/a.csv s3://bucket/b.csv done/  # done/a.csv ...
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES, short_help="Move objects and directories.")
+HELP = """
+Move each SOURCE, an object or everything under SOURCE/, to TARGET.
+
+The contents of a directory map onto the target, whether or not it exists: "mv run1 s3://b/x" gives x/a. A target that
+ends in "/" is a directory: a single object keeps its name there. So does each of several sources. What the target has
+under a name is replaced. An object is removed from SOURCE only when its copy is proved to hold the same bytes, by
+digests or by reading it back, and only that very version of it. If anything cannot be moved for its name, nothing is.
+
+\b
+Exit codes:
+  0  all is moved (with --dry-run: it would be)
+  1  something failed, or something of a directory was left: each is named
+  2  nothing was moved: it cannot be
+  3  something has changed meanwhile, and was left
+  4  nothing is there at one of the SOURCEs, and nothing was moved
+  5  the bucket of TARGET does not exist
+"""
+
+
+@click.command(cls=Command, help=HELP, epilog=EXAMPLES, short_help="Move objects and directories.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Only show what would be moved.")
 @shared("threads", "json", "progress", "endpoint", "anonymous")
 def command(settings: Settings, sources: tuple[str, ...], target: str, dry_run: bool) -> int:
-    """Move each SOURCE, an object or everything under SOURCE/, to TARGET.
-
-    The contents of a directory map onto the target, whether or not it exists: "mv run1 s3://b/x" gives x/a. A target
-    that ends in "/" is a directory: a single object keeps its name there. So does each of several sources. What the
-    target has under a name is replaced. An object is removed from SOURCE only when its copy is proved to hold the
-    same bytes, by digests or by reading it back, and only that very version of it; what changes meanwhile is left,
-    named, and makes the exit code 3. If anything cannot be moved for its name, nothing is.
-    """
+    """Plan all, refuse what cannot be, then move."""
     refuse_stdio(*sources, target)
     goal, places = locate(target), [locate(source) for source in sources]
     _refuse_symlinks(places)
     if len(places) > 1 and not goal.is_directory and goal.local_directory() is None:
         raise click.UsageError(f"several sources need a directory as the target: write {target}/")
-    _refuse_collisions(places, goal)
-    with Opener(settings, [*places, goal]) as opener:
+    refuse_collisions(places, goal, "move")
+    report = Report(settings, moving=True)
+    with report.summarised(), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
         plans = _plans(opener, places, goal, settings)
-        if dry_run:
-            for planned in plans:
-                show(planned, settings)
+        foreseen = [show(planned, settings) for planned in plans] if dry_run else []
         if refused := [action for planned in plans for action in planned.of_kind("refuse", "conflict")]:
             for action in refused:
-                output.complain(f"cannot be moved: {action.reason}", action.key)
-            return FAILED
+                report.fail(f"cannot be moved: {action.reason}", action.key)
+            return FAILED if dry_run else report.close()
         if dry_run:
-            return DONE
-        codes = []
+            return max(foreseen, default=DONE)
         for planned in plans:
-            report = Report(settings)
-            summary = apply(planned, threads=settings.threads, progress=settings.progress, on_result=report.tell)
-            codes.append(report.close(summary))
-        if not any(codes):
-            _clear_away(places)
-    return FAILED if FAILED in codes else max(codes, default=NOTHING)
+            report.add(apply(planned, threads=settings.threads, progress=settings.progress, on_result=report.tell))
+        if report.exit_code == DONE:
+            _clear_away(places, report)
+    return report.close()
 
 
 def _plans(opener: Opener, places: Sequence[Location], goal: Location, settings: Settings) -> list[Plan]:
@@ -74,7 +83,10 @@ def _plans(opener: Opener, places: Sequence[Location], goal: Location, settings:
             target = locate(text if source.local_directory() is None and not source.is_directory else f"{text}/")
         else:
             target = goal
-        plans += [_plan(ends, settings) for ends in _ends(opener, source, target, settings)]
+        made = [_plan(ends, settings) for ends in _ends(opener, source, target, settings)]
+        if len(made) > 1:
+            _refuse_one_name(source, *made)
+        plans += made
     return plans
 
 
@@ -98,12 +110,16 @@ def _ends(opener: Opener, source: Location, target: Location, settings: Settings
     return ends
 
 
-def _refuse_collisions(places: Sequence[Location], goal: Location) -> None:
-    seen: dict[str, Location] = {}
-    for place in places:
-        if (other := seen.setdefault(place.name, place)) is not place:
-            raise click.UsageError(
-                f"{other.text} and {place.text} would both become {goal.child(place.name)}: move them one by one"
+def _refuse_one_name(place: Location, one: Plan, below: Plan) -> None:
+    """PathConflict where the object and what is below its name would get one name, or be a file and its directory."""
+    [key] = (action.key for action in one)
+    own = one.target.address(key)
+    for action in below:
+        other = below.target.address(action.key)
+        if other == own or (below.target.is_files and f"{other[-1]}/".startswith(f"{own[-1]}/")):
+            raise PathConflict(
+                f"{place.text} is an object, and {place.child(printable(action.key))} lies below it: the target "
+                f"cannot have both; move {place.text}/ to another place first"
             )
 
 
@@ -114,9 +130,9 @@ def _refuse_symlinks(places: Sequence[Location]) -> None:
             raise click.UsageError(f"{place.text} is a symlink: move what it leads to, or remove the link")
 
 
-def _clear_away(places: Sequence[Location]) -> None:
-    """Remove the local directories that are empty now."""
+def _clear_away(places: Sequence[Location], report: Report) -> None:
+    """Remove the local directories that are empty now; what is left of one was not moved."""
     for place in places:
         path = place.local_directory()
         if path is not None and not os.path.islink(path) and (reason := clear_away(path)):
-            output.complain(reason, place.text)
+            report.fail(reason, place.text)

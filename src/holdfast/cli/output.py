@@ -11,17 +11,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import click
 
 from .. import redact
-from ..errors import AuthError, BucketNotFound, ConfigError, HoldfastError
+from ..errors import AuthError, BucketNotFound, ConfigError, HoldfastError, NotFound
 from ..keys import printable
 from ..progress import size_text
-from . import DONE, FAILED, NOTHING
+from . import DONE, FAILED, NO_TARGET, NOTHING, USAGE
 
 #: So many objects refused, and none done: it is the login that is wrong, for all the others as well.
 REFUSALS = 100
@@ -31,6 +31,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
 class ClosedOutput(Exception):
     """Whoever read our standard output is gone."""
+
+
+class NoTarget(BucketNotFound):
+    """The bucket that something was to be written to does not exist."""
 
 
 def write(data: bytes | bytearray | memoryview) -> None:
@@ -98,6 +102,32 @@ def _message(error: BaseException, name: str | None) -> str:
     return message if name is None else f"{name}: {message}"
 
 
+def code_of(error: BaseException) -> int:
+    """The exit code for an error that ended a whole command."""
+    if isinstance(error, NoTarget):
+        return NO_TARGET
+    if isinstance(error, ConfigError):
+        return USAGE
+    return NOTHING if isinstance(error, NotFound | BucketNotFound) else FAILED
+
+
+@contextmanager
+def summarised(summary: Callable[[], Mapping[str, Any]], *, as_json: bool) -> Iterator[None]:
+    """A block that ends with the summary for programs also when an error, told there, ends it.
+
+    Not before a usage or configuration error, with which nothing has begun.
+    """
+    try:
+        yield
+    except (ClosedOutput, click.UsageError, ConfigError):
+        raise
+    except Exception as error:
+        if as_json:
+            row = {**summary(), "error": describe(error)}
+            json_line({**row, "exit_code": code_of(error)} if "exit_code" in row else row)
+        raise
+
+
 class Tally:
     """Counts what was done, reports what was not as it happens, and knows the exit code that follows.
 
@@ -160,37 +190,28 @@ class Tally:
         for problem, name in refused:
             complain(problem, name)
 
-    def close(self, verb: str, *, as_json: bool, verbose: bool, with_bytes: bool = True) -> int:
+    def close(self, verb: str, noun: str = "object", *, as_json: bool, verbose: bool, with_bytes: bool = True) -> int:
         """Finish, print the summary or the closing line, and return the exit code."""
         code = self.finish()
         if as_json:
             json_line(self.summary())
         elif verbose or sys.stderr.isatty():
-            sys.stderr.write(f"{printable(self.closing_line(verb, with_bytes=with_bytes))}\n")
+            sys.stderr.write(f"{printable(self.closing_line(verb, noun, with_bytes=with_bytes))}\n")
         return code
 
-    @contextmanager
-    def summarised(self, as_json: bool) -> Iterator[None]:
-        """A block that ends with the summary for programs also when an error, told there, ends it.
+    def summarised(self, as_json: bool) -> AbstractContextManager[None]:
+        """A block that ends with the summary for programs also when an error, told there, ends it."""
+        return summarised(self.summary, as_json=as_json)
 
-        Not before a usage or configuration error, with which nothing has begun.
-        """
-        try:
-            yield
-        except (ClosedOutput, click.UsageError, ConfigError):
-            raise
-        except Exception as error:
-            if as_json:
-                json_line({**self.summary(), "error": describe(error)})
-            raise
-
-    def closing_line(self, verb: str, *, with_bytes: bool = True) -> str:
-        """A line such as "copied 5000 objects, 19.5 MiB in 1.02 s (19.1 MiB/s)"."""
+    def closing_line(self, verb: str, noun: str = "object", *, with_bytes: bool = True) -> str:
+        """A line such as "copied 5000 objects, 19.5 MiB in 1.02 s (19.1 MiB/s)"; rates are told of objects alone."""
         seconds = max(time.monotonic() - self._began, 1e-6)
-        objects = f"{self.count} object{'' if self.count == 1 else 's'}"
+        objects = f"{self.count} {noun}{'' if self.count == 1 else 's'}"
         amount = f", {size_text(self.nbytes)}" if with_bytes else ""
         rate = f"{size_text(self.nbytes / seconds)}/s" if with_bytes else f"{self.count / seconds:.0f}/s"
         failures = f", {self.failed} failed" if self.failed else ""
+        if noun != "object":
+            return f"{verb} {objects}{failures}"
         return f"{verb} {objects}{amount} in {seconds:.2f} s ({rate}){failures}"
 
     def summary(self) -> dict[str, Any]:

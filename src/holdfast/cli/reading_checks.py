@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from ..errors import InvalidKey, NotFound, Unsupported
 from ..keys import printable
 from ..store import ObjectStore
-from ..types import ObjectInfo
+from ..types import ObjectInfo, is_marker
 from .checks import CHECKS, UNKNOWN, Finding, Unknown, expect, finding
-from .locations import is_marker
 
 #: So many rows of a listing are looked at.
 ROWS = 100

@@ -9,17 +9,18 @@ import click
 from ..sync import Journal, Plan, apply
 from ..sync.comparing import COMPARISONS
 from ..sync.plans import is_undecided
-from . import DONE, FAILED, USAGE, asking
-from .applied import Report, show
+from . import DONE, USAGE, asking
+from .applied import Report, are_equal, is_long, name_the_cure, show
 from .ends import plan_for, refuse_stdio
 from .locations import Opener, locate
 from .options import Command, Settings, filters, shared
 
 EXAMPLES = """
-holdfast sync --dry-run results s3://bucket/run1
-holdfast sync results s3://bucket/run1
-holdfast sync --delete --exclude '*.tmp' --exclude cache/ results s3://bucket/run1
-holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup/run1
+holdfast sync --dry-run results s3://bucket/run1  # only shows what, and why
+holdfast sync results s3://bucket/run1            # asks before it replaces
+holdfast sync --delete --exclude '*.tmp' results s3://bucket/run1
+holdfast sync --yes --delete --max-delete 50 s3://bucket/run1 /backup
+holdfast sync --journal j.sqlite s3://bucket/big .     # resumed after a kill
 holdfast sync --dry-run --json results s3://bucket/run1 > plan.jsonl
 """
 
@@ -38,10 +39,12 @@ deleted. Nothing is deleted if SRC lists nothing, or anything failed. SRC may al
 
 \b
 Exit codes:
-  0  all is done                    3  something has changed since the plan:
-  1  something failed, or must         run it again
-     not be done: each is named     4  nothing is there at SRC
+  0  all is done (with --dry-run: it would be)
+  1  something failed or must not be done: each is named, the rest is done
   2  nothing was done: it cannot be, needs --yes, or the answer was no
+  3  something has changed since the plan: run it again
+  4  nothing is there at SRC
+  5  the bucket of DST does not exist
 """
 
 
@@ -73,45 +76,54 @@ def command(
     if max_delete is not None and not delete:
         raise click.UsageError("--max-delete has no meaning without --delete: leave it out")
     places = locate(source), locate(target)
-    with Opener(settings, places) as opener:
+    report = Report(settings)
+    with report.summarised(), Opener(settings, places) as opener, opener.target(places[:1], places[1]):
         planned = plan_for(
             opener, *places, settings, delete=delete, include=include, exclude=exclude, compare=compare,
             on_unknown=on_unknown, max_delete=max_delete, reencode="" if reencode == "none" else reencode,
         )  # fmt: skip
+        if delete and not planned.terms.delete:
+            raise click.UsageError(f"--delete has no meaning for one object, as {source} is: leave it out")
         if dry_run:
-            show(planned, settings)
-            return FAILED if planned.counts["conflict"] or planned.counts["refuse"] else DONE
-        decided = planned if yes else _asked(planned, ask=on_unknown == "ask")
+            return show(planned, settings)
+        decided = _decided(planned, ask=not yes)
         if decided is None:
             sys.stderr.write("holdfast: nothing was done\n")
             return USAGE
-        report = Report(settings)
-        summary = apply(
-            decided, journal=journal, threads=settings.threads, progress=settings.progress, on_result=report.tell
+        report.add(
+            apply(decided, journal=journal, threads=settings.threads, progress=settings.progress, on_result=report.tell)
         )
-        if journal is not None and summary.exit_code == DONE:
+        name_the_cure(decided)
+        if journal is not None and report.exit_code == DONE:
             with Journal(journal) as noted:
                 noted.forget_complete()  # each call makes a plan of its own, so nobody asks for this one again
-    return report.close(summary)
+    return report.close()
 
 
-def _asked(planned: Plan, *, ask: bool) -> Plan | None:
-    """The plan as it is decided on the terminal, None if it is not to be done; UsageError without a terminal."""
-    undecided = sum(map(is_undecided, planned.of_kind("conflict"))) if ask else 0
+def _decided(planned: Plan, *, ask: bool) -> Plan | None:
+    """The plan as it is to be done, None if it is not to be; UsageError where somebody must be asked, and is not there.
+
+    Nobody is asked about a plan that only adds, and knows what is equal.
+    """
+    undecided = sum(map(is_undecided, planned.of_kind("conflict")))
     lost = asking.losses(planned)
-    if not asking.is_terminal():
-        if lost:
-            raise asking.refuse(lost)
-        return planned
-    if not lost and not undecided:
+    if ask and lost and not asking.is_terminal():
+        raise asking.refuse(lost)
+    if not ask or not (lost or undecided) or not asking.is_terminal():
         return planned
     planned.print(sys.stderr)
+    if is_long(planned):
+        sys.stderr.write("--dry-run shows all of it\n")
     if undecided:
-        question = f"Nothing tells whether {asking.objects(undecided)} are equal: transfer, skip or leave them? [t/s/L]"
-        answer = asking.answer(question)
-        if answer[:1] in {"t", "s"}:
-            planned = planned.decide("transfer" if answer[:1] == "t" else "skip")
+        question = f"Nothing tells whether {are_equal(undecided)}: transfer, skip or leave {_them(undecided)}?"
+        answer = asking.choose(question, ("transfer", "skip", "leave"), "leave")
+        if answer is None:
+            return None
+        if answer != "leave":
+            planned = planned.decide(answer)
             lost = asking.losses(planned)
-    if lost and not asking.confirm(f"{lost}. Go on?"):
-        return None
-    return planned
+    return planned if not lost or asking.confirm(f"{lost}. Go on?") else None
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"

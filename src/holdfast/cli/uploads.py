@@ -61,7 +61,7 @@ def command(settings: Settings, locations: tuple[str, ...], abort: bool, older_t
             for upload in uploads_at(opener, store, place):
                 if older_than is None or upload.started <= before:
                     _treat(opener, store, upload, settings, tally, abort=abort)
-    return tally.close("aborted" if abort else "found", as_json=settings.json, verbose=False, with_bytes=False)
+    return tally.close("aborted" if abort else "found", "upload", as_json=settings.json, verbose=False)
 
 
 def administered(opener: Opener, place: Location) -> Any:

@@ -46,7 +46,8 @@ def command(settings: Settings, source: str, target: str, decode: bool) -> int:
     """Compare everything at SOURCE with TARGET, as "cp -r SOURCE TARGET" would have written it, byte by byte.
 
     Both sides are listed, sizes are compared, then the contents of both are read. What differs is printed, and a
-    closing line; the exit code is 0 only if both sides hold the same objects with the same bytes.
+    closing line; the exit code is 0 only if both sides hold the same objects with the same bytes. Equal bytes with
+    another content encoding are different contents.
     """
     places = [locate(source), locate(target)]
     report = _Report(settings.json)
@@ -147,16 +148,17 @@ class _Comparison:
             return engine.Split(sides, _verdict)
         return _verdict([side() for side in sides])
 
-    def _digest(self, store: ObjectStore, key: str) -> tuple[int, bytes]:
+    def _digest(self, store: ObjectStore, key: str) -> tuple[int, bytes, str | None]:
+        """Size and digest, and the encoding without which the bytes mean something else."""
         with store._read(key) as blob:
-            chunks = blob.chunks()
-            if self._decode and blob.encoding:
-                chunks = codecs.decompress_chunks(chunks, blob.encoding, key=key)
+            chunks, encoding = blob.chunks(), blob.encoding
+            if self._decode and encoding:
+                chunks, encoding = codecs.decompress_chunks(chunks, encoding, key=key), None
             digest = checksums.digest_chunks(chunks, "crc32c")
-        return digest.size, digest.digest()
+        return digest.size, digest.digest(), encoding
 
 
-def _verdict(digests: list[tuple[int, bytes]]) -> str:
+def _verdict(digests: list[tuple[int, bytes, str | None]]) -> str:
     return SAME if digests[0] == digests[1] else DIFFERENT
 
 

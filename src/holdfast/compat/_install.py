@@ -13,6 +13,8 @@ from types import ModuleType
 from ..errors import ConfigError
 
 _HERE = __name__.rpartition(".")[0]
+#: What else a system brings along.
+_COMPANIONS = {"cloudfiles": ("cloudfiles_cli",)}
 
 
 def install(*names: str) -> None:
@@ -27,6 +29,7 @@ def install(*names: str) -> None:
     'holdfast.compat.cloudfiles.cloudfiles'
     >>> uninstall("cloudfiles")
     """
+    names = _with_companions(names)
     for name in names:
         if not name.isidentifier() or name.startswith("_") or importlib.util.find_spec(f"{_HERE}.{name}") is None:
             raise ConfigError(f"{name!r} is no system that holdfast.compat stands for")
@@ -42,11 +45,15 @@ def install(*names: str) -> None:
 
 def uninstall(*names: str) -> None:
     """Let the names mean what they did before; what was imported by them stays what it is."""
-    for name in names:
+    for name in _with_companions(names):
         _redirect.names.discard(name)
         for module in [module for module in sys.modules if f"{module}.".startswith(f"{name}.")]:
             if sys.modules[module].__name__.startswith(_HERE):
                 del sys.modules[module]
+
+
+def _with_companions(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*names, *(other for name in names for other in _COMPANIONS.get(name, ())))
 
 
 class _Redirect(MetaPathFinder):

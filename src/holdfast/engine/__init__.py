@@ -11,6 +11,7 @@ runs ``finish``; a ``run`` inside a worker runs inline. And the caller is never 
 break or an error waits one second for operations in flight; a worker that hangs is abandoned, never reused.
 """
 
+from .ahead import ahead
 from .background import Background
 from .lane import Call, Lane
 from .outcome import InTurn, Outcome, Split
@@ -28,6 +29,7 @@ __all__ = [
     "Outcome",
     "Remote",
     "Split",
+    "ahead",
     "default",
     "in_worker",
     "interruptible",

@@ -178,6 +178,17 @@ class CloudFile:
         directory, name = paths.split_object(dest, self.filename)
         return self.cf.moves(directory, [(self.filename, name)])
 
+    def transfer_to(self, dest: str, reencode: str | bool | None = None) -> None:
+        """Have the object at another location as well; one with a trailing slash is a directory (see CloudFiles)."""
+        directory, name = paths.split_object(dest, self.filename)
+        self.cf.transfer_to(directory, [{"path": self.filename, "dest_path": name}], reencode=reencode)
+
+    def transfer_from(self, source: str, reencode: str | bool | None = None) -> None:
+        """Have the object of another location here as well, in the place of this one (see CloudFiles)."""
+        self._known.clear()
+        directory, name = paths.split_object(source)
+        self.cf.transfer_from(directory, [{"path": name, "dest_path": self.filename}], reencode=reencode)
+
     # ------------------------------------------------------------------ paths
     def join(self, *args: str) -> str:
         """The parts joined by slashes (see ``CloudFiles.join``)."""

@@ -180,7 +180,8 @@ class CloudFiles(Transfers):
 
         Always there: Cache-Control, Content-Length, Content-Type, ETag, Last-Modified (an aware datetime),
         Content-Encoding, Content-Disposition, Content-Language, Storage-Class; None where there is none. Content-Md5,
-        Request-Charged and Parts-Count are there for programs that ask for them, and None: no store tells them.
+        Content-Crc32c, Request-Charged, Parts-Count and Component-Count are there for programs that ask for them, and
+        None: no store tells them.
         """
         return self._ask(paths, single.head, "Heading", total, progress)
 

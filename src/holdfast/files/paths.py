@@ -34,6 +34,8 @@ WEB_HOSTS = {"gs": "https://storage.googleapis.com", "s3": "https://s3.amazonaws
 
 _FORMAT = re.compile(rf"({'|'.join(sorted(FORMATS))})://", re.ASCII)
 _TAIL = re.compile(r"\|(?:neuroglancer-)?([a-z0-9]+):$", re.ASCII)
+#: A path of Windows, which is kept as it is.
+_DRIVE = re.compile(rf"(?:({'|'.join(sorted(FORMATS))})://)?file://([A-Za-z]:[\\/].*)", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -92,6 +94,9 @@ def extract(cloudpath: str, windows: bool | None = None) -> ExtractedPath:
     """
     if not cloudpath:
         return ExtractedPath("", "", "", "", "", "")
+    windows = os.name == "nt" if windows is None else windows
+    if windows and (drive := _DRIVE.fullmatch(cloudpath)):
+        return ExtractedPath(drive[1] or DEFAULT_FORMAT, "file", None, drive[2], None, None)
     spelled = spell(cloudpath)
     if _scheme(spelled.location) is None:
         raise ConfigError(f"{cloudpath!r} has no protocol: write [FORMAT://]PROTOCOL://BUCKET/PATH")
@@ -99,7 +104,7 @@ def extract(cloudpath: str, windows: bool | None = None) -> ExtractedPath:
     kind, path = spelled.format or DEFAULT_FORMAT, where.path
     if where.scheme == "file":
         path = path.rstrip("/") or "/"
-        if (os.name == "nt" if windows is None else windows) and re.match(r"/[A-Za-z]:", path):
+        if windows and re.match(r"/[A-Za-z]:", path):
             path = path[1:]
     protocol = spelled.token_scheme or where.scheme
     return ExtractedPath(kind, protocol, where.bucket or None, path, where.endpoint, spelled.alias)
@@ -127,18 +132,18 @@ def normalize(path: str) -> str:
 
 
 def ascloudpath(parts: ExtractedPath) -> str:
-    """The whole path, with its format.
+    """The whole path, with its format if it has one.
 
     >>> ascloudpath(extract("matrix://bucket/x"))
     'precomputed://matrix://bucket/x'
     """
-    return f"{parts.format}://{asprotocolpath(parts)}"
+    return f"{parts.format}://{asprotocolpath(parts)}" if parts.format else asprotocolpath(parts)
 
 
 def asprotocolpath(parts: ExtractedPath) -> str:
     """The path without its format: as it was written, by its alias if there was one."""
     if parts.protocol == "file":
-        return f"file://{parts.path}"
+        return f"file://{parts.bucket}/{parts.path}" if parts.bucket else f"file://{parts.path}"
     where = _root(parts)
     return f"{where}/{parts.path}" if parts.path else where
 
@@ -251,6 +256,8 @@ def _root(parts: ExtractedPath) -> str:
     if parts.bucket is None:
         before = f"{parts.protocol.partition('+')[0]}+" if parts.protocol in TOKEN_SCHEMES else ""
         return f"{before}{parts.host}"
+    if parts.protocol in {"http", "https"}:
+        return f"{parts.host}/{parts.bucket}"
     return f"{parts.protocol}://{parts.host}/{parts.bucket}" if parts.host else f"{parts.protocol}://{parts.bucket}"
 
 

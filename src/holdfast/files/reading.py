@@ -228,5 +228,7 @@ def head_fields(info: ObjectInfo) -> Mapping[str, Any]:
         "Content-Md5": None,
         "Request-Charged": None,
         "Parts-Count": None,
+        "Content-Crc32c": None,
+        "Component-Count": None,
         **{f"Metadata-{name}": value for name, value in info.metadata.items()},
     }

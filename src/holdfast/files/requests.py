@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .. import codecs
 from ..keys import check
 from ..store import READ
 from ..types import Body, ReadOptions
+
+Item = TypeVar("Item")
 
 #: A path, or a byte range of one: {"path": ..., "start": ..., "end": ...} with an exclusive end.
 ReadRequest = str | Mapping[str, Any]
@@ -121,8 +123,8 @@ def complete_writes(files: Any, defaults: WriteDefaults) -> Iterable[Write]:
     return writes
 
 
-def batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The keys in lists of at most ``size``."""
+def batches(keys: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The keys, or requests, in lists of at most ``size``."""
     iterator = iter(keys)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -17,6 +17,7 @@ from ..sync.journal import LEASE, Journal
 from ..sync.plans import Plan
 from ..sync.summary import Summary
 from .cloudfiles import CloudFiles
+from .transferring import open_files
 from .transfers import planned_transfer, settled
 
 FORMAT = 1
@@ -66,7 +67,7 @@ class ResumableTransfer:
         if os.path.exists(self._plan):
             raise ConfigError(f"{self.db} has a transfer already: execute it, or close it to forget it")
         with ExitStack() as opened:
-            source, target = _opened(src, opened), _opened(dest, opened)
+            source, target = open_files(src, opened), open_files(dest, opened)
             requests = [paths] if isinstance(paths, str) else paths
             planned = planned_transfer(source.store, target.store, requests, reencode, threads=source.num_threads)
             with Journal(self.db) as journal:
@@ -84,8 +85,9 @@ class ResumableTransfer:
         """What was done, by all workers so far; it returns when nothing is left, with this or any other worker.
 
         The two ends are opened by their locations: pass them where they need credentials or an address of their own,
-        or were stores. Raises ConfigError if there is no transfer, else as ``CloudFiles.transfer_to`` does; what
-        failed is tried again by the next call.
+        or were stores. Raises ConfigError if there is no transfer, else as ``CloudFiles.transfer_to`` does. What
+        failed is tried again by the next call. What changed on either side since ``init`` is not transferred, now or
+        later, and raises Conflict or PartialFailure each time: ``close`` the transfer and ``init`` another one.
         """
         with ExitStack() as opened:
             try:
@@ -93,8 +95,8 @@ class ResumableTransfer:
             except FileNotFoundError as error:
                 raise ConfigError(f"{self.db} has no transfer: call init first") from error
             places = _places_of(file, self._plan)
-            source = _opened(places["source"] if src is None else src, opened)
-            target = _opened(places["target"] if dest is None else dest, opened)
+            source = open_files(places["source"] if src is None else src, opened)
+            target = open_files(places["target"] if dest is None else dest, opened)
             planned = Plan.read(file, source, target)
             journal = opened.enter_context(Journal(self.db, lease=self.lease_msec / 1000 or LEASE))
             threads = min(filter(None, (source.num_threads, target.num_threads)), default=None)
@@ -111,10 +113,6 @@ class ResumableTransfer:
     def _plan(self) -> str:
         """Where the plan is kept that all workers read."""
         return f"{self.db}.plan"
-
-
-def _opened(where: CloudFiles | str, opened: ExitStack) -> CloudFiles:
-    return where if isinstance(where, CloudFiles) else opened.enter_context(CloudFiles(where))
 
 
 def _places_of(file: IO[str], path: str) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from .. import redact, url
 from ..store import ObjectStore
+from .green import Left
+from .work import Work
 
 if TYPE_CHECKING:
-    from ..sync.summary import Summary
+    from ..sync.summary import Result, Summary
     from .cloudfiles import CloudFiles
     from .transfers import TransferRequest
 
@@ -19,6 +21,7 @@ class Transfers:
     """Transfers and moves between two CloudFiles. The planner of ``holdfast.sync`` is imported when one is made."""
 
     store: ObjectStore
+    _work: Work
     progress: bool
     num_threads: int | None
 
@@ -52,8 +55,8 @@ class Transfers:
         (2, ['a', 'c'])
         """
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened)
-            return _transfer(
+            target = open_files(cf_dest, opened)
+            return transfer_between(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -77,8 +80,8 @@ class Transfers:
         (1, b'1')
         """
         with ExitStack() as opened:
-            source = _opened(cf_src, opened)
-            return _transfer(
+            source = open_files(cf_src, opened)
+            return transfer_between(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
                 allow_missing=allow_missing, resumable=resumable,
             )  # fmt: skip
@@ -87,8 +90,8 @@ class Transfers:
         """What was done to move one object: ``dest`` is its new path here, or a location elsewhere.
 
         A location has a scheme (``s3://bucket/key``) or is a local path that begins with "/", "./", "../" or "~";
-        it names the object itself. The source is deleted when the copy is proved to hold its bytes, and only that
-        very version of it. Raises as ``moves`` does.
+        it names the object itself, not a directory. The source is deleted when the copy is proved to hold its bytes,
+        and only that very version of it. Raises as ``moves`` does.
         """
         if not _is_location(dest):
             return self.moves(self, [(src, dest)], progress=False)
@@ -107,8 +110,8 @@ class Transfers:
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
         that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
-        two, ConfigError if one would be moved onto itself or another that is moved as well: then nothing was moved.
-        What fails later is raised as by ``transfer_to``.
+        two, or one that of a directory ("there/"), ConfigError if one would be moved onto itself or another that is
+        moved as well: then nothing was moved. What fails later is raised as by ``transfer_to``.
 
         >>> from holdfast import CloudFiles
         >>> files = CloudFiles("mem://moves")
@@ -117,23 +120,21 @@ class Transfers:
         >>> files.moves(files, [("a", "c"), ("b", "d/e")]).done, list(files)
         (2, ['c', 'd/e'])
         """
-        from .transfers import transfer
-
         pairs = [(path, path) if isinstance(path, str) else path for path in paths]
         requests = [{"path": path, "dest_path": name} for path, name in pairs]
         if len({request["path"] for request in requests}) < len(requests):
             raise ValueError("one path is to be moved twice: nothing was moved")
         with ExitStack() as opened:
-            target = _opened(cf_dest, opened).store
-            return transfer(
-                self.store, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
+            target = open_files(cf_dest, opened).store
+            return _performed(
+                self, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
             )
 
     def _shown(self, progress: bool | None) -> bool:
         return self.progress if progress is None else progress
 
 
-def _transfer(
+def transfer_between(
     source: Transfers,
     target: Transfers,
     paths: TransferRequest | Iterable[TransferRequest] | None,
@@ -142,27 +143,49 @@ def _transfer(
     resumable: bool,
     **options: Any,
 ) -> Summary:
+    """What was done to have objects of the source at the target; the options are those of ``transfers.transfer``."""
     from ..sync.journal import Journal
-    from .transfers import transfer
 
     threads = min(filter(None, (source.num_threads, target.num_threads)), default=None)
     with ExitStack() as opened:
         journal = opened.enter_context(Journal.default()) if resumable else None
-        summary = transfer(
-            source.store, target.store, paths, journal=journal, threads=threads, progress=progress, **options
+        summary = _performed(
+            source, target.store, paths, journal=journal, threads=threads, progress=progress, **options
         )
         if journal is not None:
             journal.forget_complete()
         return summary
 
 
-def _opened(where: Any, opened: ExitStack) -> Transfers:
-    """The CloudFiles that is meant; one that is opened here is closed at the end."""
-    if isinstance(where, Transfers):
-        return where
+def _performed(
+    source: Transfers,
+    target: ObjectStore,
+    paths: TransferRequest | Iterable[TransferRequest] | None,
+    on_result: Callable[[Result], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """What was done, here or where no greenlet is kept waiting; it ends when the greenlet that waits for it goes."""
+    from .transfers import transfer
+
+    left = False
+
+    def noted(result: Result) -> None:
+        if left:
+            raise Left
+        if on_result is not None:
+            on_result(result)
+
+    try:
+        return source._work.one(lambda: transfer(source.store, target, paths, on_result=noted, **options))
+    finally:
+        left = True
+
+
+def open_files(where: Any, opened: ExitStack) -> CloudFiles:
+    """The CloudFiles that is meant; one that is opened here is closed with the stack."""
     from .cloudfiles import CloudFiles
 
-    return opened.enter_context(CloudFiles(where))
+    return where if isinstance(where, CloudFiles) else opened.enter_context(CloudFiles(where))
 
 
 def _is_location(path: str) -> bool:

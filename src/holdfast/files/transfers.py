@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import codecs
-from ..blob import Staged
+from .. import codecs, engine
 from ..errors import Conflict, InvalidKey, NotFound, PartialFailure
 from ..keys import check
-from ..store import WRITE, ObjectStore
+from ..store import ObjectStore
 from ..sync.actions import Action
 from ..sync.applying import apply
 from ..sync.journal import Journal
 from ..sync.places import Place
 from ..sync.planning import plan
 from ..sync.plans import Plan
-from ..sync.summary import Summary
-from ..types import Body, Capabilities, Location, ObjectInfo, WriteOptions
-from ..wrap.rekey import KeyTransform
+from ..sync.summary import Result, Summary
 from .requests import is_scalar
 
 #: A path, or {"path": ..., "dest_path": ...} for one that gets another name.
 TransferRequest = str | Mapping[str, str]
-
-
-class RetypedStore(KeyTransform):
-    """A store to write to, in which every object gets one content type."""
-
-    def __init__(self, store: ObjectStore, content_type: str) -> None:
-        super().__init__(store)
-        self._content_type = content_type
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the store inside."""
-        return self.store.capabilities
-
-    def to_inner(self, key: str) -> str:
-        """The key."""
-        return key
-
-    def to_outer(self, key: str) -> str:
-        """The key."""
-        return key
-
-    def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
-        return self.store._write(key, body, self._retyped(options))
-
-    def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
-        return self.store._copy(source, src, dst, self._retyped(options))
-
-    def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
-        return self.store._stage(key, size, self._retyped(options))
-
-    def _locate(self, key: str) -> Location | None:
-        """None: a copy made by the service would keep the type that the object has."""
-        return None
-
-    def _retyped(self, options: WriteOptions) -> WriteOptions:
-        return replace(options, content_type=self._content_type)
 
 
 def transfer(
@@ -75,14 +35,17 @@ def transfer(
     journal: Journal | None = None,
     threads: int | None = None,
     progress: bool = False,
+    on_result: Callable[[Result], None] | None = None,
 ) -> Summary:
-    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised."""
-    if content_type is not None:
-        target = RetypedStore(target, content_type)
+    """What was done to have the objects of these paths (None: all) in the target; the first problem is raised.
+
+    ``on_result`` is called with each Result when it is known.
+    """
     planned = planned_transfer(source, target, paths, reencode, allow_missing, move, threads=threads, progress=progress)
     if content_type is not None:
-        planned = Plan(planned.source, planned.target, planned.terms, map(_to_be_retyped, planned))
-    return settled(apply(planned, journal=journal, threads=threads, progress=progress), planned.target)
+        planned = _retyped(planned, content_type, threads)
+    summary = apply(planned, journal=journal, threads=threads, progress=progress, on_result=on_result)
+    return settled(summary, planned.target)
 
 
 def planned_transfer(
@@ -112,7 +75,7 @@ def planned_transfer(
         found = {action.key for action in planned if action.source is not None}
         for name, path in names.items():
             if name not in found:
-                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=planned.source.name)
+                raise NotFound(f"there is no {path!r} to transfer: nothing was", key=path, store=source.name)
     elif names is not None:
         there = (action for action in planned if action.source is not None or action.target is not None)
         planned = Plan(planned.source, planned.target, planned.terms, there)
@@ -159,7 +122,11 @@ def _names_of(request: Any) -> tuple[str, str]:
         raise TypeError(f"unknown field {min(unknown)!r} in a request: known are dest_path, path")
     if "path" not in request:
         raise TypeError("a request to transfer has a 'path'")
-    return check(request["path"]), check(request.get("dest_path", request["path"]))
+    path, name = check(request["path"]), check(request.get("dest_path", request["path"]))
+    if name.endswith("/") and name != path:
+        # Such an object stands for a directory in listings: what it holds would be seen by nobody.
+        raise ValueError(f"{name!r} is a directory: name the object that {path!r} is to become")
+    return path, name
 
 
 def _keys(names: Mapping[str, str]) -> list[str] | dict[str, str]:
@@ -173,7 +140,17 @@ def _keys(names: Mapping[str, str]) -> list[str] | dict[str, str]:
     return keys
 
 
-def _to_be_retyped(action: Action) -> Action:
-    if action.kind != "skip" or action.source is None:
+def _retyped(planned: Plan, content_type: str, threads: int | None) -> Plan:
+    """The plan that also gives objects this content type; those that are there with another one are sent again."""
+    keys = (action.key for action in planned.of_kind("skip") if action.source is not None)
+    local = planned.target.store.local
+    heads = engine.default().run(planned.target.head, keys, threads=threads, ordered=True, local=local)
+    others = {head.item for head in heads if head.value is None or head.value.content_type != content_type}
+
+    def with_type(action: Action) -> Action:
+        if action.kind == "skip" and action.key in others:
+            return replace(action, kind="update", reason="its content type is to be set")
         return action
-    return replace(action, kind="update", reason="its content type is to be set")
+
+    terms = replace(planned.terms, content_type=content_type)
+    return Plan(planned.source, planned.target, terms, map(with_type, planned))

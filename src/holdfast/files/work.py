@@ -100,7 +100,7 @@ class Work:
         self, job: Job, items: Iterable[Any], ordered: bool, workers: int
     ) -> Callable[[Callable[[int], None]], Iterator[Outcome[Any]]]:
         """The run, which wants to be told whom to report its progress to."""
-        if workers > 1 and not _only_here(self.store):
+        if workers > 1 and not is_only_here(self.store):
             remote = _Remote(self.recipe, job, self.threads)
             return lambda watch: engine.spread(remote, items, workers=workers, ordered=ordered, progress=watch)
         operation = job.make(self.store, *job.args)
@@ -147,11 +147,11 @@ def processes_of(parallel: int | bool) -> int:
     return parallel
 
 
-def _only_here(store: ObjectStore) -> bool:
+def is_only_here(store: ObjectStore) -> bool:
     """Whether objects of this store, or of one inside it, are in this process's own memory."""
     if getattr(store, "process_local", False):
         return True
     inside: list[Any] = []
     for value in vars(store).values():
         inside += value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-    return any(_only_here(one) for one in inside if isinstance(one, ObjectStore))
+    return any(is_only_here(one) for one in inside if isinstance(one, ObjectStore))

@@ -63,6 +63,14 @@ def size_text(nbytes: int) -> str:
     return f"{nbytes} B"
 
 
+def require() -> None:
+    """Raise ConfigError where matplotlib is missing: better before what is to be drawn than after it."""
+    try:
+        import matplotlib as mpl  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise ConfigError("plots need matplotlib: pip install 'holdfast[plots]'") from error
+
+
 def _figure(filename: str | None) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure

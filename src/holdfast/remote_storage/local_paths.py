@@ -6,16 +6,17 @@ import glob
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import registry, url
 from ..errors import InvalidKey, NotFound
-from ..keys import join
+from ..keys import join, printable
 from ..store import ObjectStore
 from ..types import ObjectInfo
+from .local_globs import Search
 
 #: The name under which a file store keeps its own files, which are nobody's objects.
 PRIVATE = ".holdfast"
@@ -24,12 +25,12 @@ PRIVATE = ".holdfast"
 class Match(NamedTuple):
     """What the path of a push means: ``names`` below ``root``, with slashes between; "" is the root itself.
 
-    ``globbed`` tells that a glob found them, so that nobody has named them one by one.
+    ``links`` are symlinks that a glob found, and did not follow.
     """
 
     root: str
     names: list[str]
-    globbed: bool = False
+    links: Sequence[str] = ()
 
 
 def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str] | None) -> Match:
@@ -51,11 +52,15 @@ def match(path: str | os.PathLike[str], local_path_prefix: str | os.PathLike[str
         raise ValueError(f"Specified path={text} is not a child of {where}")
     if os.path.lexists(os.path.join(root, relative)):
         return Match(root, [relative])
-    found = sorted(glob.glob(relative, root_dir=root, recursive=True)) if glob.has_magic(relative) else []
-    if not found:
+    slash = os.sep if text.endswith(os.sep) else ""
+    found = Search(root, relative + slash) if glob.has_magic(relative) else None
+    if found is None or not (found.hits or found.links):
         place = os.path.join(root, relative)
-        raise FileNotFoundError(f"{text!r} does not refer to a file or directory: there is no {place!r}")
-    return Match(root, _outermost([os.path.normpath(name) for name in found]), globbed=True)
+        searched = f" (the symlink {found.unsearched[0]!r} was not searched)" if found and found.unsearched else ""
+        raise FileNotFoundError(f"{text!r} does not refer to a file or directory: there is no {place!r}{searched}")
+    names = _outermost(found.hits)
+    links = _outermost([*found.links, *found.unsearched])
+    return Match(root, names, [name for name in links if not _lies_in(name, names)])
 
 
 def _below(root: str, path: str) -> str | None:
@@ -68,11 +73,13 @@ def _below(root: str, path: str) -> str | None:
 
 
 def _outermost(names: list[str]) -> list[str]:
-    """The names without those that lie inside others of them, as "**" finds them."""
-    known = {"" if name == "." else name for name in names}
-    if "" in known:
-        return [""]
-    return sorted(name for name in known if not any(above in known for above in parents(name)))
+    """The names, once each, without those that lie inside others of them, as "**" finds them."""
+    known = set(names)
+    return sorted(name for name in known if not _lies_in(name, known))
+
+
+def _lies_in(name: str, directories: Collection[str]) -> bool:
+    return any(above in directories for above in parents(name))
 
 
 def parents(name: str) -> Iterator[str]:
@@ -90,8 +97,8 @@ class LocalFiles:
     """The files that a push is about, by keys relative to ``folder``, a directory below the root ("" is the root).
 
     ``rows`` are what ``store`` has of them; ``actual`` holds the store's own key where that is another. ``left_out``
-    are the keys of what is no regular file. ``single`` is the key if the push named one file, and ``flat`` tells that
-    no directory was named.
+    are the keys of what is no regular file. ``flat`` tells that all of them lie in
+    the folder itself, and that no directory was named.
     """
 
     store: ObjectStore
@@ -99,12 +106,7 @@ class LocalFiles:
     rows: list[ObjectInfo] = field(default_factory=list)
     actual: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-
-    @property
-    def flat(self) -> bool:
-        """Whether only files in the folder itself were named."""
-        return bool(self.names) and "" not in self.names and not any("/" in name for name in self.names)
+    flat: bool = True
 
 
 def gather(found: Match) -> LocalFiles:
@@ -113,23 +115,27 @@ def gather(found: Match) -> LocalFiles:
     Symlinks are followed where they are named by themselves. Those that a glob or a directory brings along are left
     out, as are sockets and devices, for they may lead anywhere.
     """
-    if len(found.names) == 1 and not (found.globbed and os.path.islink(os.path.join(found.root, found.names[0]))):
+    if len(found.names) == 1 and not found.links:
         return _one(found.root, found.names[0])
-    folder = os.path.commonpath([posixpath.dirname(name) for name in found.names])
+    folder = os.path.commonpath([posixpath.dirname(name) for name in (*found.names, *found.links)])
     files = LocalFiles(_open(os.path.join(found.root, folder)), folder)
     base = os.path.realpath(os.path.join(found.root, folder))
+    files.left_out += [_relative(name, folder) for name in found.links]
     for name in found.names:
-        key = name.removeprefix(folder).lstrip("/")
-        path = os.path.join(base, key)
-        if os.path.isdir(path) and not os.path.islink(path):
+        key = _relative(name, folder)
+        if os.path.isdir(os.path.join(base, key)):
             _add_directory(files, base, key)
-        else:
-            files.names.append(key)
-            try:
-                files.rows.append(files.store.head(key))
-            except (NotFound, InvalidKey):  # a symlink, or behind one, or no file
-                files.left_out.append(key)
+            continue
+        try:
+            files.rows.append(files.store.head(key))
+        except (NotFound, InvalidKey):  # no regular file, or a symlink since a moment ago
+            files.left_out.append(key)
+    files.flat = files.flat and not any("/" in key for key in (*files.left_out, *(row.key for row in files.rows)))
     return files
+
+
+def _relative(name: str, folder: str) -> str:
+    return name.removeprefix(folder).lstrip("/")
 
 
 def _one(root: str, name: str) -> LocalFiles:
@@ -137,11 +143,10 @@ def _one(root: str, name: str) -> LocalFiles:
     if os.path.isdir(path):
         files = LocalFiles(_open(path), name)
         _add_directory(files, os.path.realpath(path), "")
-        files.names = [""]
         return files
     folder, _, key = name.rpartition("/")
     where, actual = os.path.split(os.path.realpath(path))
-    files = LocalFiles(_open(where), folder, names=[key], actual={key: actual})
+    files = LocalFiles(_open(where), folder, actual={key: actual})
     try:
         files.rows.append(files.store.head(actual).renamed(key))
     except NotFound:  # a symlink to nothing, a socket
@@ -150,7 +155,7 @@ def _one(root: str, name: str) -> LocalFiles:
 
 
 def _add_directory(files: LocalFiles, base: str, key: str) -> None:
-    files.names.append(f"{key}/.")  # no file of the folder itself
+    files.flat = False
     files.rows += files.store.list(join(key, "") if key else "")
     files.left_out += _irregular(os.path.join(base, key), key)
 
@@ -185,24 +190,24 @@ class Obstacles:
             if folder not in self._folders:
                 mode = self._mode(folder)
                 blocked = mode is not None and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode)
-                self._folders[folder] = f"no directory, but a file: {self._path(folder)}" if blocked else None
+                self._folders[folder] = f"no directory, but a file: {self._shown(folder)}" if blocked else None
             if reason := self._folders[folder]:
                 return reason
         mode = self._mode(key)
         if mode is None or stat.S_ISREG(mode):
             return None
         if stat.S_ISDIR(mode):
-            return f"the local path is a directory: {self._path(key)}"
+            return f"the local path is a directory: {self._shown(key)}"
         if stat.S_ISLNK(mode):
-            return f"the local path is a symlink, which is neither followed nor replaced: {self._path(key)}"
-        return f"the local path is no regular file: {self._path(key)}"
+            return f"the local path is a symlink, which is neither followed nor replaced: {self._shown(key)}"
+        return f"the local path is no regular file: {self._shown(key)}"
 
-    def _path(self, key: str) -> str:
-        return os.path.join(self._directory, key)
+    def _shown(self, key: str) -> str:
+        return printable(os.path.join(self._directory, key))
 
     def _mode(self, key: str) -> int | None:
         try:
-            return os.lstat(self._path(key)).st_mode
+            return os.lstat(os.path.join(self._directory, key)).st_mode
         except OSError:
             return None
 

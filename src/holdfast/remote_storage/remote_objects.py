@@ -9,11 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from .. import registry, url
 from ..blob import Buffer
-from ..errors import AlreadyExists, BucketNotFound, ConfigError, InvalidKey, Unsupported
+from ..errors import AlreadyExists, ConfigError, InvalidKey
 from ..keys import printable
 from ..store import ObjectStore
 from ..types import ObjectInfo, WriteOptions
-from .configuration import LOCAL, RemoteStorageConfig, open_bucket
+from .configuration import LOCAL, Provider, RemoteStorageConfig, open_bucket
 
 
 @runtime_checkable
@@ -153,10 +153,7 @@ class Driver:
         return Bucket(open_bucket(conf), self, container_name)
 
     def create_container(self, container_name: str) -> Bucket:
-        """A new bucket; AlreadyExists (a FileExistsError) if there is one of this name.
-
-        Unsupported at Google and Azure, whose buckets need decisions that only their own tools ask for.
-        """
+        """A new bucket; AlreadyExists (a FileExistsError) if there is one of this name."""
         bucket = self.get_container(container_name)
         if not self.make(bucket):
             raise AlreadyExists("the bucket is there already", store=bucket.store.name)
@@ -174,18 +171,8 @@ class Driver:
                 return False
             os.makedirs(store.root)
             return True
-        if hasattr(store, "create_bucket"):
-            created: bool = store.create_bucket()
-            return created
-        try:
-            next(iter(store.list()), None)
-        except BucketNotFound as error:
-            raise Unsupported(
-                "cannot create the bucket: create it with the service's own tool (gcloud storage buckets create, "
-                "az storage container create)",
-                store=store.name,
-            ) from error
-        return False
+        created: bool = store.create_container() if self.provider == Provider.AZURE_BLOBS else store.create_bucket()
+        return created
 
 
 def attributes_of(extra: Mapping[str, Any] | None) -> dict[str, Any]:

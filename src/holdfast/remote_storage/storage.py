@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import engine, registry, sync, url
-from ..errors import AlreadyExists, ConfigError, InvalidKey, NotFound, StoreError
+from ..errors import AlreadyExists
 from ..keys import join, printable
 from ..store import ObjectStore
-from ..sync import Filter, Glob, Place, Regex
+from ..sync import Filter
 from ..sync.places import is_marker
 from ..types import ObjectInfo
-from ..wrap.rekey import PrefixStore
+from .base_path import BasePath, head, plain
 from .configuration import RemoteStorageConfig
-from .local_paths import LocalFiles, Obstacles, gather, is_inside, match, parents, relative_to
+from .deleting import Confirmation, delete
+from .expressions import Expression, filter_of
+from .local_paths import LocalFiles, Obstacles, gather, is_inside, match, relative_to
 from .remote_objects import Bucket, Driver, RemoteObject, RemoteObjectProtocol
 from .sync_objects import Direction, SyncObject
-from .syncing import ChosenObjects, Extra, Transaction
-from .transactions import TransactionSummary
+from .syncing import ChosenObjects, ChosenPlace, Extra, Judge, Transaction
+from .transactions import Collision, TransactionSummary
 
 logger = logging.getLogger("holdfast.remote_storage")
 
-Expression = str | re.Pattern[str]
 AnyPath = str | os.PathLike[str]
 
 
@@ -35,8 +34,9 @@ class RemoteStorage:
     """Files and directories pushed to and pulled from a bucket, never over what differs by accident.
 
     ``add_extra_to_upload`` gives what is attached to an upload, as libcloud's ``extra`` (``content_type``,
-    ``meta_data``). ``remote_hash_extractor`` gives the MD5 of a remote object where its ``hash`` is none, for instance
-    from its ``meta_data``; without it equality is found out by ``holdfast.sync``.
+    ``meta_data``). ``remote_hash_extractor`` gives the MD5 of a remote object, for instance from its ``meta_data``; it
+    is asked where there are a file and an object (one HEAD each), and has the last word. Where it gives None, and
+    without it, ``holdfast.sync`` finds out whether they are equal.
 
     Each call plans first and then does exactly what it planned: whatever changes in between on either side is left
     alone and reported. Files and objects appear whole or not at all.
@@ -53,7 +53,7 @@ class RemoteStorage:
         self,
         conf: RemoteStorageConfig,
         add_extra_to_upload: Callable[[SyncObject], Mapping[str, Any]] | None = None,
-        remote_hash_extractor: Callable[[RemoteObjectProtocol], str] | None = None,
+        remote_hash_extractor: Callable[[RemoteObjectProtocol], str | None] | None = None,
     ) -> None:
         self._conf = conf
         self._add_extra_to_upload = add_extra_to_upload
@@ -104,7 +104,7 @@ class RemoteStorage:
     def create_bucket(self, exist_ok: bool = True) -> None:
         """Create the bucket if it is not there; FileExistsError if it is and ``exist_ok`` is False.
 
-        At Google and Azure a bucket that is missing is Unsupported: their own tools create it.
+        At Google it is made in the default project of the credentials.
         """
         if not self.driver.make(self.bucket) and not exist_ok:
             raise AlreadyExists("the bucket is there already", store=self.bucket.store.name)
@@ -112,16 +112,11 @@ class RemoteStorage:
     def get_push_remote_path(self, local_path: AnyPath) -> str:
         """The whole name in the bucket that a pushed file gets, by its path relative to the prefix."""
         relative = os.path.normpath(os.fspath(local_path)).replace(os.sep, "/").lstrip("/")
-        return join(self._base, "" if relative == "." else relative)
+        return join(self._remote_base_path.rstrip("/"), "" if relative == "." else relative)
 
     @property
-    def _base(self) -> str:
-        return self._remote_base_path.rstrip("/")
-
-    def _below(self, folder: str) -> ObjectStore:
-        """The store of what lies below a folder of the base path."""
-        prefix = join(join(self._base, folder), "") if folder else join(self._base, "") if self._base else ""
-        return PrefixStore(self.bucket.store, prefix) if prefix else self.bucket.store
+    def _base(self) -> BasePath:
+        return BasePath(self.bucket, self._remote_base_path)
 
     # ------------------------------------------------------------------ push
     def push(
@@ -146,87 +141,44 @@ class RemoteStorage:
         Raises FileNotFoundError for a path that names nothing, ValueError for one outside the prefix. If part of a push
         fails, StoreError or Conflict says which part, and the same call does the rest.
         """
-        chosen = _filter(include_regex, exclude_regex, path_regex)
+        chosen = filter_of(include_regex, exclude_regex, path_regex)
         found = match(path, local_path_prefix)
         files = gather(found)
+        if files.left_out:
+            left_out = ", ".join(repr(printable(join(files.folder, key))) for key in files.left_out)
+            self._log.warning("Not pushing what is no regular file: %s", left_out)
         with files.store:
-            directory = os.path.join(found.root, files.folder)
-            transaction = self._push_plan(directory, files, chosen, use_pbar)
+            transaction = self._push_plan(os.path.join(found.root, files.folder), files, chosen, use_pbar)
             if not transaction.summary.matched_source_files:
                 self._log.warning("No files found to push under path: %s", os.fspath(path))
             return self._finish(transaction, force=force, dryrun=dryrun, use_pbar=use_pbar)
 
     def _push_plan(self, directory: str, files: LocalFiles, chosen: Filter, use_pbar: bool | None) -> Transaction:
         """The plan to push these files, entered into a summary."""
-        store = self._below(files.folder)
-        summary = TransactionSummary(sync_direction="push")
+        base, folder = self._base, files.folder
         with chosen:
-            kept = list(self._chosen(files.rows, files.folder, chosen))
+            kept = list(_divided(files.rows, folder, chosen))
         rows = [row for row, keep in kept if keep]
-        remote, collisions = self._remote_side(files, [row.key for row in rows], store)
+        skipped = [row.key for row, keep in kept if not keep] + files.left_out
+        holdable = base.can_hold(folder)
+        looked_for = [*(row.key for row, _ in kept), *files.left_out] if holdable else []
+        around = base.around(folder, looked_for, {row.key for row in rows}, flat=files.flat)
 
         def describe(key: str) -> SyncObject:
-            return self._sync_object("push", directory, files.folder, key, remote.get(key))
+            return self._sync_object("push", directory, base.name(folder, key), key, around.rows.get(key))
 
-        for key in [row.key for row, keep in kept if not keep] + files.left_out:
-            summary.add_entry(describe(key), skip=True)
-        if files.left_out:
-            self._log.warning("Not pushing what is no regular file: %s", ", ".join(map(repr, files.left_out)))
-        known = [remote[row.key] for row in rows if row.key in remote]
-        transaction = self._plan(
-            "push",
-            summary,
-            describe,
-            source=ChosenObjects(files.store, rows, files.actual),
-            target=ChosenObjects(store, known, extra=self._extra(describe)),
-            use_pbar=use_pbar,
-        )
-        transaction.enter(collisions.get, self._equal())
-        return transaction
+        def in_the_way(key: str) -> Collision | None:
+            return around.in_the_way.get(key) or _of_bucket(base, os.path.join(directory, key))
 
-    def _remote_side(
-        self, files: LocalFiles, keys: list[str], store: ObjectStore
-    ) -> tuple[dict[str, ObjectInfo], dict[str, list[RemoteObjectProtocol]]]:
-        """What the bucket has around these keys, by one listing, and what of it is in the way of which key."""
-        remote: dict[str, ObjectInfo] = {}
-        collisions: dict[str, list[RemoteObjectProtocol]] = {}
-        if not keys:
-            return remote, collisions
-        wanted = set(keys)
-        prefix = _encodable(os.path.commonprefix(keys))  # noqa: RUF071 - a prefix of strings is meant
-        for row in store.list(prefix, delimiter="/" if files.flat else None):
-            if row.is_prefix and row.key[:-1] in wanted:
-                below = [one for one in store.list(row.key) if not is_marker(one)]
-                collisions.setdefault(row.key[:-1], []).extend(self._objects(below, files.folder))
-            elif not is_marker(row):
-                remote[row.key] = row
-        for key, row in remote.items():
-            for above in parents(key):
-                if above in wanted:
-                    collisions.setdefault(above, []).extend(self._objects([row], files.folder))
-        for above in parents(prefix):  # which no listing by this prefix shows
-            if (found := _head(store, above)) is not None:
-                remote[above] = found
-        top = self._top(files)
-        for key in keys:
-            above_it = top or [remote[above] for above in parents(key) if above in remote]
-            if above_it:
-                collisions.setdefault(key, []).extend(self._objects(above_it, "" if top else files.folder))
-        return remote, collisions
-
-    def _top(self, files: LocalFiles) -> list[ObjectInfo]:
-        """The object that has the name of the pushed directory itself, if there is one."""
-        if files.flat or not files.folder:
-            return []
-        found = _head(self._below(""), files.folder)
-        return [] if found is None else [found]
-
-    def _objects(self, rows: Iterable[ObjectInfo], folder: str) -> list[RemoteObject]:
-        """The remote objects of these rows, whose keys are relative to a folder of the base path."""
-        return [RemoteObject(row.renamed(self._name(folder, row.key)), self.bucket) for row in rows]
-
-    def _name(self, folder: str, key: str) -> str:
-        return join(join(self._base, folder) if folder else self._base, key)
+        summary = _summary("push", map(describe, skipped))
+        if not holdable:
+            for row in rows:
+                summary.add_entry(describe(row.key), collides_with=f"unsafe name: {printable(folder)!r} is not UTF-8")
+            rows = []
+        remote = [around.rows[row.key] for row in rows if row.key in around.rows]
+        source = ChosenObjects(files.store, rows, files.actual)
+        target = ChosenObjects(base.store(folder if holdable else ""), remote, extra=self._extra(describe))
+        return self._plan(summary, describe, source, target, in_the_way, use_pbar)
 
     # ------------------------------------------------------------------ pull
     def pull(
@@ -255,7 +207,10 @@ class RemoteStorage:
         If there is nothing under that path, a warning is logged and the summary is empty. If part of a pull fails,
         StoreError or Conflict says which part, and the same call does the rest.
         """
+        chosen = filter_of(include_regex, exclude_regex, path_regex)
         directory = os.path.abspath(local_base_dir)
+        if os.path.exists(directory) and not os.path.isdir(directory):
+            raise AlreadyExists(f"local_base_dir has to be a directory, and this is none: {directory}")
         text = os.fspath(remote_path)
         strip = strip_abspath_prefix
         if strip is None and strip_abs_local_base_dir and os.path.isabs(local_base_dir) and is_inside(text, directory):
@@ -263,52 +218,42 @@ class RemoteStorage:
         text = relative_to(text, strip)
         if convert_to_linux_path:
             text = text.replace("\\", "/")
-        summary = TransactionSummary(sync_direction="pull")
-        found = [row for row in self._objects_at(text) if not is_marker(row)]
+        found = [row for row in self._base.select(text) if not is_marker(row)]
         if not found:
-            self._log.warning("No files found in remote storage under path: %s", self._name("", text.lstrip("/")))
-            return summary
-        with _filter(include_regex, exclude_regex, path_regex) as chosen:
-            kept = list(self._chosen(found, "", chosen))
-        remote = {row.key: row for row in found}
-
-        def describe(key: str) -> SyncObject:
-            return self._sync_object("pull", directory, "", key, remote.get(key))
-
-        for row, keep in kept:
-            if not keep:
-                summary.add_entry(describe(row.key), skip=True)
-        rows = [row for row, keep in kept if keep]
-        real = os.path.realpath(directory)
-        with registry.open_store(url.parse(Path(real))) as files:
-            local = [info for row in rows if (info := _head(files, row.key)) is not None]
-            transaction = self._plan(
-                "pull",
-                summary,
-                describe,
-                source=ChosenObjects(self._below(""), rows),
-                target=ChosenObjects(files, local),
-                use_pbar=use_pbar,
-            )
-            transaction.enter(Obstacles(real).why_not, self._equal())
+            name = printable(self._base.name("", plain(text)))
+            self._log.warning("No files found in remote storage under path: %s", name)
+            return TransactionSummary(sync_direction="pull")
+        with registry.open_store(url.parse(Path(os.path.realpath(directory)))) as files:
+            transaction = self._pull_plan(found, directory, files, chosen, use_pbar)
             return self._finish(transaction, force=force, dryrun=dryrun, use_pbar=use_pbar)
 
-    def _objects_at(self, remote_path: str) -> list[ObjectInfo]:
-        """What a path selects: the object of that very name, and everything below it."""
-        store, path = self._below(""), remote_path.lstrip("/")
-        if not path:
-            return list(store.list())
-        found = None if path.endswith("/") else _head(store, path)
-        return [*([] if found is None else [found]), *store.list(join(path, ""))]
+    def _pull_plan(
+        self, found: list[ObjectInfo], directory: str, files: ObjectStore, chosen: Filter, use_pbar: bool | None
+    ) -> Transaction:
+        """The plan to pull these objects into the directory, which ``files`` holds, entered into a summary."""
+        base, remote = self._base, {row.key: row for row in found}
+        real = os.path.realpath(directory)
+        obstacles = Obstacles(real)
+        with chosen:
+            kept = list(_divided(found, "", chosen))
+        rows = [row for row, keep in kept if keep]
+        local = [info for row in rows if (info := head(files, row.key)) is not None]
+
+        def describe(key: str) -> SyncObject:
+            return self._sync_object("pull", directory, base.name("", key), key, remote[key])
+
+        def in_the_way(key: str) -> Collision | None:
+            return obstacles.why_not(key) or _of_bucket(base, os.path.join(real, key))
+
+        summary = _summary("pull", (describe(row.key) for row, keep in kept if not keep))
+        source, target = ChosenObjects(base.store(), rows), ChosenObjects(files, local)
+        return self._plan(summary, describe, source, target, in_the_way, use_pbar)
 
     # ------------------------------------------------------------------ what both do
-    def _chosen(self, rows: Iterable[ObjectInfo], folder: str, chosen: Filter) -> Iterator[tuple[ObjectInfo, bool]]:
-        return chosen.divide((join(folder, row.key), row) for row in rows)
-
     def _sync_object(
-        self, direction: Direction, directory: str, folder: str, key: str, row: ObjectInfo | None
+        self, direction: Direction, directory: str, name: str, key: str, row: ObjectInfo | None
     ) -> SyncObject:
-        name = self._name(folder, key)
+        """How the file of this key in the directory, and the object of this name, stand to each other."""
         path = os.path.join(directory, key)
         inside = "\0" not in path and os.path.normpath(path) == path and not key.startswith("/")
         return SyncObject(
@@ -320,20 +265,23 @@ class RemoteStorage:
 
     def _plan(
         self,
-        direction: Direction,
         summary: TransactionSummary,
         describe: Callable[[str], SyncObject],
-        source: ObjectStore,
-        target: ObjectStore,
+        source: ChosenObjects,
+        target: ChosenObjects,
+        in_the_way: Callable[[str], Collision | None],
         use_pbar: bool | None,
     ) -> Transaction:
+        """What is to be done about the chosen objects of both sides, entered into the summary."""
         plan = sync.plan(
-            Place(source, source.name),
-            Place(target, target.name),
+            ChosenPlace(source, source.name),
+            ChosenPlace(target, target.name),
             on_unknown="transfer",  # into on_target_neq_md5, so that force decides
             progress=self._progress(use_pbar),
         )
-        return Transaction(direction, plan, summary, describe, self._pushed)
+        transaction = Transaction(plan, summary, describe, self._pushed)
+        transaction.enter(in_the_way, self._judge())
+        return transaction
 
     def _pushed(self, info: ObjectInfo) -> RemoteObject:
         return RemoteObject(info, self.bucket)
@@ -358,11 +306,25 @@ class RemoteStorage:
         added = self._add_extra_to_upload
         return None if added is None else lambda key: added(describe(key))
 
-    def _equal(self) -> Callable[[SyncObject], bool] | None:
-        extract = self._remote_hash_extractor
+    def _judge(self) -> Judge | None:
+        extract, store = self._remote_hash_extractor, self.bucket.store
         if extract is None:
             return None
-        return lambda entry: entry.remote_obj is not None and entry.local_hash == extract(entry.remote_obj)
+
+        def judge(entries: list[SyncObject]) -> Iterator[bool | None]:
+            # Listings tell no metadata.
+            found = engine.default().run(
+                lambda entry: head(store, entry.name), entries, ordered=True, local=store.local
+            )
+            for entry, info in ((outcome.item, outcome.value) for outcome in found):
+                if info is None:  # deleted a moment ago
+                    yield None
+                    continue
+                entry.remote_obj = RemoteObject(info, self.bucket)
+                extracted = extract(entry.remote_obj)
+                yield None if extracted is None else extracted == entry.local_hash
+
+        return judge
 
     # ------------------------------------------------------------------ delete and list
     def delete(
@@ -371,7 +333,7 @@ class RemoteStorage:
         include_regex: Expression | None = None,
         exclude_regex: Expression | None = None,
         path_regex: Expression | None = None,
-        confirm: bool | Callable[[int], bool] = False,
+        confirm: Confirmation = False,
     ) -> list[RemoteObject]:
         """The objects that were deleted: that of this very name, and everything below it.
 
@@ -382,39 +344,19 @@ class RemoteStorage:
         delete, a warning is logged. Raises StoreError if some could not be deleted; the others are gone then.
         """
         path = os.fspath(remote_path)
-        with _filter(include_regex, exclude_regex, path_regex) as chosen:
-            everything = not path.strip("/") and all(_matches_all(pattern) for pattern in chosen.include)
-            if everything and confirm is not True and not callable(confirm):
-                raise ConfigError(
-                    f"this deletes everything below {printable(self._base or self.bucket.name)!r}: say confirm=True if "
-                    "that is meant, or name a path"
-                )
-            rows = [row for row, keep in self._chosen(self._objects_at(path), "", chosen) if keep]
-        if everything and callable(confirm) and confirm(len(rows)) is not True:
-            raise ConfigError(f"the {len(rows)} objects were not confirmed to be deleted; none was")
-        if not rows:
-            self._log.warning("No objects found under path: %s. Not deleting anything", self._name("", path))
-            return []
-        self._remove([row.key for row in rows])
-        return self._objects(rows, "")
-
-    def _remove(self, keys: list[str]) -> None:
-        store = self._below("")
-        step = max(1, store.remove_batch)
-        batches = [keys[start : start + step] for start in range(0, len(keys), step)]
-        errors: list[BaseException] = []
-        for outcome in engine.default().run(store.remove, batches, on_error="collect", local=store.local):
-            found = [outcome.error] * len(outcome.item) if outcome.error is not None else outcome.value
-            errors += [error for error in found if error is not None]
-        if errors:
-            raise StoreError(f"{len(errors)} of {len(keys)} objects were not deleted: {errors[0]}", cause=errors[0])
+        with filter_of(include_regex, exclude_regex, path_regex) as chosen:
+            deleted = delete(self._base, path, chosen, confirm)
+        if not deleted:
+            name = printable(self._base.name("", plain(path)))
+            self._log.warning("No objects found under path: %s. Not deleting anything", name)
+        return deleted
 
     def list_objects(self, remote_path: AnyPath = "") -> list[RemoteObject]:
         """The objects whose names start with the base path, a slash and the *string* ``remote_path``.
 
         So ``run1`` lists ``run10`` as well, unlike every other method.
         """
-        return self._objects(self._below("").list(os.fspath(remote_path).lstrip("/")), "")
+        return self._base.starting_with(os.fspath(remote_path).lstrip("/"))
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):
@@ -428,37 +370,21 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
         return level >= self._least and super().isEnabledFor(level)
 
 
-def _filter(include: Expression | None, exclude: Expression | None, path_regex: Expression | None) -> Filter:
-    """The filter of two regular expressions; ``path_regex`` is what ``include`` was called once."""
-    if path_regex is not None:
-        if include is not None:
-            raise ValueError("path_regex is the old name of include_regex: give include_regex alone")
-        warnings.warn("path_regex is deprecated: use include_regex", DeprecationWarning, stacklevel=3)
-        include = path_regex
-    return Filter(_regex(include), _regex(exclude))
+def _summary(direction: Direction, skipped: Iterable[SyncObject]) -> TransactionSummary:
+    """The summary with what is left out."""
+    summary = TransactionSummary(sync_direction=direction)
+    for entry in skipped:
+        summary.add_entry(entry, skip=True)
+    return summary
 
 
-def _regex(expression: Expression | None) -> Regex | re.Pattern[str] | None:
-    return Regex(expression) if isinstance(expression, str) else expression
+def _divided(rows: Iterable[ObjectInfo], folder: str, chosen: Filter) -> Iterator[tuple[ObjectInfo, bool]]:
+    """Each row, whose key is relative to the folder, and whether the filter keeps its path."""
+    return chosen.divide((join(folder, row.key), row) for row in rows)
 
 
-def _matches_all(pattern: Glob | Regex) -> bool:
-    """Whether the pattern is empty, as one from a setting that was not set: it would choose every key."""
-    return isinstance(pattern, Regex) and not pattern.pattern
-
-
-def _head(store: ObjectStore, key: str) -> ObjectInfo | None:
-    """The object's info, or None if there is none, or can be none."""
-    try:
-        return store.head(key)
-    except (NotFound, InvalidKey):
+def _of_bucket(base: BasePath, path: str) -> str | None:
+    """Why this file is neither sent nor written: it lies in the directory that the bucket is; None if it does not."""
+    if base.directory is None or not is_inside(os.path.realpath(path), base.directory):
         return None
-
-
-def _encodable(text: str) -> str:
-    """The text up to what is no UTF-8: bytes of file names that Python could not decode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return text[: error.start]
-    return text
+    return f"the file lies in the bucket itself, which is a directory: {printable(path)}"

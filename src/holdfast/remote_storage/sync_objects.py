@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from ..checksums import Digest
@@ -49,8 +50,9 @@ class SyncObject(JsonRepr):
     """How a local path and a remote object stand to each other; made by RemoteStorage, for people to look at.
 
     Takes ``local_path``, ``remote_obj`` and ``remote_path``, by position in this order or by name, and
-    ``sync_direction`` ("push" or "pull"), by name or as a first positional argument before the others. ValueError if
-    neither remote_obj nor remote_path is given, or if they disagree; FileExistsError if the local path is a directory.
+    ``sync_direction`` ("push" or "pull"), by name or as a first positional argument before the others; a "push" that
+    can be the local path is that. ValueError if neither remote_obj nor remote_path is given, or if they disagree;
+    FileExistsError if the local path is a directory.
 
     >>> synced = SyncObject("no/such/file", remote_path="data/file")
     >>> synced.name, synced.exists_locally, synced.exists_on_target
@@ -67,7 +69,7 @@ class SyncObject(JsonRepr):
     ) -> None:
         named = {"local_path": local_path, "remote_obj": remote_obj, "remote_path": remote_path}
         given = list(positional)
-        if given and given[0] in DIRECTIONS and isinstance(given[0], str):
+        if _begins_with_direction(given, named):
             sync_direction = given.pop(0)
         if len(given) > len(named):
             raise TypeError(f"SyncObject takes {', '.join(named)}, and sync_direction before them; there are more")
@@ -175,6 +177,19 @@ class SyncObject(JsonRepr):
             "remote_hash": self.remote_hash,
             "remote_obj": described(self.remote_obj) if make_serializable else self.remote_obj,
         }
+
+
+def _begins_with_direction(given: list[Any], named: Mapping[str, Any]) -> bool:
+    """Whether the first argument is a direction, and no file of that name, as what comes with it tells."""
+    if not given or not isinstance(given[0], str) or given[0] not in DIRECTIONS:
+        return False
+    taken = list(named.values())[: len(given)]  # by name what the order without a direction has by position
+    if len(given) > len(named) or any(value is not None for value in taken):
+        return True
+    rest = [*given[1:], None, None]
+    is_path = isinstance(rest[0], str | os.PathLike)  # where the other order has the remote object
+    is_object = rest[1] is not None and not isinstance(rest[1], str)  # where the other order has its path
+    return is_path or is_object
 
 
 def described(remote: RemoteObjectProtocol | None) -> dict[str, Any] | None:

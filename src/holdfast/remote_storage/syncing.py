@@ -12,18 +12,20 @@ from ..blob import Staged
 from ..errors import AlreadyExists, Conflict, HoldfastError, InvalidKey, StoreError
 from ..keys import printable, sort_key
 from ..store import LIST, WRITE, ObjectStore, select
-from ..sync import Action, Plan, Result
+from ..sync import Action, Place, Plan, Result
 from ..types import Body, Capabilities, ListOptions, ObjectInfo, WriteOptions
 from ..wrap.rekey import KeyTransform
 from .remote_objects import RemoteObjectProtocol, attributes_of
-from .sync_objects import Direction, SyncObject
-from .transactions import TransactionSummary
+from .sync_objects import SyncObject
+from .transactions import Collision, TransactionSummary
 
 #: So many names stand in one message.
 NAMED = 5
 
-#: What was sent with an upload, by key: libcloud's ``extra``.
+#: What is sent with an upload, by key: libcloud's ``extra``.
 Extra = Callable[[str], Mapping[str, Any]]
+#: Whether files and remote objects, which are both there, are equal; None of those that this cannot tell.
+Judge = Callable[[list[SyncObject]], Iterable[bool | None]]
 
 
 class ChosenObjects(KeyTransform):
@@ -40,7 +42,8 @@ class ChosenObjects(KeyTransform):
         extra: Extra | None = None,
     ) -> None:
         super().__init__(store)
-        self._rows = sorted(rows, key=lambda row: sort_key(row.key))
+        # How the stored bytes are encoded is no part of what an MD5 is about.
+        self._rows = [replace(row, content_encoding=None) for row in sorted(rows, key=lambda row: sort_key(row.key))]
         self._actual = actual or {}
         self._extra = extra
 
@@ -73,6 +76,23 @@ class ChosenObjects(KeyTransform):
         return options if self._extra is None else replace(options, **attributes_of(self._extra(key)))
 
 
+class ChosenPlace(Place):
+    """One side of a push or pull, of which only chosen objects are looked at.
+
+    So it may lie inside the other: that no file is sent into itself, each of them is asked for. Stored bytes are
+    compared, as MD5s are, and not what they decode to.
+    """
+
+    def root(self) -> tuple[tuple[str, ...], str]:
+        """A place of its own."""
+        return ("store", str(id(self.store))), ""
+
+    @property
+    def lists_encodings(self) -> bool:
+        """True, so that no object is asked for its encoding: see ChosenObjects."""
+        return True
+
+
 @dataclass
 class Transaction:
     """One push or pull: a plan over chosen objects, and how its keys are called on both sides.
@@ -80,7 +100,6 @@ class Transaction:
     ``describe`` makes the SyncObject of a key, and ``remote_obj`` the remote object that a push left behind.
     """
 
-    direction: Direction
     plan: Plan
     summary: TransactionSummary
     describe: Callable[[str], SyncObject]
@@ -88,47 +107,45 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self._objects: dict[str, SyncObject] = {}
-        self._unsafe = True
+        #: Whether something is in the way that is there, and not only names that cannot be.
+        self._blocked = False
 
-    def enter(
-        self,
-        collides: Callable[[str], Iterable[RemoteObjectProtocol] | str | None],
-        equal: Callable[[SyncObject], bool] | None,
-    ) -> None:
+    @property
+    def direction(self) -> str | None:
+        """Where it goes: push or pull."""
+        return self.summary.sync_direction
+
+    def enter(self, in_the_way: Callable[[str], Collision | None], judge: Judge | None) -> None:
         """Enter every action of the plan into the summary.
 
-        ``collides`` tells what else than the plan knows is in the way of a key; ``equal`` overrules the planner about
-        two objects that are there.
+        ``in_the_way`` tells what else than the plan knows is in the way of a key; ``judge`` may overrule the planner
+        about two objects that are there.
         """
-        decided = [self._enter(action, collides, equal) for action in self.plan]
+        actions = list(self.plan)
+        self._objects = {action.key: self.describe(action.key) for action in actions}
+        collisions = {action.key: found for action in actions if (found := self._collision(action, in_the_way))}
+        both = [action.key for action in actions if action.kind in {"skip", "update"} and action.key not in collisions]
+        verdicts: dict[str, bool | None] = {}
+        if judge is not None:
+            verdicts = dict(zip(both, judge([self._objects[key] for key in both]), strict=True))
+        decided = [_overruled(action, verdicts.get(action.key)) for action in actions]
+        for action in decided:
+            entry = self._objects[action.key].judged(action.kind == "skip")
+            self.summary.add_entry(entry, collides_with=collisions.get(action.key))
         self.plan = Plan(self.plan.source, self.plan.target, self.plan.terms, decided)
 
-    def _enter(
-        self,
-        action: Action,
-        collides: Callable[[str], Iterable[RemoteObjectProtocol] | str | None],
-        equal: Callable[[SyncObject], bool] | None,
-    ) -> Action:
-        entry = self._objects[action.key] = self.describe(action.key)
+    def _collision(self, action: Action, in_the_way: Callable[[str], Collision | None]) -> Collision | None:
         if action.kind == "refuse":
-            self.summary.add_entry(entry, collides_with=action.reason)
-            return action
-        in_the_way = collides(action.key)
-        if in_the_way or action.kind == "conflict":
-            self._unsafe = False
-            self.summary.add_entry(entry, collides_with=in_the_way or action.reason)
-            return action
-        if equal is not None and action.kind in {"skip", "update"}:
-            same = equal(entry)
-            action = replace(action, kind="skip" if same else "update", reason="same hash" if same else "hashes differ")
-        self.summary.add_entry(entry.judged(action.kind == "skip"))
-        return action
+            return action.reason
+        found = in_the_way(action.key) or (action.reason if action.kind == "conflict" else None)
+        self._blocked = self._blocked or found is not None
+        return found
 
     # ------------------------------------------------------------------ before anything is sent
     def refuse(self, force: bool) -> None:
         """Raise if something is in the way, or differs at the target without ``force``; nothing was sent then."""
         if self.summary.has_unresolvable_collisions:
-            kind: type[HoldfastError] = InvalidKey if self._unsafe else AlreadyExists
+            kind: type[HoldfastError] = AlreadyExists if self._blocked else InvalidKey
             raise kind(
                 f"nothing was {self.direction}ed, because of what no force resolves: {self.collisions()}. Leave them "
                 "out with exclude_regex, or remove what is in the way"
@@ -151,7 +168,8 @@ class Transaction:
     def collisions(self) -> str:
         """What is in the way of what, for people."""
         return _named(
-            [f"{name}: {_told(found)}" for name, found in self.summary.unresolvable_collisions.items()], shown=True
+            [f"{printable(name)}: {_told(found)}" for name, found in self.summary.unresolvable_collisions.items()],
+            shown=True,
         )
 
     # ------------------------------------------------------------------ sending
@@ -196,7 +214,14 @@ class Transaction:
         return sent.judged(True)
 
 
-def _told(found: Iterable[RemoteObjectProtocol] | str) -> str:
+def _overruled(action: Action, same: bool | None) -> Action:
+    """The action, or what it is if somebody else found the two objects to be the same, or not."""
+    if same is None:
+        return action
+    return replace(action, kind="skip" if same else "update", reason="same hash" if same else "hashes differ")
+
+
+def _told(found: Collision) -> str:
     return found if isinstance(found, str) else "there is " + _named([one.name for one in found])
 
 

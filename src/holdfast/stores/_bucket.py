@@ -326,7 +326,7 @@ class BucketStore(Store):
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
         there, here = source._locate(src), self._locate(dst)
         if there is not None and there == here and not options.conditional and not self._attributes(options):
-            return source._read(src, HEAD).info
+            return source._read(src, ReadOptions(head=True, if_match=options.source_if_match)).info
         return stream_copy(source, src, self, dst, options)
 
     # ------------------------------------------------------------------ removing

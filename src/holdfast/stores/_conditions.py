@@ -25,26 +25,43 @@ from ._answers import HISTORY, SeenETag
 DEPTH = 16
 #: The mark of a version that replaced none.
 NONE = "new"
+#: The mark of a version that was replaced unseen; no version's own mark looks like it.
+UNSEEN = "unseen"
 #: So many seconds what was seen of a version stands for a look at it, where an ETag may come back.
 FRESH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is there: its ETag, its history, the youngest entry first, and its generation where conditions name that."""
+    """What is there: its ETag, its history, the youngest entry first, and its generation where conditions name that.
+
+    One that was not ``seen`` is known by its ETag alone.
+    """
 
     etag: str
     history: tuple[str, ...]
     generation: str | None = None
+    seen: bool = True
 
     @classmethod
     def of(cls, etag: str | None, history: str | None, generation: str | None = None) -> Version:
         """The version with this history, as it stands in the metadata."""
         return cls(etag or "", tuple(entry for entry in (history or "").split(",") if entry), generation)
 
+    @classmethod
+    def unseen(cls, etag: str) -> Version:
+        """The version with this ETag, which nobody has looked at."""
+        return cls(etag, (), seen=False)
+
     @property
     def mark(self) -> str:
-        """What stands for this version in the histories of those that replace it."""
+        """What stands for this version in the histories of those that replace it.
+
+        Whoever replaces one unseen cannot tell what came before, and so says nothing that others could conclude from:
+        where they lost an answer, they do not know.
+        """
+        if not self.seen:
+            return UNSEEN
         name = self.generation or bare(self.etag)
         return hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
 
@@ -52,8 +69,14 @@ class Version:
         """Whether the write with this nonce is this version or one before it."""
         return any(entry.startswith(f"{nonce}-") for entry in self.history)
 
+    def is_still(self, base: Version) -> bool:
+        """Whether this is that version, as far as is known of it."""
+        return self == base if base.seen else bare(self.etag) == bare(base.etag)
+
     def follows(self, base: Version) -> bool:
         """Whether the history tells every conditional write since ``base``."""
+        if not base.seen:
+            return False
         for index, entry in enumerate(self.history):
             if entry.endswith(f"-{base.mark}"):
                 # An ETag may be that of other versions with the same bytes: what came before must be the same too.
@@ -183,7 +206,7 @@ class ConditionalWrite:
             return self._own_etag(now)
         if self._base is None:
             raise self._unknown(error) from error
-        if now == self._base:
+        if now.is_still(self._base):
             return None
         if now.follows(self._base):
             raise self._refusal() from error

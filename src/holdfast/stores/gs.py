@@ -20,6 +20,7 @@ from ._answers import HISTORY
 from ._bucket import BucketStore
 from ._conditions import Version
 from ._digests import Mode
+from ._documents import Document
 from ._list_objects import Page
 from ._obstore import Client
 from ._timeouts import Timeouts
@@ -253,12 +254,22 @@ class GoogleStore(BucketStore):
         self._check(dst)
         client = self.client()
         try:
-            client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
+            if options.source_if_match is None:
+                client.call("copy", src, _obstore.copy, client.plain, there.key, here.key)
+            else:
+                self._copy_version(there.key, here.key, options.source_if_match)
         except NotFound as error:
             missing = self._missing(client, error)
         else:
             return self._read(dst, HEAD).info
         raise missing
+
+    def _copy_version(self, there: str, key: str, etag: str) -> None:
+        """Copy that version, or raise Conflict: a condition that the engine's copy cannot carry."""
+        source = urllib.parse.quote(f"{self.bucket}/{there}")
+        headers = {"x-goog-copy-source": source, "x-goog-copy-source-if-match": etag}
+        prepare = functools.partial(self._request, "copy", key, "PUT", headers)
+        self._transport.document(prepare, "CopyObjectResult", Document)
 
     def _locate(self, key: str) -> Location:
         login = self.login()

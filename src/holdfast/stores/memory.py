@@ -264,6 +264,9 @@ class MemoryStore(Store):
             stored = bucket.objects.get(location.key)
             if stored is None:
                 raise NotFound(f"no object {src!r}", key=src, store=source.name)
+            if options.source_if_match not in (None, stored.etag):
+                message = f"object {src!r} is not the version {options.source_if_match!r} any more"
+                raise Conflict(message, key=src, store=source.name)
             return self._store(dst, stored.data, options, stored.attributes).info(dst)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged:

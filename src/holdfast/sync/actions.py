@@ -68,7 +68,8 @@ class Action:
     ``kind`` is "add" (the target lacks it), "update" (it differs), "skip" (nothing to do), "delete" (the source lacks
     it), "conflict" (the two sides stand in each other's way, or it is not known whether they are equal) or "refuse"
     (it must not be done). ``source`` and ``target`` are the versions that were seen, None where there is no object.
-    ``late``: its turn comes after the deletions, because what is deleted is in its way.
+    ``late``: its turn comes after the deletions, because what is deleted is in its way. ``undecided``: it is a conflict
+    only because nobody can tell whether the two are equal, so that ``Plan.decide`` settles it.
 
     >>> Action("a", "add", "only in the source", source=Identity(3)).nbytes
     3
@@ -80,6 +81,7 @@ class Action:
     source: Identity | None = None
     target: Identity | None = None
     late: bool = False
+    undecided: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -98,8 +100,9 @@ class Action:
             identity: Identity | None = getattr(self, name)
             if identity is not None:
                 fields[name] = identity.to_json()
-        if self.late:
-            fields["late"] = True
+        for name in ("late", "undecided"):
+            if getattr(self, name):
+                fields[name] = True
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -108,10 +111,10 @@ class Action:
         try:
             fields = json.loads(line)
             key, kind, reason = fields["key"], fields["action"], fields["reason"]
-            late = fields.get("late", False) is True
+            late, undecided = (fields.get(name, False) is True for name in ("late", "undecided"))
             source, target = Identity.from_json(fields.get("source")), Identity.from_json(fields.get("target"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"a line of the plan is no action ({type(error).__name__}: {error})") from error
         if kind not in KINDS or not isinstance(key, str) or not isinstance(reason, str):
             raise ConfigError(f"a line of the plan has the action {kind!r}, which is none of {', '.join(KINDS)}")
-        return cls(key, kind, reason, source, target, late)
+        return cls(key, kind, reason, source, target, late, undecided)

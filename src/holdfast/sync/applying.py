@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from .. import engine
-from ..errors import Unsupported
+from .. import engine, redact
+from ..errors import HoldfastError, Unsupported
+from ..keys import printable
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
-from .index import Index, pair_of
+from .index import Index, pair_of, watched
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
-from .plans import Plan
+from .plans import Plan, cure_of_too_many
 from .queue import PHASES, Phase, PlainQueue, Queue
 from .summary import Result, Summary
 
@@ -71,11 +72,13 @@ def apply(
             journal = opened.enter_context(Journal(journal))
         queue = PlainQueue(plan) if journal is None else journal.begin(plan)
         memory = _memory(plan, index, opened)
-        total = sum(plan.counts[kind] for kind in ("add", "update", "delete"))
-        shown = opened.enter_context(bar(progress, f"syncing {plan.source.name}", total=total))
+        awaited = _results(plan)
+        total = awaited - plan.counts["conflict"] - plan.counts["refuse"]  # which take no time
+        doing = "moving" if plan.terms.move else "syncing"
+        shown = opened.enter_context(bar(progress, f"{doing} {printable(plan.source.name)}", total=total))
         notebook = _Notebook(queue, memory, on_result, shown)
         _note_the_rest(plan, notebook.summary, on_result)
-        settings = Settings(plan.terms.move, plan.terms.reencode)
+        settings = Settings(plan.terms.move, plan.terms.reencode, plan.terms.content_type)
         # Where batches are done elsewhere, nobody there may write the journal.
         performer = Performer(plan.source, plan.target, settings, shown.moved, journal if executor is None else None)
         limit = plan.terms.max_delete if max_delete is None else max_delete
@@ -89,6 +92,7 @@ def apply(
         if isinstance(queue, JournalQueue):
             for result in queue.by_others():
                 notebook.summary.add(result)
+        notebook.summary.unaccounted = max(0, awaited - sum(notebook.summary.counts.values()))
         return notebook.summary
 
 
@@ -102,12 +106,13 @@ def _memory(plan: Plan, index: Index | Literal["auto"] | None, opened: ExitStack
         if index is None:
             return None
         opened.callback(index.close)
-    return Memory(index, pair, datetime.fromisoformat(plan.terms.created).timestamp())
+    return Memory(index, pair, watched(plan.source, datetime.fromisoformat(plan.terms.created).timestamp()))
 
 
 def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], None] | None) -> None:
     """Count in what is not to be done, and list what must not be."""
     summary.skipped = plan.counts["skip"]
+    summary.warnings = plan.terms.warnings
     if not (plan.counts["conflict"] or plan.counts["refuse"]):
         return
     for action in plan.of_kind("conflict", "refuse"):
@@ -118,6 +123,12 @@ def _note_the_rest(plan: Plan, summary: Summary, on_result: Callable[[Result], N
             on_result(result)
 
 
+def _results(plan: Plan) -> int:
+    """How many results there must be: one of each action that is done or reported."""
+    count = sum(plan.counts[kind] for kind in ("add", "update", "delete", "conflict", "refuse"))
+    return count + (sum(1 for action in plan.of_kind("skip") if action.source is not None) if plan.terms.move else 0)
+
+
 def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "stale"], str] | None:
     """What becomes of deletions that must not be done, and why; None if they may."""
     if not plan.counts["delete"]:
@@ -126,12 +137,16 @@ def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "sta
         return "kept", f"not deleted, because {failures} transfers failed"
     if stale := queue.stale():
         return "stale", f"not deleted, because {stale} objects changed since the plan was made: plan it again"
-    if _is_source_gone(plan):
-        return "stale", "not deleted, because the source has not even the objects that it had: look whether it is there"
+    try:
+        if _is_source_gone(plan):
+            reason = "the source has not even the objects that it had: look whether it is there"
+            return "stale", f"not deleted, because {reason}"
+    except HoldfastError as error:
+        return "kept", f"not deleted, because nobody knows whether the source is there: {redact.text(str(error))}"
     if plan.counts["delete"] > limit:
         return "kept", (
             f"not deleted, because {plan.counts['delete']} deletions are more than max_delete={limit}: "
-            "pass a larger one if they are meant"
+            f"{cure_of_too_many(plan.counts['delete'])}"
         )
     return None
 
@@ -205,11 +220,11 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """An index, the pair of places in it, and the time before which nothing was read."""
+    """An index, the pair of places in it, and the time before which nothing was read (see ``watched``)."""
 
     index: Index
     pair: str
-    read: float
+    read: float | None
 
 
 class _Notebook:
@@ -252,9 +267,9 @@ class _Notebook:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        self._queue.finish(waiting)
-        self._remember([result for _, result in waiting])
-        for _, result in waiting:
+        noted = self._queue.finish(waiting)
+        self._remember(noted)
+        for result in noted:
             self.summary.add(result)
             if self._tell is not None:
                 self._tell(result)
@@ -273,7 +288,8 @@ class _Notebook:
         gone = [result.key for result in done if result.kind == "delete"]
         try:
             if equal:
-                index.record(pair, equal, self._memory.read)
+                stamps = {result.key: result.stamp for result in done}
+                index.record(pair, equal, self._memory.read, stamps)
             if gone:
                 index.forget(pair, gone)
         except sqlite3.Error:

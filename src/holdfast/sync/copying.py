@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from .. import codecs, engine
 from ..blob import Blob, Buffer, Staged
+from ..checksums import stamp_of
 from ..errors import IntegrityError, Unsupported
 from ..progress import Bar
 from ..store import WRITE, ObjectStore
@@ -27,7 +28,7 @@ GENERIC_TYPES = frozenset(("application/octet-stream", "binary/octet-stream"))
 Pair = tuple[str, str]
 
 
-def _count(_: ObjectInfo | None, size: int) -> Any:
+def _count(_: ObjectInfo | None, size: int, *__: Any) -> Any:
     return size
 
 
@@ -44,12 +45,12 @@ class Guard(NamedTuple):
 
     ``condition`` is what the write depends on, as fields of WriteOptions. ``check`` is called when the whole body was
     read, before it becomes visible, and raises if it must not. ``done`` makes the operation's value from the info of
-    the copy and the number of bytes read.
+    the copy, the number of bytes read, and their stamp if they were all in memory.
     """
 
     condition: Mapping[str, Any] = {}
     check: Callable[[], None] = _believe
-    done: Callable[[ObjectInfo | None, int], Any] = _count
+    done: Callable[..., Any] = _count
 
 
 FREE = Guard()
@@ -79,7 +80,10 @@ def copy_objects(
 
 
 class Copier:
-    """The operation of copying one object, for an engine: call it with (source key, target key)."""
+    """The operation of copying one object, for an engine: call it with (source key, target key).
+
+    Copies get the ``content_type``, or that of their sources.
+    """
 
     def __init__(
         self,
@@ -88,11 +92,14 @@ class Copier:
         *,
         decode: bool = False,
         moved: Callable[[int], None] | None = None,
+        content_type: str | None = None,
     ) -> None:
         self.source = source
         self.target = target
         self.decode = decode
         self.moved = moved or _unwatched
+        #: What every copy is given, as fields of WriteOptions.
+        self.given: dict[str, Any] = {} if content_type is None else {"content_type": content_type}
         self.keeps_attributes = target.capabilities.metadata
         here, there = source._locate("x"), target._locate("x")
         self.to_file = there is not None and there.vendor == "file"
@@ -111,7 +118,8 @@ class Copier:
         """The number of bytes copied, or what will copy them."""
         src, dst = pair
         if self.native:
-            size = self.target._copy(self.source, src, dst).size or 0
+            options = WriteOptions(**self.given) if self.given else WRITE
+            size = self.target._copy(self.source, src, dst, options).size or 0
             self.moved(size)
             return size
         blob = self.source._read(src)
@@ -153,7 +161,7 @@ class Copier:
 
     def write(self, dst: str, body: bytes, options: WriteOptions, guard: Guard) -> Any:
         """The value of the guard for the body, which is now written."""
-        return guard.done(self.target._write(dst, body, options), len(body))
+        return guard.done(self.target._write(dst, body, options), len(body), stamp_of(body))
 
     def watched(self, blob: Blob, check: Callable[[], None] = _believe) -> Iterator[Buffer]:
         """The blob's chunks, each reported as it passes; checked before the end, so that nothing wrong is completed."""
@@ -210,7 +218,7 @@ class Copier:
                     store=self.target.name,
                     key=info.key,
                 )
-            return WriteOptions(**condition) if condition else WRITE
+            return WriteOptions(**condition, **self.given) if condition or self.given else WRITE
         kept: dict[str, Any] = info.attributes()
         kept.pop("storage_class", None)
         if decoded:
@@ -221,6 +229,7 @@ class Copier:
                 kept["content_type"] = guessed
         elif content_type in GENERIC_TYPES or (content_type and self.to_file and content_type == guess_type(dst)):
             del kept["content_type"]
+        kept.update(self.given)
         return WriteOptions(**kept, **condition) if kept or condition else WRITE
 
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from .. import engine, redact
-from ..errors import ConfigError, HoldfastError, StoreError
+from ..errors import ConfigError
 from ..store import ObjectStore
 from .performing import Performer, Settings, Task
 from .places import Place
-from .summary import Result
+from .summary import Result, reported
 
 #: So many tasks make a batch, and so many batches are under way at a time.
 BATCH, UNDER_WAY = 64, 32
@@ -70,17 +69,10 @@ def perform_batch(batch: Batch) -> list[tuple[int, Result]]:
     return [
         (
             outcome.item.number,
-            _portable(outcome.value if outcome.error is None else performer.failure(outcome.item, outcome.error)),
+            outcome.value if outcome.error is None else performer.failure(outcome.item, outcome.error),
         )
         for outcome in outcomes
     ]
-
-
-def _portable(result: Result) -> Result:
-    """The result with an error that can travel between processes."""
-    if result.error is None or isinstance(result.error, HoldfastError):
-        return result
-    return replace(result, error=StoreError(redact.error(result.error), key=result.key))
 
 
 def run_elsewhere(
@@ -116,7 +108,8 @@ def run_elsewhere(
 
 def _lost(batch: tuple[Task, ...], error: Exception) -> Iterator[tuple[Task, Result]]:
     for task in batch:
-        yield task, Result(task.action.key, task.action.kind, "failed", redact.text(str(error)), error=error)
+        key, kind = task.action.key, task.action.kind
+        yield task, Result(key, kind, "failed", redact.text(str(error)), error=reported(error, key))
 
 
 def _results(batch: tuple[Task, ...], future: Future) -> Iterator[tuple[Task, Result]]:

@@ -6,20 +6,33 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from .. import locks
+from ..stores.file.attributes import changed_at
 from .actions import Identity
 from .places import Place
 
 #: A file that changed less than this (seconds) before it was read may change again without showing it.
 FRESH = 2.0
+#: Which form the tables have.
+FORM = 1
+NO_STAMPS: Mapping[str, str | None] = MappingProxyType({})
+#: So many keys are asked for at a time: SQLite takes 999 values at least.
+ASKED = 500
+#: Services whose ETags tell a version from every other one, however soon that follows.
+_EXACT = frozenset(("s3", "gs", "az"))
+#: What a plan finds equal is written so many keys at a time.
+BATCH = 1000
 
 _TABLES = """
 create table if not exists synced (
-    pair text not null, key text not null, source text not null, target text not null,
+    pair text not null, key text not null, source text not null, target text not null, stamp text,
     primary key (pair, key)) without rowid;
 create table if not exists digests (
     place text not null, key text not null, etag text not null, algorithm text not null, digest text not null,
@@ -28,10 +41,11 @@ create table if not exists digests (
 
 
 class Synced(NamedTuple):
-    """The ETags of both sides of one key when they were last known to be equal."""
+    """The ETags of both sides of one key when they were last known to be equal; the stamp of the bytes, if known."""
 
     source: str
     target: str
+    stamp: str | None = None
 
 
 class Index:
@@ -45,7 +59,7 @@ class Index:
     >>> index = Index(":memory:")
     >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], read=0.0)
     >>> index.synced("pair", "a")
-    Synced(source='x', target='y')
+    Synced(source='x', target='y', stamp=None)
     >>> index.close()
     """
 
@@ -53,10 +67,15 @@ class Index:
         self.path = os.fspath(path)
         if self.path != ":memory:":
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            # It has the keys of private buckets; SQLite gives its other files the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._lock = locks.lock()
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
         self._connection.execute("pragma journal_mode=wal")
         self._connection.execute("pragma synchronous=normal")
+        if self._connection.execute("pragma user_version").fetchone()[0] < FORM:
+            # What an earlier form knows costs time only, too.
+            self._connection.executescript(f"drop table if exists synced; pragma user_version = {FORM}")
         self._connection.executescript(_TABLES)
 
     @classmethod
@@ -69,21 +88,45 @@ class Index:
 
     def synced(self, pair: str, key: str) -> Synced | None:
         """The versions that were equal at the last sync, or None."""
-        row = self._one("select source, target from synced where pair = ? and key = ?", (pair, key))
+        row = self._one("select source, target, stamp from synced where pair = ? and key = ?", (pair, key))
         return None if row is None else Synced(*row)
 
-    def record(self, pair: str, rows: list[tuple[str, Identity, Identity]], read: float) -> None:
-        """Remember that these versions (key, source, target) are equal; those without ETags cannot be.
+    def synced_of(self, pair: str, keys: Sequence[str]) -> dict[str, Synced]:
+        """The versions of these keys that were equal at the last sync; keys that are not known are left out."""
+        found: dict[str, Synced] = {}
+        for start in range(0, len(keys), ASKED):
+            asked = _storable(tuple(keys[start : start + ASKED]))
+            marks = ", ".join("?" * len(asked))
+            sql = f"select key, source, target, stamp from synced where pair = ? and key in ({marks})"  # noqa: S608
+            with self._lock, _sparing():
+                rows = self._connection.execute(sql, (pair, *asked)).fetchall()
+                found.update((_as_key(key), Synced(*known)) for key, *known in rows)
+        return found
 
-        ``read`` is the time before which nothing of the sources was read: those that were fresh then are left out.
+    def record(
+        self,
+        pair: str,
+        rows: Iterable[tuple[str, Identity, Identity]],
+        read: float | None,
+        stamps: Mapping[str, str | None] = NO_STAMPS,
+    ) -> None:
+        """Remember that these versions (key, source, target) are equal, and their ``stamps``; not those without ETags.
+
+        ``read`` is the time before which nothing of the sources was read (see ``watched``): those that were fresh then
+        are left out. What is known already is not written again.
         """
         known = [
-            (pair, key, source.etag, target.etag)
+            (pair, key, source.etag, target.etag, stamps.get(key))
             for key, source, target in rows
             if source.etag and target.etag and not is_fresh(source, read)
         ]
         if known:
-            self._many("insert or replace into synced values (?, ?, ?, ?)", known)
+            self._many(
+                "insert into synced (pair, key, source, target, stamp) values (?, ?, ?, ?, ?) on conflict do update"
+                " set source = excluded.source, target = excluded.target, stamp = excluded.stamp"
+                " where (source, target) <> (excluded.source, excluded.target)",
+                known,
+            )
 
     def forget(self, pair: str, keys: list[str]) -> None:
         """Forget these keys, which are deleted."""
@@ -146,6 +189,11 @@ def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
+def _as_key(stored: str | bytes) -> str:
+    """The key that is stored so."""
+    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")
+
+
 def _is_utf8(text: str) -> bool:
     if text.isascii():
         return True
@@ -156,12 +204,51 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def is_fresh(identity: Identity, at: float) -> bool:
-    """Whether the object had changed less than two seconds before that time, or later.
+class Findings:
+    """What a plan finds to be equal, on its way into the index, so that the next one need not prove it again.
 
-    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are.
+    Any number of threads may add to it.
     """
-    return identity.last_modified is not None and at - identity.last_modified.timestamp() < FRESH
+
+    def __init__(self, index: Index, pair: str, source: Place, target: Place) -> None:
+        self._index = index
+        self._pair = pair
+        now = time.time()
+        self._read, self._read_there = watched(source, now), watched(target, now)
+        self._rows: deque[tuple[str, Identity, Identity]] = deque()
+
+    def add(self, key: str, source: Identity, target: Identity) -> None:
+        """Take in one pair of versions; one that may still change unseen is left out."""
+        if not is_fresh(target, self._read_there):
+            self._rows.append((key, source, target))
+        if len(self._rows) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        self._index.record(self._pair, self._taken(), self._read)
+
+    def _taken(self) -> Iterator[tuple[str, Identity, Identity]]:
+        with contextlib.suppress(IndexError):  # another thread may be the one that empties it
+            while True:
+                yield self._rows.popleft()
+
+
+def watched(place: Place, at: float) -> float | None:
+    """The time to tell ``is_fresh`` about objects of this place; None where ETags tell any two versions apart."""
+    return None if place.vendor in _EXACT else at
+
+
+def is_fresh(identity: Identity, at: float | None) -> bool:
+    """Whether the object had changed less than two seconds before that time, or later; nothing is fresh for None.
+
+    Then its times prove nothing, because a change within the same tick of the clock leaves them as they are. Of a file
+    the ctime counts, too: a copy that keeps the mtime of its original is as fresh as any other.
+    """
+    if at is None:
+        return False
+    modified = None if identity.last_modified is None else identity.last_modified.timestamp()
+    return any(moment is not None and at - moment < FRESH for moment in (changed_at(identity.etag), modified))
 
 
 def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:
@@ -171,7 +258,8 @@ def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | 
     """
     if source.identity is None or target.identity is None:
         return None
-    return hashlib.sha256(f"{source.identity}\n{target.identity}\n{reencode}".encode()).hexdigest()
+    both = f"{source.identity}\n{target.identity}\n{reencode}"
+    return hashlib.sha256(both.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def state_directory() -> Path:

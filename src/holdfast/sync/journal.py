@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from .. import locks
 from ..errors import ConfigError, StoreError
@@ -29,28 +27,37 @@ from .plans import Plan
 from .queue import PHASES, Phase, Queue, tasks_of
 from .resuming import Pending
 from .summary import Result
+from .workers import lives, owner_name
 
 #: So long (seconds) a task belongs to a worker that gives no sign of life.
 LEASE = 60.0
 
 _TODO, _LEASED, _DONE, _FAILED = range(4)
 
-_TABLES = """
-create table if not exists runs (
-    id integer primary key, fingerprint text not null unique, source text not null, target text not null,
-    created real not null, touched real not null);
-create table if not exists tasks (
+#: Executes one statement.
+Execute = Callable[..., sqlite3.Cursor]
+
+#: What a SQLite file says of itself that is a journal, and in which form. One of another form is refused: what older
+#: ones lack, such as the CRCs of pieces, cannot be made up.
+_APPLICATION, FORMAT = 0x486F6C64, 2
+_TABLES = (
+    """create table if not exists runs (
+    id integer primary key autoincrement, fingerprint text not null unique, source text not null, target text not null,
+    created real not null, touched real not null)""",
+    """create table if not exists tasks (
     run integer not null references runs(id) on delete cascade, number integer not null, phase text not null,
     action text not null, state integer not null default 0, owner text, until real, tries integer not null default 0,
-    result text, primary key (run, number)) without rowid;
-create index if not exists tasks_by_state on tasks (run, phase, state, number);
-create table if not exists transfers (
+    result text, primary key (run, number)) without rowid""",
+    "create index if not exists tasks_by_state on tasks (run, phase, state, number)",
+    """create table if not exists transfers (
     name text primary key, target text not null, key text not null, token text not null, part integer not null,
-    touched real not null) without rowid;
-create table if not exists pieces (
+    touched real not null) without rowid""",
+    """create table if not exists pieces (
     transfer text not null references transfers(name) on delete cascade, number integer not null,
-    crc integer not null, primary key (transfer, number)) without rowid;
-"""
+    crc integer not null, primary key (transfer, number)) without rowid""",
+    f"pragma application_id = {_APPLICATION}",
+    f"pragma user_version = {FORMAT}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +98,36 @@ class Journal:
         self.path = os.fspath(path)
         self.lease = lease
         self._lock = locks.rlock()
+        #: The transfers in parts that were begun, or gone on with, by way of this object.
+        self._transfers: set[str] = set()
         try:
             if self.path != ":memory:":
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
                 # It has the keys of private buckets; SQLite gives its other files the same mode.
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
+            is_new = self._is_new()
             for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
                 self._connection.execute(f"pragma {pragma}")
-            self._connection.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
+            if is_new:
+                with self.transaction() as execute:
+                    for statement in _TABLES:
+                        execute(statement)
+        except (OSError, sqlite3.Error, StoreError) as error:
             raise ConfigError(f"{self.path} cannot be used as a journal ({error}): name another file") from error
+
+    def _is_new(self) -> bool:
+        """Whether the file is empty; ConfigError, and nothing is changed, if it is something else than a journal."""
+        (tables,) = self._connection.execute("select count(*) from sqlite_master").fetchone()
+        if not tables:
+            return True
+        (application,) = self._connection.execute("pragma application_id").fetchone()
+        (version,) = self._connection.execute("pragma user_version").fetchone()
+        if (application, version) != (_APPLICATION, FORMAT):
+            self._connection.close()
+            what = f"a journal of format {version}" if application == _APPLICATION else "an old journal, or none at all"
+            raise ConfigError(f"{self.path} is {what}, and this Holdfast writes format {FORMAT}: name another file")
+        return False
 
     @classmethod
     def default(cls) -> Self:
@@ -129,6 +155,7 @@ class Journal:
                 )
             else:
                 execute("update tasks set state = ? where run = ? and state = ?", (_TODO, row[0], _FAILED))
+                execute("update runs set touched = ? where id = ?", (now, row[0]))
         return JournalQueue(self, row[0])
 
     def runs(self) -> Iterator[JournalledRun]:
@@ -137,21 +164,18 @@ class Journal:
             "select id, source, target, created, touched,"
             " (select count(*) from tasks where run = runs.id and state <> ?) from runs order by id"
         )
-        with self._lock:
-            rows = self._connection.execute(sql, (_DONE,)).fetchall()
-        return (JournalledRun(*row) for row in rows)
+        return (JournalledRun(*row) for row in self.select(sql, (_DONE,)))
 
     def has_workers(self) -> bool:
-        """Whether a worker holds tasks of any run: its lease has not run out, nor is it gone."""
-        with self._lock:
-            owners = self._connection.execute(
-                "select distinct owner from tasks where state = ? and until > ?", (_LEASED, time.time())
-            ).fetchall()
-        return not all(is_gone(owner) for (owner,) in owners)
+        """Whether a worker holds tasks of any run: it lives, or its lease has not run out and nobody knows."""
+        with self.transaction() as execute:
+            return _is_worked_on(execute)
 
     def drop(self, run: int) -> None:
-        """Forget one run."""
+        """Forget one run; StoreError while a worker is at it."""
         with self.transaction() as execute:
+            if _is_worked_on(execute, run):
+                raise StoreError(f"a sync is going on with it, so it stays in the journal {self.path}")
             execute("delete from runs where id = ?", (run,))
 
     def forget_complete(self) -> None:
@@ -163,19 +187,14 @@ class Journal:
     # ------------------------------------------------------------------ transfers in parts
     def pending(self, transfer: str) -> Pending | None:
         """What is known of the transfer of this name, or None."""
-        with self._lock:
-            row = self._connection.execute("select token, part from transfers where name = ?", (transfer,)).fetchone()
-            pieces = dict(
-                self._connection.execute("select number, crc from pieces where transfer = ?", (transfer,)).fetchall()
-            )
-        return None if row is None else Pending(row[0], row[1], pieces)
+        self._transfers.add(transfer)
+        rows = self.select("select token, part from transfers where name = ?", (transfer,))
+        pieces = dict(self.select("select number, crc from pieces where transfer = ?", (transfer,)))
+        return Pending(rows[0][0], rows[0][1], pieces) if rows else None
 
     def transfers(self) -> Iterator[JournalledTransfer]:
         """The transfers in parts that were begun and not ended, oldest first."""
-        with self._lock:
-            rows = self._connection.execute(
-                "select name, target, key, token, touched from transfers order by touched"
-            ).fetchall()
+        rows = self.select("select name, target, key, token, touched from transfers order by touched")
         return (JournalledTransfer(*row) for row in rows)
 
     def begin_transfer(self, transfer: str, target: str, key: str, token: str, part: int) -> None:
@@ -194,17 +213,32 @@ class Journal:
 
     def end_transfer(self, transfer: str) -> None:
         """Forget a transfer, and its spool."""
+        self._transfers.discard(transfer)
         with self.transaction() as execute:
             execute("delete from transfers where name = ?", (transfer,))
         if (spool := self.spool(transfer)) is not None:
             spool.unlink(missing_ok=True)
 
+    def drop_transfer(self, transfer: str) -> None:
+        """Forget a transfer that nobody ended, and its spool; StoreError while a worker is at it, or at anything."""
+        with self.transaction() as execute:
+            if _is_worked_on(execute):
+                raise StoreError(f"a sync is going on, so its pieces stay in the journal {self.path}")
+            execute("delete from transfers where name = ?", (transfer,))
+            if (spool := self.spool(transfer)) is not None:
+                spool.unlink(missing_ok=True)
+
     def spool(self, transfer: str) -> Path | None:
         """The file for the pieces of this transfer, beside the journal; None for a journal in memory."""
         return None if self.path == ":memory:" else Path(f"{self.path}.parts") / transfer
 
+    def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
     @contextmanager
-    def transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def transaction(self) -> Iterator[Execute]:
         """A block whose statements are all kept, or none; what it gives executes one."""
         with self._lock:
             try:
@@ -245,6 +279,7 @@ class JournalQueue(Queue):
     def _claim(self, phase: Phase, limit: int) -> list[Task]:
         now = time.time()
         with self.journal.transaction() as execute:
+            self._look_for_run(execute)
             rows = execute(
                 "select number, action, tries from tasks where run = ? and phase = ?"
                 " and (state = ? or (state = ? and until < ? and owner <> ?)) order by number limit ?",
@@ -264,7 +299,7 @@ class JournalQueue(Queue):
                 "select distinct owner from tasks where run = ? and state = ? and owner <> ?",
                 (self.run, _LEASED, self.owner),
             ).fetchall()
-            gone = [owner for (owner,) in owners if is_gone(owner)]
+            gone = [owner for (owner,) in owners if lives(owner) is False]
             for owner in gone:
                 execute(
                     "update tasks set state = ?, owner = null where run = ? and state = ? and owner = ?",
@@ -273,21 +308,26 @@ class JournalQueue(Queue):
         return bool(gone)
 
     def renew(self) -> None:
-        """Say that this worker lives, now and then: its tasks stay its own for another lease."""
+        """Say that this worker lives, now and then: its tasks stay its own for another lease, and nothing gets old."""
         if time.monotonic() - self._renewed < self.journal.lease / 4:
             return
-        self._renewed = time.monotonic()
+        self._renewed, now = time.monotonic(), time.time()
         with self.journal.transaction() as execute:
             execute(
                 "update tasks set until = ? where run = ? and state = ? and owner = ?",
-                (time.time() + self.journal.lease, self.run, _LEASED, self.owner),
+                (now + self.journal.lease, self.run, _LEASED, self.owner),
             )
+            execute("update runs set touched = ? where id = ?", (now, self.run))
+            for transfer in tuple(self.journal._transfers):
+                execute("update transfers set touched = ? where name = ?", (now, transfer))
 
-    def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
+    def finish(self, results: Sequence[tuple[Task, Result]]) -> list[Result]:
+        noted = []
         with self.journal.transaction() as execute:
+            self._look_for_run(execute)
             for task, result in results:
                 state = _FAILED if result.is_failure else _DONE
-                execute(
+                kept = execute(
                     # What is done stays done, and who lost the lease has no say in whether the new owner will fail.
                     "update tasks set state = ?, owner = ?, until = null, result = ? where run = ? and number = ?"
                     " and state <> ? and (? or state <> ? or owner = ?)",
@@ -296,15 +336,23 @@ class JournalQueue(Queue):
                         *(_DONE, state == _DONE, _LEASED, self.owner),
                     ),
                 )
-            touched = execute("update runs set touched = ? where id = ?", (time.time(), self.run))
-            if not touched.rowcount:
-                raise StoreError(
-                    f"the journal {self.journal.path} has forgotten this run while it was going on: make the plan anew"
-                )
+                if kept.rowcount:
+                    noted.append(result)
+            execute("update runs set touched = ? where id = ?", (time.time(), self.run))
         self.renew()
+        return noted
 
     def is_waiting(self, phase: Phase) -> bool:
-        return self._count(phase, _TODO, _LEASED) > 0
+        with self.journal.transaction() as execute:
+            self._look_for_run(execute)
+            return self._count(phase, _TODO, _LEASED) > 0
+
+    def _look_for_run(self, execute: Execute) -> None:
+        """Raise StoreError if somebody has dropped the run meanwhile: then nobody knows what of it is done."""
+        if execute("select 1 from runs where id = ?", (self.run,)).fetchone() is None:
+            raise StoreError(
+                f"the journal {self.journal.path} has forgotten this run while it was going on: make the plan anew"
+            )
 
     def release(self) -> None:
         with self.journal.transaction() as execute:
@@ -318,30 +366,27 @@ class JournalQueue(Queue):
         return self._count("transfer", _TODO, _LEASED, _FAILED)
 
     def stale(self) -> int:
-        with self.journal._lock:
-            row = self.journal._connection.execute(
-                "select count(*) from tasks where run = ? and phase = ? and state = ?"
-                " and json_extract(result, '$.outcome') = 'stale'",
-                (self.run, "transfer", _DONE),
-            ).fetchone()
-        return int(row[0])
+        rows = self.journal.select(
+            "select count(*) from tasks where run = ? and phase = ? and state = ?"
+            " and json_extract(result, '$.outcome') = 'stale'",
+            (self.run, "transfer", _DONE),
+        )
+        return int(rows[0][0])
 
     def _count(self, phase: Phase, *states: int) -> int:
         marks = ", ".join("?" * len(states))
-        with self.journal._lock:
-            row = self.journal._connection.execute(
-                f"select count(*) from tasks where run = ? and phase = ? and state in ({marks})",  # noqa: S608 - of marks
-                (self.run, phase, *states),
-            ).fetchone()
-        return int(row[0])
+        rows = self.journal.select(
+            f"select count(*) from tasks where run = ? and phase = ? and state in ({marks})",  # noqa: S608 - of marks
+            (self.run, phase, *states),
+        )
+        return int(rows[0][0])
 
     def by_others(self) -> Iterator[Result]:
         """What became of the tasks that earlier runs of this plan, and other workers of this one, have finished."""
-        with self.journal._lock:
-            rows = self.journal._connection.execute(
-                "select action, result from tasks where run = ? and state in (?, ?) and owner <> ? order by number",
-                (self.run, _DONE, _FAILED, self.owner),
-            ).fetchall()
+        rows = self.journal.select(
+            "select action, result from tasks where run = ? and state in (?, ?) and owner <> ? order by number",
+            (self.run, _DONE, _FAILED, self.owner),
+        )
         for action, result in rows:
             fields = json.loads(result)
             planned = Action.from_json(action)
@@ -350,35 +395,11 @@ class JournalQueue(Queue):
             )
 
 
-def owner_name() -> str:
-    """A name for a worker of this process, by which others on this machine can tell whether it still lives."""
-    pid = os.getpid()
-    return "|".join((platform.node(), str(pid), _birth(pid), secrets.token_hex(8)))
-
-
-def is_gone(owner: str) -> bool:
-    """Whether the worker was a process of this machine that has ended; False where that cannot be known.
-
-    >>> is_gone(owner_name()), is_gone("elsewhere|1||ff")
-    (False, False)
-    """
-    host, _, rest = owner.partition("|")
-    pid, _, rest = rest.partition("|")
-    if host != platform.node() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False  # it lives, and is somebody else's
-    return _birth(int(pid)) != rest.partition("|")[0]
-
-
-def _birth(pid: int) -> str:
-    """When the process began, in the kernel's words: numbers of processes are used again; "" where that is not told."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+def _is_worked_on(execute: Execute, run: int | None = None) -> bool:
+    """Whether a worker holds tasks of the run, or of any: it lives here, or its lease has not run out elsewhere."""
+    rows = execute(
+        "select owner, max(until) from tasks where state = ? and (run = ? or ?) group by owner",
+        (_LEASED, run, run is None),
+    ).fetchall()
+    now = time.time()
+    return any(until > now if (alive := lives(owner)) is None else alive for owner, until in rows)

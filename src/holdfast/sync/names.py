@@ -7,13 +7,15 @@ import os
 import stat
 import unicodedata
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..errors import HoldfastError
 from ..keys import check, printable, sort_key
 from ..stores.file import names as file_names
 from .actions import Action
+from .filters import Filter
 from .places import Place
 
 #: "auto": what the target needs; "portable": what every file system needs; "exact": names are taken as they are.
@@ -23,6 +25,7 @@ _RESERVED = frozenset(
     ("con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10)))
 )
 _UNPORTABLE = frozenset('\\:*?"<>|')
+_PLURALS = {"symlink": "symlinks", "entry that is no file": "entries that are no files"}
 
 
 class Obstacle(NamedTuple):
@@ -109,6 +112,39 @@ def unlisted(source: Place, key: str) -> str | None:
         if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
             return _what(mode)
     return None
+
+
+def passed_over(source: Place, chosen: Filter) -> list[str]:
+    """Warnings of what lies in a local source and is no file, so that it is neither listed nor followed."""
+    store, prefix = source.native("")
+    others: Any = getattr(store, "passed_over", None)
+    if others is None:
+        return []
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    found = ((key.removeprefix(prefix), is_link) for key, is_link in others(prefix))
+    for (key, is_link), keep in chosen.divide((row[0], row) for row in found):
+        if keep:
+            what = "symlink" if is_link else "entry that is no file"
+            counts[what] += 1
+            examples[what] = min(key, examples.get(what, key), key=sort_key)
+    return [
+        f"{f'1 {what}' if count == 1 else f'{count} {_PLURALS[what]}'} of the source not followed, "
+        f"such as {printable(examples[what])!r}"
+        for what, count in sorted(counts.items(), reverse=True)
+    ]
+
+
+def holds_unlisted(where: Place, folder: str) -> bool:
+    """Whether a directory of a local place holds anything below it that no listing tells of, such as a symlink."""
+    if where.directory is None:
+        return False
+    for parent, folders, files in os.walk(os.path.join(where.directory, folder)):
+        for name in (*folders, *files):
+            mode = os.lstat(os.path.join(parent, name)).st_mode
+            if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+                return True
+    return False
 
 
 def _what(mode: int) -> str:

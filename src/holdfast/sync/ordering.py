@@ -22,7 +22,7 @@ def checked(rows: Iterable[ObjectInfo], store: str) -> Iterator[ObjectInfo]:
     """The rows, whose keys ascend; StoreError for a listing that goes back or repeats itself."""
     before: str | None = None
     for row in rows:
-        if before is not None and not _ascends(before, row.key):
+        if before is not None and not ascends(before, row.key):
             raise StoreError(
                 f"the listing cannot be believed: {printable(row.key)!r} comes after {printable(before)!r}", store=store
             )
@@ -30,7 +30,8 @@ def checked(rows: Iterable[ObjectInfo], store: str) -> Iterator[ObjectInfo]:
         yield row
 
 
-def _ascends(before: str, key: str) -> bool:
+def ascends(before: str, key: str) -> bool:
+    """Whether the second key comes after the first, in the order of their UTF-8 bytes."""
     if before.isascii() and key.isascii():  # as most are: no bytes are made
         return before < key
     return sort_key(before) < sort_key(key)
@@ -77,3 +78,21 @@ def _read(file: IO[bytes]) -> Iterator[ObjectInfo]:
         except EOFError:
             return
         yield from block
+
+
+def merged(
+    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
+) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
+    """Each key of two listings in order, once, with the rows of both."""
+    one, other = next(mine, None), next(theirs, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and ascends(one.key, other.key)):
+            assert one is not None
+            yield one.key, one, None
+            one = next(mine, None)
+        elif one is None or one.key != other.key:
+            yield other.key, None, other
+            other = next(theirs, None)
+        else:
+            yield one.key, one, other
+            one, other = next(mine, None), next(theirs, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,16 +14,19 @@ from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, Inva
 from ..store import READ
 from ..types import ObjectInfo, RemoveOptions, WriteOptions
 from .actions import Action, Identity
-from .comparing import Changing, Comparison
+from .comparing import Changing, Comparison, ETagDigest
 from .copying import Copier, Guard, Stale
 from .places import Place
 from .proving import refuse_one_object
 from .reencoding import decoded_digest, reencoded
 from .resuming import Notes, Resumer
-from .summary import Result
+from .summary import Result, reported
+from .unversioned import DigestedBlob
 
 SOURCE_CHANGED = "the source has changed since the plan was made"
 TARGET_CHANGED = "the target has changed since the plan was made"
+MOVED = "it was moved by an earlier run, which did not come to note it"
+OVERTAKEN = "the source changed while it was copied, and the copy may be of its newer version: sync again"
 
 
 class Task(NamedTuple):
@@ -38,6 +42,7 @@ class Settings(NamedTuple):
 
     move: bool = False
     reencode: str | None = None
+    content_type: str | None = None
 
 
 class Performer:
@@ -58,7 +63,7 @@ class Performer:
         self.source = source
         self.target = target
         self.settings = settings
-        self.copier = Copier(source.store, target.store, moved=moved)
+        self.copier = Copier(source.store, target.store, moved=moved, content_type=settings.content_type)
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
         self._resumer = Resumer(source, target, notes, self.copier.moved)
@@ -70,7 +75,7 @@ class Performer:
             if action.kind == "delete":
                 return self._delete(action)
             if action.kind == "skip":
-                return self._move_skipped(action)
+                return self._move_skipped(task)
             return self._transfer(task)
         except Exception as error:  # noqa: BLE001 - it becomes the task's result
             return self.failure(task, error)
@@ -89,12 +94,12 @@ class Performer:
             else:
                 if settled is not None:
                     return settled
-        return result("failed", redact.text(str(error)), error=error)
+        return result("failed", redact.text(str(error)), error=reported(error, action.key))
 
     def _settle(self, action: Action) -> Result | None:
         """What a refused condition, or a lost answer, means: the target has it already, or somebody changed a side."""
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
-        if mine is None or action.source is None or not action.source.matches(mine):
+        if mine is None or not self._is_source(action, mine):
             return Result(action.key, action.kind, "stale", SOURCE_CHANGED, source=action.source)
         if theirs is not None and self._is_done(mine, theirs):
             return self._move_source(
@@ -110,6 +115,8 @@ class Performer:
 
     def _is_done(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
         """Whether the target holds what the transfer would have written."""
+        if self.settings.content_type not in (None, theirs.content_type):
+            return False
         if self.settings.reencode is None:
             return self._compare(mine, theirs).same is True
         return theirs.content_encoding == (self.settings.reencode or None) and self._is_copy(mine, theirs)
@@ -136,8 +143,7 @@ class Performer:
         if self.settings.move and action.source is not None and self.source.head(action.key) is None:
             size = action.source.size
             if self.settings.reencode is not None or size is None or size == theirs.size:
-                detail = "it was moved by an earlier run, which did not come to note it"
-                return Result(action.key, action.kind, "already", detail, target=Identity.of(theirs))
+                return Result(action.key, action.kind, "already", MOVED, target=Identity.of(theirs))
         return self._settle(action)
 
     def _condition(self, action: Action) -> dict[str, Any]:
@@ -145,24 +151,21 @@ class Performer:
         if action.target is None:
             return {"if_absent": True} if self.capabilities.create else {}
         if self.capabilities.replace_if and action.target.etag is not None:
-            return {"if_match": action.target.etag}
+            # What is written does not depend on what it replaces: a store need not look at that first.
+            return {"if_match": action.target.etag, "idempotent": True}
         return {}
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:
         if not atomic and not self._as_planned(action, self.target.head(action.key)):
             raise Stale(TARGET_CHANGED)
-        done = functools.partial(self._done, action, atomic)
+        done = functools.partial(self._done, action, atomic, time.monotonic())
         guard = Guard(condition, functools.partial(self._check_source, action), done)
-        if self.native:
-            guard.check()
-            options = WriteOptions(**condition)
-            info = self.target.store._copy(self.source.store, action.key, action.key, options)
-            guard.check()
-            self.copier.moved(action.nbytes)
-            return done(info, action.nbytes)
+        if self.native and action.source is not None:
+            options = WriteOptions(**condition, **self.copier.given, source_if_match=action.source.etag)
+            return self._copy_natively(action, options, guard)
         if self.settings.reencode is None and self._resumer.takes(action):
             found = self.source.head(action.key)
-            if found is None or action.source is None or not action.source.matches(found):
+            if found is None or not self._is_source(action, found):
                 raise Stale(SOURCE_CHANGED)
             parts = self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
             if parts is not None:
@@ -171,12 +174,35 @@ class Performer:
         try:
             if action.source is None or not action.source.matches(blob.info):
                 raise Stale(SOURCE_CHANGED)
+            if _is_unversioned(blob.info):
+                blob = DigestedBlob(blob)
+                guard = guard._replace(check=functools.partial(_check_digest, action.source, blob))
             if self.settings.reencode is not None:
                 return self._reencode(action, blob, guard)
             return self.copier.transfer(blob, action.key, action.key, guard)
         except BaseException:
             blob.close()
             raise
+
+    def _copy_natively(self, action: Action, options: WriteOptions, guard: Guard) -> Result:
+        """Have the store itself copy the planned version.
+
+        Some S3 servers take no notice of the condition on the source. Then another version may have been copied, and
+        the target is another one now: which must be told.
+        """
+        assert action.source is not None
+        if action.source.etag is None:
+            guard.check()
+        info = self.target.store._copy(self.source.store, action.key, action.key, options)
+        self.copier.moved(action.nbytes)
+        now = self.source.head(action.key)
+        changed = now is None or not self._is_source(action, now)
+        if not changed or _have_one_digest(action.source, info):
+            done: Result = guard.done(info, action.nbytes)
+            return done
+        result = self._written(action, atomic=bool(guard.condition), info=info, nbytes=action.nbytes)
+        # Without a source, for nobody shall remember that the two are equal.
+        return self._move_source(action, dataclasses.replace(result, source=None, detail=OVERTAKEN))
 
     def _reencode(self, action: Action, blob: Any, guard: Guard) -> Any:
         wanted = self.settings.reencode or None
@@ -201,8 +227,12 @@ class Performer:
         if not (self.source.store.local or self.native):
             return
         now = self.source.head(action.key)
-        if now is None or action.source is None or not action.source.matches(now):
+        if now is None or not self._is_source(action, now):
             raise Stale(SOURCE_CHANGED)
+
+    def _is_source(self, action: Action, found: ObjectInfo) -> bool:
+        """Whether this is the version of the source that was planned."""
+        return action.source is not None and action.source.matches(self.source.identified(found))
 
     def _as_planned(self, action: Action, found: ObjectInfo | None) -> bool:
         """Whether this is what the plan found at the target."""
@@ -210,18 +240,37 @@ class Performer:
             return found is None and action.target is None
         return action.target.matches(self.target.identified(found))
 
-    def _done(self, action: Action, atomic: bool, info: ObjectInfo | None, nbytes: int) -> Result:
+    def _done(
+        self, action: Action, atomic: bool, began: float, info: ObjectInfo | None, nbytes: int, stamp: str | None = None
+    ) -> Result:
         assert info is not None
-        result = Result(
-            action.key, action.kind, "done", "", nbytes, atomic, source=action.source, target=Identity.of(info)
-        )
-        return self._move_source(action, result)
+        span = began, time.monotonic()
+        written = self._written(action, atomic=atomic, info=info, nbytes=nbytes, stamp=stamp, span=span)
+        return self._move_source(action, written)
+
+    def _written(
+        self,
+        action: Action,
+        *,
+        atomic: bool,
+        info: ObjectInfo,
+        nbytes: int,
+        stamp: str | None = None,
+        span: tuple[float, float] | None = None,
+    ) -> Result:
+        return Result(
+            action.key, action.kind, "done", "", nbytes, atomic,
+            source=action.source, target=Identity.of(info), stamp=stamp, span=span,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ deletions
-    def _move_skipped(self, action: Action) -> Result:
+    def _move_skipped(self, task: Task) -> Result:
         """What becomes of a source whose copy is at the target already, if it is one."""
+        action = task.action
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
-        if mine is None or action.source is None or not action.source.matches(mine):
+        if task.tries and mine is None and theirs is not None and self._as_planned(action, theirs):
+            return Result(action.key, action.kind, "already", MOVED)
+        if mine is None or not self._is_source(action, mine):
             raise Stale(SOURCE_CHANGED)
         if theirs is None or not self._is_copy(mine, theirs):
             if not self._as_planned(action, theirs):
@@ -233,14 +282,15 @@ class Performer:
         """The result, after the source was deleted if this is a move and the copy is proved to be that very version."""
         if not self.settings.move:
             return result
-        assert action.source is not None
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
-        if mine is None or not action.source.matches(mine):
+        # Identified, so that no later version is deleted in its place.
+        found = None if mine is None else self.source.identified(mine)
+        if mine is None or found is None or not self._is_source(action, found):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
         if theirs is None or not self._is_copy(mine, theirs):
             raise Conflict("the copy is not what the source holds: the source was kept", key=action.key)
         refuse_one_object(self.source, self.target, mine, theirs)
-        error, atomic = self._remove(self.source, action.key, action.source)
+        error, atomic = self._remove(self.source, action.key, Identity.of(found))
         if isinstance(error, Conflict):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
         if error is not None and not isinstance(error, NotFound):
@@ -283,3 +333,19 @@ class Performer:
         if not identity.matches(where.identified(found)):
             return Conflict("it is another version now", key=key, store=where.name), False
         return where.store._remove([key])[0], False
+
+
+def _is_unversioned(info: ObjectInfo) -> bool:
+    return info.etag is None and info.last_modified is None
+
+
+def _check_digest(planned: Identity, blob: DigestedBlob) -> None:
+    """Raise Stale if other bytes were read than those of the planned version."""
+    if planned.etag is not None and planned.etag != blob.etag:
+        raise Stale(SOURCE_CHANGED)
+
+
+def _have_one_digest(source: Identity, copy: ObjectInfo) -> bool:
+    """Whether the ETags of both are digests of the same bytes."""
+    digest = ETagDigest.of(source.etag)
+    return digest is not None and digest == ETagDigest.of(copy.etag)

@@ -7,17 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import redact, registry
+from .. import engine, redact, registry
 from ..checksums import digest_chunks
 from ..errors import ConfigError, NotFound
 from ..keys import join
 from ..store import HEAD, LIST, ObjectStore
-from ..types import Location, ObjectInfo
+from ..types import Location, ObjectInfo, is_marker
 from ..wrap.rekey import KeyTransform, PrefixStore
 from ..wrap.suffix import SuffixStore
+from .unversioned import etag_of
+
+__all__ = ["Place", "is_marker", "place"]
 
 #: Vendors whose ETags mean nothing to another process, so that nothing about them may be remembered on disk.
 _FORGETFUL = frozenset(("mem",))
+#: Vendors whose listings tell how each object is encoded, as a head does.
+_TELLING = frozenset(("file", "mem", "redis", "sqlite", "zip"))
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Place:
         return self.store.local or self.vendor == "zip"
 
     @property
+    def lists_encodings(self) -> bool:
+        """Whether a listing tells the content encoding of each object; those of cloud services do not."""
+        return self.vendor in _TELLING or not self.store.capabilities.metadata
+
+    @property
     def is_files(self) -> bool:
         """Whether the objects are plain files, so that names obey a file system."""
         return self.vendor == "file"
@@ -66,7 +76,8 @@ class Place:
 
     def rows(self) -> Iterator[ObjectInfo]:
         """The objects, as the store lists them; directory markers are none."""
-        return (row for row in self.store._scan(LIST) if not is_marker(row))
+        rows = (row for row in self.store._scan(LIST) if not is_marker(row))
+        return rows if self.store.local else engine.ahead(rows)  # the next page comes while this one is looked at
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object's info, or None if there is none."""
@@ -85,14 +96,25 @@ class Place:
             return info
         with self.store._read(info.key) as blob:
             digest = digest_chunks(blob.chunks(), "sha256")
-        return replace(info, size=digest.size, etag=f"sha256-{digest.hex()}")
+        return replace(info, size=digest.size, etag=etag_of(digest))
 
     def has_md5_etag(self, key: str) -> bool:
         """Whether an ETag of this object that looks like an MD5 is one, as the service tells; costs a request."""
-        store: Any = self.store
-        while store is not None and not hasattr(store, "_etag_is_md5"):
-            store = getattr(store, "store", None)
+        store = self._with("_etag_is_md5")
         return store is None or bool(store._etag_is_md5(self.address(key)[-1]))
+
+    def part_size(self, key: str, parts: int) -> int | None:
+        """The size (bytes) of the first of so many parts that the object was uploaded in, if told; costs a request."""
+        store = self._with("_first_part")
+        told = None if store is None else store._first_part(self.address(key)[-1])
+        return told[0] if told is not None and told[1] == parts else None
+
+    def _with(self, method: str) -> Any:
+        """The store, or the one inside it, that has this method of one vendor; None if none has."""
+        store: Any = self.store
+        while store is not None and not hasattr(store, method):
+            store = getattr(store, "store", None)
+        return store
 
     def native(self, key: str) -> tuple[ObjectStore, str]:
         """The store itself and the object's key there, below the prefixes that only rename it."""
@@ -125,12 +147,7 @@ class Place:
 
         Where a wrapper gives keys other names than prefixes do, the prefix ends above them: all below may be meant.
         """
-        store: Any = self.store
-        prefix = ""
-        while isinstance(inner := getattr(store, "store", None), ObjectStore):
-            if isinstance(store, KeyTransform):
-                prefix = store.prefix + prefix if isinstance(store, PrefixStore) else ""
-            store = inner
+        store, prefix = self.base()
         found = store._locate("x")
         if found is None:
             return ("store", str(id(store))), prefix
@@ -138,10 +155,15 @@ class Place:
             return ("file", found.identity), os.path.join(os.path.realpath(found.bucket), found.key[:-1], prefix, "")
         return (found.vendor, found.identity), f"{found.bucket}/{found.key[:-1]}{prefix}"
 
-
-def is_marker(row: ObjectInfo) -> bool:
-    """Whether this row of a listing stands for a directory, not for an object."""
-    return row.is_prefix or (row.size == 0 and row.key.endswith("/"))
+    def base(self) -> tuple[ObjectStore, str]:
+        """The store below all wrappers, and the prefix of the place's keys in it; see ``root``."""
+        store: Any = self.store
+        prefix = ""
+        while isinstance(inner := getattr(store, "store", None), ObjectStore):
+            if isinstance(store, KeyTransform):
+                prefix = store.prefix + prefix if isinstance(store, PrefixStore) else ""
+            store = inner
+        return store, prefix
 
 
 def place(where: Any) -> Place:

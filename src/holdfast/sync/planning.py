@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from .. import engine, redact
@@ -14,11 +14,24 @@ from ..types import ListOptions, ObjectInfo
 from .actions import Action, Identity, Kind
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
-from .index import Index
-from .names import Ancestors, Lookalikes, NameCheck, Names, Obstacle, folds_names, refused, unlisted
-from .ordering import in_order
+from .index import Findings, Index, pair_of
+from .names import (
+    Ancestors,
+    Lookalikes,
+    NameCheck,
+    Names,
+    Obstacle,
+    folds_names,
+    holds_unlisted,
+    passed_over,
+    refused,
+    unlisted,
+)
+from .obstacles import Obstacles
+from .ordering import in_order, merged
+from .overlaps import refuse_overlap
 from .places import Place, place
-from .plans import UNDECIDED, Plan, Terms
+from .plans import UNCOMPARED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
 from .renaming import renamed
 from .sequence import Actions
@@ -27,6 +40,8 @@ OnUnknown = Literal["ask", "transfer", "skip"]
 #: At most so many deletions, and at most this part of the target's keys in scope, unless ``max_delete`` says so.
 MOST_DELETIONS = 1000
 DELETED_PART = 10
+#: So many keys are looked up together, and decided together at most; up to 512 such runs wait for their turn.
+BATCH = 100
 #: So many look-alikes are named in a warning.
 NAMED = 5
 
@@ -93,15 +108,18 @@ def plan(
         keys = list(keys)
         _refuse_itself(here, there, keys)
     else:
-        _refuse_overlap(here, there)
+        refuse_overlap(here, there)
     remembered, own = _index(index, here, there)
     try:
         if reencode is not None:
-            comparison: Any = ReencodedComparison(here, there, checked_encoding(reencode, there), remembered)
+            encoding = checked_encoding(reencode, there)
+            comparison: Comparison | ReencodedComparison = ReencodedComparison(here, there, encoding, remembered)
         else:
             comparison = Comparison(here, there, compare, remembered)
-        with Filter(include, exclude) as chosen, bar(progress, f"comparing {here.name}") as shown:
+        with Filter(include, exclude) as chosen, bar(progress, f"comparing {printable(here.name)}") as shown:
             planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
+            if remembered is not None and compare in ("auto", "digest") and (pair := pair_of(here, there, reencode)):
+                planner.findings = Findings(remembered, pair, here, there)
             actions = planner.run(None if keys is None else _wanted(keys, chosen, here), threads, shown)
     finally:
         if own and remembered is not None:
@@ -143,7 +161,7 @@ class _Planner:
         source: Place,
         target: Place,
         chosen: Filter,
-        comparison: Callable[[ObjectInfo, ObjectInfo], Verdict],
+        comparison: Comparison | ReencodedComparison,
         *,
         delete: bool,
         on_unknown: OnUnknown,
@@ -161,29 +179,37 @@ class _Planner:
         )
         self.ancestors = Ancestors()
         self.lookalikes = Lookalikes()
-        #: What is known only later about keys that came before: why they are refused, or conflict.
-        self.later: dict[str, Obstacle] = {}
-        #: Keys in whose way there are objects that are to be deleted, so that their turn comes then.
-        self.late: set[str] = set()
-        #: Keys in whose way there is a directory, which goes if all in it is deleted.
-        self.unless_late: dict[str, Obstacle] = {}
+        self.obstacles = Obstacles(delete=delete)
         self.listed = 0
         self.in_scope = 0
         self.deletions = 0
         self.warnings: list[str] = []
+        #: Where to note what turned out to be equal; None where an index is not wanted, or of no use.
+        self.findings: Findings | None = None
 
     def run(self, keys: list[str] | None, threads: int | None, shown: Bar) -> Actions:
         """The actions for all keys, or for these."""
         actions = Actions()
+
+        def beat(_: int) -> None:
+            shown.advance(0)  # the bar counts keys, of which an outcome may have many
+
         local = self.source.store.local and self.target.store.local
         outcomes = engine.default().run(
-            self.decide, self.pairs(keys), threads=threads, ordered=True, local=local, progress=shown.advance
+            self._decided, self._portions(keys), threads=threads, ordered=True, local=local, progress=beat
         )
         for outcome in outcomes:
-            actions.append(outcome.value)
-            self.deletions += outcome.value.kind == "delete"
+            for action in outcome.value:
+                actions.append(action)
+                self.deletions += action.kind == "delete"
+            shown.advance(len(outcome.value))
+        if self.findings is not None:
+            self.findings.flush()
+        if keys is None:
+            self.warnings += passed_over(self.source, self.chosen)
         self._refuse_lookalikes(actions)
-        self._settle_later(actions)
+        self.obstacles.settle(actions, self._is_emptied)
+        self.deletions = actions.counts["delete"]
         if self.deletions and not self.listed:
             self._refuse_deletions(actions)
         return actions
@@ -205,8 +231,8 @@ class _Planner:
                 self._look_for_collisions(key, one, other)
                 if one is not None and other is None:
                     obstacle = self.names.in_the_way(key)
-                    if obstacle is not None and obstacle.kind == "conflict" and self.delete:
-                        self.unless_late[key], obstacle = obstacle, None
+                    if obstacle is not None and self.obstacles.meet_unlisted(key, obstacle):
+                        obstacle = None
             yield Pair(key, one, other, obstacle)
 
     def _rows(self, where: Place) -> Iterator[ObjectInfo]:
@@ -215,6 +241,8 @@ class _Planner:
             raise Unsupported("cannot be listed, so it cannot be synced", store=where.name)
         ordered = in_order(where.rows(), where.name, is_sorted=where.store.capabilities.sorted)
         counted = self._all_counted(ordered) if where is self.source else ordered
+        if not self.chosen:
+            return counted
         return (row for row, keep in self.chosen.divide((row.key, row) for row in counted) if keep)
 
     def _all_counted(self, rows: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
@@ -232,20 +260,48 @@ class _Planner:
             if in_target and theirs is not None:
                 continue  # both are there already, whatever the target is
             if in_source and not in_target:
-                self._blame(above, f"there are objects below it, such as {printable(key)!r}", mine is not None)
+                reason = f"there are objects below it, such as {printable(key)!r}"
+                self.obstacles.meet(above, reason, in_source=mine is not None)
             if mine is not None and theirs is None:
-                self._blame(key, f"there is an object {printable(above)!r} where its directory would be", in_source)
+                reason = f"there is an object {printable(above)!r} where its directory would be"
+                self.obstacles.meet(key, reason, in_source=in_source)
 
-    def _blame(self, key: str, reason: str, in_source: bool) -> None:
-        """Note that another key is in this one's way: in the source, or else at the target, where it may be deleted."""
-        if in_source:
-            self.later.setdefault(key, Obstacle("refuse", f"{reason} in the source"))
-        elif self.delete:
-            self.late.add(key)
-        else:
-            self.later.setdefault(key, Obstacle("conflict", f"{reason} at the target"))
+    # ------------------------------------------------------------------ key by key, or many at once
+    def _portions(self, keys: list[str] | None) -> Iterator[Pair | list[Action]]:
+        """What there is to decide, in order: single pairs, and the actions of those around them that are clear.
 
-    # ------------------------------------------------------------------ one key
+        Most keys are clear from the listings and the index. To hand each of them to a thread would take longer than
+        to decide them.
+        """
+        pairs = self.pairs(keys)
+        while batch := list(itertools.islice(pairs, BATCH)):
+            clear: list[Action] = []
+            for pair, action in zip(batch, self._clear(batch), strict=True):
+                if action is not None:
+                    clear.append(action)
+                    continue
+                if clear:
+                    yield clear
+                    clear = []
+                yield pair
+            if clear:
+                yield clear
+
+    def _clear(self, batch: list[Pair]) -> Iterator[Action | None]:
+        """The action for each pair, or None where it takes a read or a request to tell."""
+        both = [(pair.mine, pair.theirs) for pair in batch if pair.mine and pair.theirs and not pair.obstacle]
+        verdicts = iter(self.compare.at_once(both))
+        for key, mine, theirs, obstacle in batch:
+            if obstacle is not None or (mine is None and not self.delete) or (theirs is None and _is_told(mine)):
+                yield self.decide(Pair(key, mine, theirs, obstacle))
+            elif mine and theirs and (verdict := next(verdicts)) is not None and verdict.same:
+                yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
+            else:
+                yield None
+
+    def _decided(self, portion: Pair | list[Action]) -> list[Action]:
+        return [self.decide(portion)] if isinstance(portion, Pair) else portion
+
     def decide(self, pair: Pair) -> Action:
         """What is to be done with one key."""
         mine = None if pair.mine is None else Identity.of(pair.mine)
@@ -257,25 +313,30 @@ class _Planner:
         if pair.mine is None and (what := unlisted(self.source, pair.key)) is not None:
             reason = f"not deleted: the source has {what} there, which is not followed"
             return Action(pair.key, "refuse", reason, None, theirs)
-        if pair.theirs is None:
-            return Action(pair.key, "add", "only in the source", mine, None)
         kind: Kind
+        undecided = False
         try:
-            if pair.mine is None:
+            if pair.theirs is None:
+                kind, reason = "add", "only in the source"
+            elif pair.mine is None:
                 kind, reason = "delete", "not in the source"
             else:
-                kind, reason = self._kind(self.compare(pair.mine, pair.theirs))
+                verdict = self.compare(pair.mine, pair.theirs)
+                kind, reason = self._kind(verdict)
+                undecided = kind == "conflict"
+                if verdict.same and self.findings is not None and mine and theirs:
+                    self.findings.add(pair.key, mine, theirs)
             if kind != "skip":
-                theirs = Identity.of(self.target.identified(pair.theirs))
+                mine, theirs = _identity(self.source, pair.mine), _identity(self.target, pair.theirs)
         except (Changing, HoldfastError) as error:
-            kind, reason = "conflict", f"could not be compared: {redact.text(str(error))}"
-        return Action(pair.key, kind, reason, mine, theirs)
+            kind, reason, undecided = "conflict", f"{UNCOMPARED}: {redact.text(str(error))}", False
+        return Action(pair.key, kind, reason, mine, theirs, undecided=undecided)
 
     def _kind(self, verdict: Verdict) -> tuple[Kind, str]:
         if verdict.same is not None:
             return ("skip" if verdict.same else "update"), verdict.reason
         if self.on_unknown == "ask":
-            return "conflict", f"{UNDECIDED}: {verdict.reason}"
+            return "conflict", f"cannot tell whether it is equal: {verdict.reason}"
         return ("update" if self.on_unknown == "transfer" else "skip"), verdict.reason
 
     # ------------------------------------------------------------------ what is known only at the end
@@ -289,33 +350,13 @@ class _Planner:
             for group in groups:
                 for key in group:
                     other = next(one for one in group if one != key)
-                    self.later.setdefault(
-                        key,
-                        Obstacle("refuse", f"differs from {printable(other)!r} in letter case or Unicode form alone"),
-                    )
-
-    def _settle_later(self, actions: Actions) -> None:
-        """Change the actions of keys in whose way there turned out to be something."""
-        for key, obstacle in self.unless_late.items():
-            if key not in self.late or not self._is_emptied(key):
-                self.later.setdefault(key, obstacle)
-        if not (self.later or self.late):
-            return
-        changed = []
-        for action in actions:
-            if action.kind not in ("add", "update", "delete"):
-                continue
-            if action.key in self.later:
-                changed.append((action, Action(action.key, *self.later[action.key], action.source, action.target)))
-            elif action.key in self.late:
-                changed.append((action, replace(action, late=True)))
-        for old, new in changed:
-            actions.replace(old, new)
+                    reason = f"differs from {printable(other)!r} in letter case or Unicode form alone"
+                    self.obstacles.refuse(key, reason)
 
     def _is_emptied(self, folder: str) -> bool:
-        """Whether the deletions take all that is below: not what the filters leave out, which no listing told of."""
+        """Whether the deletions take all that is below: not what the filters leave out, and no listing tells of."""
         below = [row.key for row in self.target.store._scan(ListOptions(prefix=f"{folder}/"))]
-        return all(self.chosen.keeps(below))
+        return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
         self.warnings.append("the source lists nothing, so nothing is deleted")
@@ -323,30 +364,6 @@ class _Planner:
             actions.replace(
                 action, refused(action, "the source lists nothing, which may be a mistake: nothing is deleted")
             )
-
-
-def merged(
-    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
-) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
-    """Each key of two listings in order, once, with the rows of both."""
-    one, other = next(mine, None), next(theirs, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and _before(one.key, other.key)):
-            assert one is not None
-            yield one.key, one, None
-            one = next(mine, None)
-        elif one is None or one.key != other.key:
-            yield other.key, None, other
-            other = next(theirs, None)
-        else:
-            yield one.key, one, other
-            one, other = next(mine, None), next(theirs, None)
-
-
-def _before(one: str, other: str) -> bool:
-    if one.isascii() and other.isascii():
-        return one < other
-    return sort_key(one) < sort_key(other)
 
 
 def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Place) -> list[str]:
@@ -357,6 +374,15 @@ def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Plac
         check(new, where.name)
     kept = zip(both, chosen.keeps([old for old, _ in both]), chosen.keeps([new for _, new in both]), strict=True)
     return sorted({new for (_, new), one, other in kept if one and other}, key=sort_key)
+
+
+def _identity(where: Place, info: ObjectInfo | None) -> Identity | None:
+    return None if info is None else Identity.of(where.identified(info))
+
+
+def _is_told(info: ObjectInfo | None) -> bool:
+    """Whether the listing tells by what this version is known again."""
+    return info is not None and (info.etag is not None or info.last_modified is not None)
 
 
 def _heads(where: Place, keys: list[str]) -> Iterator[ObjectInfo | None]:
@@ -372,13 +398,6 @@ def _index(index: Index | Literal["auto"] | None, here: Place, there: Place) -> 
         return None, False
     default = Index.default()
     return default, default is not None
-
-
-def _refuse_overlap(here: Place, there: Place) -> None:
-    """Raise ConfigError where one place is inside the other: a sync would feed on itself."""
-    (one, mine), (other, theirs) = here.root(), there.root()
-    if one == other and (mine.startswith(theirs) or theirs.startswith(mine)):
-        raise ConfigError(f"{here.name} and {there.name} lie one inside the other: sync places that are apart")
 
 
 def _refuse_itself(here: Place, there: Place, keys: Iterable[str]) -> None:

@@ -32,7 +32,8 @@ class Terms:
     ``in_scope`` counts the target's keys that the filters let through, ``listed`` the source's of any name.
     ``recoverable`` tells whether the target keeps what is deleted or overwritten (a versioned bucket): None if nobody
     can tell. ``max_delete`` is the number of deletions above which none is done. ``reencode`` is the content encoding
-    that objects get on their way ("" decodes them), None for none. ``id`` tells this plan from every other one, also
+    that objects get on their way ("" decodes them), None for none; ``content_type`` what they get in place of their
+    own. ``id`` tells this plan from every other one, also
     from those that do the same.
     """
 
@@ -44,6 +45,7 @@ class Terms:
     delete: bool = False
     move: bool = False
     reencode: str | None = None
+    content_type: str | None = None
     max_delete: int = 0
     listed: int = 0
     in_scope: int = 0
@@ -193,7 +195,7 @@ class Plan:
         if self.deletes_too_many:
             yield (
                 f"{self.counts['delete']} deletions are more than max_delete={self.terms.max_delete}: none will be "
-                "done; pass a larger max_delete if they are meant"
+                f"done; {cure_of_too_many(self.counts['delete'])}"
             )
         yield from self.terms.warnings
 
@@ -205,8 +207,7 @@ class Plan:
                 if limit is not None and shown >= limit:
                     return
                 shown += 1
-                size = size_text(action.nbytes) if action.kind in ("add", "update") else ""
-                yield action.kind, size, printable(action.key), action.reason
+                yield action.kind, _size(action), printable(action.key), action.reason
 
     def __str__(self) -> str:
         rows = list(self.rows(SHOWN))
@@ -247,12 +248,30 @@ DELETIONS = {
     False: "permanent",
     None: "permanent, unless the target keeps older versions (it does not tell)",
 }
-UNDECIDED = "cannot tell whether it is equal"
+UNCOMPARED = "could not be compared"
 
 
 def is_undecided(action: Action) -> bool:
     """Whether this is a conflict only because nobody can tell whether the two sides are equal."""
-    return action.kind == "conflict" and action.reason.startswith(UNDECIDED)
+    return action.undecided
+
+
+def is_uncompared(action: Action) -> bool:
+    """Whether this is a conflict because the comparison failed."""
+    return action.kind == "conflict" and action.reason.startswith(UNCOMPARED)
+
+
+def cure_of_too_many(deletions: int) -> str:
+    """What to do where so many deletions are more than ``max_delete``, in Python and on the command line."""
+    return f"if they are meant, pass max_delete={deletions} (--max-delete {deletions})"
+
+
+def _size(action: Action) -> str:
+    """How much is sent, or deleted, as text to show."""
+    if action.kind in ("add", "update"):
+        return size_text(action.nbytes)
+    gone = action.target if action.kind == "delete" else None
+    return "" if gone is None or gone.size is None else size_text(gone.size)
 
 
 def _header_of(line: str) -> dict[str, Any]:

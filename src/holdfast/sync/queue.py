@@ -40,8 +40,8 @@ class Queue(ABC):
         """The next tasks to do, at most so many; empty when there is none that nobody else is at."""
 
     @abstractmethod
-    def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
-        """Note what became of tasks; when this returns, it is kept."""
+    def finish(self, results: Sequence[tuple[Task, Result]]) -> list[Result]:
+        """Note what became of tasks; when this returns, it is kept. The results that count: others may have theirs."""
 
     @abstractmethod
     def is_waiting(self, phase: Phase) -> bool:
@@ -71,9 +71,10 @@ class PlainQueue(Queue):
     def claim(self, phase: Phase, limit: int) -> list[Task]:
         return list(itertools.islice(self._tasks[phase], limit))
 
-    def finish(self, results: Sequence[tuple[Task, Result]]) -> None:
+    def finish(self, results: Sequence[tuple[Task, Result]]) -> list[Result]:
         self._failures += sum(result.is_failure for _, result in results)
         self._stale += sum(result.outcome == "stale" for task, result in results if phase_of(task.action) == "transfer")
+        return [result for _, result in results]
 
     def is_waiting(self, phase: Phase) -> bool:
         return False

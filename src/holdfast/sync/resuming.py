@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .. import engine
 from ..errors import AlreadyExists, Conflict, HoldfastError, IntegrityError, NotFound
-from ..types import ObjectInfo, ReadOptions, WriteOptions
+from ..types import NO_METADATA, ObjectInfo, ReadOptions, WriteOptions
 from .actions import Action
 from .copying import Guard, Stale
 from .places import Place
@@ -113,14 +114,19 @@ class Resumer:
             return self._upload(info, options, guard)
         return self._download(info, options, guard)
 
-    def name_of(self, info: ObjectInfo) -> str:
-        """What this transfer is called, in any process: made of both places, the key, and the version."""
+    def name_of(self, info: ObjectInfo, given: Mapping[str, Any] = NO_METADATA) -> str:
+        """What this transfer is called, in any process: made of both places, the key, the version and its attributes.
+
+        ``given`` are the attributes of an upload: the service keeps those with which it was begun.
+        """
         ends = (self._source.identity or self._source.name, self._target.identity or self._target.name)
-        return hashlib.sha256("\n".join((*ends, info.key, info.etag or "", str(info.size))).encode()).hexdigest()
+        told = json.dumps(dict(given), default=dict, sort_keys=True)
+        parts = (*ends, info.key, info.etag or "", str(info.size), told)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     # ------------------------------------------------------------------ up
     def _upload(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split:
-        name = self.name_of(info)
+        name = self.name_of(info, options.attributes())
         store: Any
         store, key = self._target.native(info.key)
         assert info.size is not None

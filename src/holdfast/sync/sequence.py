@@ -91,9 +91,9 @@ def _fields(action: Action) -> tuple[Any, ...]:
     sides = (
         None if side is None else (side.size, side.etag, side.last_modified) for side in (action.source, action.target)
     )
-    return (action.key, action.kind, action.reason, *sides, action.late)
+    return (action.key, action.kind, action.reason, *sides, action.late, action.undecided)
 
 
 def _action(fields: tuple[Any, ...]) -> Action:
-    key, kind, reason, source, target, late = fields
-    return Action(key, kind, reason, source and Identity(*source), target and Identity(*target), late)
+    key, kind, reason, source, target, *marks = fields
+    return Action(key, kind, reason, source and Identity(*source), target and Identity(*target), *marks)

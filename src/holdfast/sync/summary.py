@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .. import redact
+from ..errors import HoldfastError, StoreError
 from ..keys import printable
 from ..progress import size_text
 from .actions import Identity, Kind
@@ -27,7 +29,8 @@ class Result:
     "stale" (one side is not what was planned on any more: not done), "failed" (``error`` says why), "kept" (a deletion
     that was not done, for what ``detail`` says), "conflict" or "refuse" (as planned, so not done). ``atomic`` tells
     whether the condition was checked by the store in the same step, or (False) just before. ``target`` is the version
-    that is there now.
+    that is there now; ``stamp`` its CRC-32C and size, where they are known. ``span`` is from when until when its bytes
+    were sent (seconds of ``time.monotonic``).
     """
 
     key: str
@@ -38,7 +41,9 @@ class Result:
     atomic: bool = True
     source: Identity | None = None
     target: Identity | None = None
-    error: BaseException | None = None
+    error: HoldfastError | None = None
+    stamp: str | None = None
+    span: tuple[float, float] | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -55,13 +60,19 @@ class Result:
         return json.dumps(fields)
 
 
+def reported(error: BaseException, key: str) -> HoldfastError:
+    """The error as a Result has it: one that is not ours as a StoreError, without its secrets, and to be pickled."""
+    return error if isinstance(error, HoldfastError) else StoreError(redact.error(error), key=key)
+
+
 @dataclass
 class Summary:
     """What a sync did; ``exit_code`` is 0 if all of it was done, 3 if something was stale, 1 if something failed.
 
     ``counts`` has the results by kind of action and outcome, such as ``("add", "done")``; ``nbytes`` is what was sent.
     Everything that was not done is listed: ``stale``, ``failed``, ``kept``, ``conflicts``, ``refused``.
-    ``checked`` counts changes whose condition could only be checked just before, not in the same step.
+    ``checked`` counts changes whose condition could only be checked just before, not in the same step. ``warnings`` are
+    the plan's. ``unaccounted`` counts actions of which nobody knows what became, which must not be: a failure.
 
     >>> summary = Summary()
     >>> summary.add(Result("a", "add", "done", nbytes=3))
@@ -78,6 +89,8 @@ class Summary:
     kept: list[Result] = field(default_factory=list)
     conflicts: list[Result] = field(default_factory=list)
     refused: list[Result] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    unaccounted: int = 0
 
     def add(self, result: Result) -> None:
         """Count one result in."""
@@ -118,7 +131,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """What a program that did this returns: 0, 3 (something was stale), or 1 (something failed or was refused)."""
-        if self.failed or self.conflicts or self.refused or self.kept:
+        if self.failed or self.conflicts or self.refused or self.kept or self.unaccounted:
             return FAILED
         return STALE if self.stale else 0
 
@@ -137,6 +150,9 @@ class Summary:
                 lines += [f"  {printable(result.key)}: {result.detail}" for result in results[:SHOWN]]
                 if len(results) > SHOWN:
                     lines.append(f"  and {len(results) - SHOWN} more")
+        if self.unaccounted:
+            lines.append(f"{self.unaccounted} actions of which nobody knows what became: plan again")
+        lines += self.warnings
         if self.checked:
             lines.append(f"{self.checked} changes were checked just before they were made, not atomically with it")
         return "\n".join(lines)
@@ -152,5 +168,7 @@ class Summary:
             "bytes": self.nbytes,
             "checked_not_atomic": self.checked,
             **{name: [json.loads(result.to_json()) for result in getattr(self, name)] for name in lists},
+            "unaccounted": self.unaccounted,
+            "warnings": list(self.warnings),
             "exit_code": self.exit_code,
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ..errors import NotFound, Unsupported
+from ..errors import Conflict, NotFound, Unsupported
 from ..store import ObjectStore, Store
 from ..stores.memory import MemoryStore
 from ..types import WriteOptions
@@ -256,6 +256,18 @@ class WritingConformance(Suite):
         if self.writes(store):
             store.copy("theirs", "back", source=other)
             self.assert_holds(store, {"key": b"value", "back": b"value"})
+
+    def test_a_copy_may_name_the_version_of_its_source(self, store: ObjectStore) -> None:
+        """A copy of another version than the one that is named is a Conflict, and writes nothing."""
+        if not self.writes(store):
+            return
+        store.put("source", b"value")
+        version = store.head("source").etag
+        if version is not None:
+            store._copy(store, "source", "new", WriteOptions(source_if_match=version))
+            with pytest.raises(Conflict):
+                store._copy(store, "source", "other", WriteOptions(source_if_match='"another-version"'))
+            self.assert_holds(store, {"source": b"value", "new": b"value"})
 
     def test_a_copy_of_nothing_leaves_nothing(self, store: ObjectStore) -> None:
         """Copying a missing object is NotFound and leaves the target alone."""

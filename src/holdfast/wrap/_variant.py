@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from ..blob import Blob, ForwardingBlob
 from ..errors import HoldfastError, InvalidKey, NotFound
@@ -53,7 +54,7 @@ class StoredObjects:
 
     def first(self, key: str, paths: Iterable[str], options: ReadOptions) -> tuple[str, Blob] | None:
         """The first of these stored names that is a variant of the key, opened."""
-        for path in paths:
+        for path in self._likely(paths):
             blob = self.open(path, key, options)
             if blob is None:
                 continue
@@ -67,6 +68,12 @@ class StoredObjects:
                 return path, Variant(blob, key, coding_of(path))
             blob.close()  # another key's
         return None
+
+    def _likely(self, paths: Iterable[str]) -> Iterator[str]:
+        """These names, without those that a cheap look excludes; the first one, which most objects have, has none."""
+        rest = iter(paths)
+        yield from islice(rest, 1)
+        yield from self.present([*rest])
 
     def encoded_object_at(self, path: str, options: ReadOptions) -> tuple[str, Blob] | None:
         """The stored form of another key, asked for by its full name."""
@@ -100,7 +107,13 @@ class StoredObjects:
 
     def owned(self, key: str, but: str = "") -> list[str]:
         """The variants of the key, the best first."""
-        return [path for path in variants(key) if path != but and self.owns(key, path)]
+        paths = self.present([path for path in variants(key) if path != but])
+        return [path for path in paths if self.owns(key, path)]
+
+    def present(self, paths: list[str]) -> list[str]:
+        """Those of these names, which differ by suffixes, that may be there: all, where only a read would tell."""
+        look = getattr(self.store, "_present", None)
+        return paths if look is None else look(paths)
 
     def owns(self, key: str, path: str) -> bool:
         """Whether what is stored under this name is a variant of the key."""

@@ -15,7 +15,7 @@ from holdfast.errors import InvalidKey
 from holdfast.keys import sort_key
 from holdfast.store import select
 from holdfast.stores.file import FileStore
-from holdfast.types import ListOptions, ObjectInfo
+from holdfast.types import ListOptions, ObjectInfo, WriteOptions
 
 NAMES = st.sampled_from(
     ["a", "b", "a.b", "a-", "a0", "a b", "ab", "ü", "\U0001f600", "\uffee", "\udcff", "\udcc3", "!"]
@@ -124,3 +124,15 @@ def test_a_listing_of_a_deep_tree_keeps_few_descriptors(store: FileStore, no_lea
     assert most <= store._directories.keep + 4
     store.close()
     del rows
+
+
+def test_attributes_are_listed_of_many_files_also_the_first_that_the_root_ever_had(store: FileStore) -> None:
+    keys = [f"{number:03}" for number in range(200)]
+    for key in keys:
+        (Path(store.root) / key).write_bytes(b"")  # by other means: whether it has a sidecar must be asked
+    rows = store.list()
+    listed = [next(rows) for _ in range(10)]
+    store.write("150", b"", WriteOptions(content_type="text/x"))
+    listed += rows
+    assert [row.key for row in listed] == keys
+    assert [row.key for row in listed if row.content_type] == ["150"]

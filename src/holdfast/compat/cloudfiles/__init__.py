@@ -1,11 +1,13 @@
 """The names of cloud-files, over Holdfast: ``from holdfast.compat.cloudfiles import CloudFiles``."""
 
-from . import compression, exceptions, lib, monitoring, paths, secrets
+from . import compression, exceptions, lib, monitoring, paths, resumable_tools, secrets
 from .cloudfiles import CloudFile, CloudFiles, clear_memory, dl, reset_connection_pools
+from .resumable_tools import ResumableTransfer
 
 __all__ = [
     "CloudFile",
     "CloudFiles",
+    "ResumableTransfer",
     "clear_memory",
     "compression",
     "dl",
@@ -14,5 +16,6 @@ __all__ = [
     "monitoring",
     "paths",
     "reset_connection_pools",
+    "resumable_tools",
     "secrets",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from ...files import paths as paths_of
 from ...files.cloudfile import CloudFile as NativeFile
@@ -12,13 +12,13 @@ from ...files.cloudfile import dl
 from ...files.cloudfiles import CloudFiles as Native
 from ...files.requests import ReadRequest, WriteRequest
 from ...files.storage import reset_connection_pools
-from ...files.transferring import Transfers
 from ...store import READ, ObjectStore
 from ...stores.memory import clear_all
 from ...sync.summary import Summary
 from ...types import ReadOptions
 from .monitoring import TransmissionMonitor
 from .references import References, forget_references
+from .transferring import Referred, transferred
 
 DEFAULT_THREADS = 20
 #: What cloud-files calls an encoding that Holdfast calls otherwise.
@@ -87,6 +87,10 @@ class CloudFiles(Native):
         result, monitor = found if kwargs.get("return_recording") else (found, None)
         if self._references is not None:
             result = self._references.resolved(paths, result)
+        if self._path.protocol == "s3" and isinstance(result, list):
+            for row in result:
+                if row["compress"] is None and row["content"] is not None:
+                    row["compress"] = ""  # as cloud-files has it: S3 said that there is none
         return result if monitor is None else (result, TransmissionMonitor.merge([monitor]))
 
     def put(self, path: str, content: Any, *args: Any, **kwargs: Any) -> int:
@@ -114,6 +118,47 @@ class CloudFiles(Native):
             raise TypeError("nocopy is True or False")
         super().touch(paths, progress, total)
 
+    def transfer_to(  # type: ignore[override]  # the order, and the result, of cloud-files
+        self,
+        cf_dest: Native | str,
+        paths: Any = None,
+        block_size: int = 64,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> TransmissionMonitor:
+        """The recording of a transfer to the destination (see ``holdfast.CloudFiles.transfer_to``).
+
+        Paths are str, ``{"path", "dest_path"}`` or pairs (path, path there), or a CloudFiles whose objects are meant;
+        one path may go to several. There are no blocks, because all is planned before the first object is sent:
+        ``block_size`` must be a number of objects, and changes nothing.
+        """
+        with opened(cf_dest, self.num_threads) as target:
+            return transferred(
+                self, target, paths, block_size, self._shown(progress), reencode=reencode, content_type=content_type,
+                allow_missing=allow_missing, resumable=resumable,
+            )  # fmt: skip
+
+    def transfer_from(  # type: ignore[override]  # the order, and the result, of cloud-files
+        self,
+        cf_src: Native | str,
+        paths: Any = None,
+        block_size: int = 64,
+        reencode: str | bool | None = None,
+        content_type: str | None = None,
+        allow_missing: bool = False,
+        progress: bool | None = None,
+        resumable: bool = False,
+    ) -> TransmissionMonitor:
+        """The recording of a transfer to here: ``transfer_to`` seen from the other end."""
+        with opened(cf_src, self.num_threads) as source:
+            return transferred(
+                source, self, paths, block_size, self._shown(progress), reencode=reencode, content_type=content_type,
+                allow_missing=allow_missing, resumable=resumable,
+            )  # fmt: skip
+
     def move(self, src: str, dest: str) -> Summary:
         """What was done to move one object to a location of its own; one with a trailing slash is a directory."""
         directory, name = paths_of.split_object(dest, paths_of.basename(src))
@@ -121,7 +166,7 @@ class CloudFiles(Native):
 
     def moves(  # type: ignore[override]  # the order of cloud-files
         self,
-        cf_dest: Native | Transfers | str,
+        cf_dest: Native | str,
         paths: Iterable[str | tuple[str, str]],
         block_size: int = 64,
         total: int | None = None,
@@ -134,12 +179,13 @@ class CloudFiles(Native):
         """
         if block_size < 1 or (total is not None and total < 0):
             raise ValueError(f"block_size={block_size} and total={total} are numbers of objects")
-        return super().moves(cf_dest, paths, progress)
+        pairs = [(path, path) if isinstance(path, str) else path for path in paths]
+        with opened(cf_dest, self.num_threads) as target, Referred(self, target, pairs, move=True):
+            return super().moves(target, pairs, progress)
 
-    @contextmanager
-    def _get_connection(self) -> Iterator[Connection]:
-        """What tests of cloud-files look at objects through."""
-        yield Connection(self.store)
+    def _get_connection(self) -> Connection:
+        """What tests of cloud-files look at objects through, in a with statement or without."""
+        return Connection(self.store)
 
 
 class Received(NamedTuple):
@@ -156,6 +202,12 @@ class Connection:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
     @property
     def _data(self) -> dict[str, bytes]:
@@ -213,6 +265,16 @@ def clear_memory() -> None:
     """Empty every ``mem://`` bucket of this process."""
     clear_all()
     forget_references()
+
+
+@contextmanager
+def opened(where: Native | str, threads: int | None = DEFAULT_THREADS) -> Iterator[Native]:
+    """The CloudFiles that is meant; one that is opened here is closed at the end."""
+    if isinstance(where, Native):
+        yield where
+    else:
+        with CloudFiles(where, num_threads=threads) as made:
+            yield made
 
 
 def _compressed(args: tuple[Any, ...], kwargs: Mapping[str, Any], at: int) -> bool:

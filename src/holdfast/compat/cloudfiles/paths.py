@@ -17,11 +17,26 @@ from ...files.paths import (
     find_common_buckets,
     get_protocol,
     normalize,
-    to_https_protocol,
 )
+from ...files.paths import to_https_protocol as _to_https_protocol
 from .exceptions import UnsupportedProtocolError
 
 OFFICIAL_ALIASES = aliases.BUILT_IN
+
+
+def to_https_protocol(cloudpath: str | ExtractedPath) -> str | ExtractedPath:
+    """Where a web server serves the same objects to anybody, in the form that was given: text, or six fields.
+
+    >>> to_https_protocol("gs://bucket/x"), to_https_protocol("mem://bucket/x")
+    ('https://storage.googleapis.com/bucket/x', 'mem://bucket/x')
+    """
+    found = _to_https_protocol(cloudpath)
+    if isinstance(cloudpath, ExtractedPath):
+        return found
+    parts = extract(cloudpath)
+    if found == parts:
+        return cloudpath
+    return ascloudpath(found) if cloudpath.startswith(f"{parts.format}://") else asprotocolpath(found)
 
 
 def add_alias(alias: str, host: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...files.requests import is_scalar
@@ -48,6 +48,31 @@ class References:
             return {**file, "content": content}
         path, content = file
         return path, self.replaced(path, content, compressed)
+
+    def __bool__(self) -> bool:
+        """Whether any object of this location is kept."""
+        return any(True for _ in self._names())
+
+    def find(self, pairs: Iterable[tuple[str, str]] | None) -> dict[str, Any]:
+        """The kept objects of these (path, name), or of all paths, by their names."""
+        if pairs is None:
+            pairs = [(path, path) for path in self._names()]
+        return {name: _kept[full] for path, name in pairs if (full := join(self.location, path)) in _kept}
+
+    def keep(self, objects: Mapping[str, Any]) -> None:
+        """Keep these objects, whose placeholders are stored, by their paths."""
+        for path, content in objects.items():
+            _kept[join(self.location, path)] = content
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Let go of the objects of these paths."""
+        for path in paths:
+            _kept.pop(join(self.location, path), None)
+
+    def _names(self) -> Iterator[str]:
+        """The paths of what is kept here."""
+        front = join(self.location, "")
+        return (name.removeprefix(front) for name in list(_kept) if name.startswith(front))
 
     def resolved(self, paths: Any, result: Any) -> Any:
         """What ``get`` returned, with the objects in the places of their placeholders."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ _MICROSECOND = 1000
 BARE = 137
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ETAG = re.compile(r"(?:[0-9a-f]+-[0-9a-f]+-[0-9a-f]+|v-[0-9a-f]{32})-([0-9a-f]+)")
 _KEPT = frozenset(ATTRIBUTES) - {"storage_class"}
 
 
@@ -56,6 +58,12 @@ def etag(status: os.stat_result, sidecar: Sidecar | None = None) -> str:
     if sidecar is not None:
         return f"{sidecar.version}-{status.st_ctime_ns:x}"
     return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
+
+
+def changed_at(tag: str | None) -> float | None:
+    """When the file of this ETag last changed: its ctime (seconds since 1970); None for other ETags."""
+    found = _ETAG.fullmatch(tag or "")
+    return None if found is None else int(found[1], 16) / 10**9
 
 
 def describe(key: str, status: os.stat_result, sidecar: Sidecar | None = None) -> ObjectInfo:

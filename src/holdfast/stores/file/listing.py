@@ -87,6 +87,28 @@ class Lister:
         finally:
             os.close(fd)
 
+    def others(self, prefix: str) -> Iterator[tuple[str, bool]]:
+        """What ``rows`` passes over because it is no file: each key, and whether it is a symlink; in no order."""
+        waiting = [prefix[: prefix.rfind("/") + 1]]
+        while waiting:
+            folder = waiting.pop()
+            directory = self._open(folder)
+            if directory is None:
+                continue
+            fd = directory.open_to_list()
+            try:
+                with os.scandir(fd) as entries:
+                    for entry in entries:
+                        key = folder + key_of(entry.name)
+                        if entry.name == _PRIVATE or not (key.startswith(prefix) or prefix.startswith(key + "/")):
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(key + "/")
+                        elif not entry.is_file(follow_symlinks=False):
+                            yield key, entry.is_symlink()
+            finally:
+                os.close(fd)
+
     def _status(self, level: _Level, key: str) -> os.stat_result | None:
         """The status of the key's file, or None if it is gone by now."""
         if level.directory is None:

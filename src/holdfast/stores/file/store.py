@@ -23,6 +23,7 @@ Unsupported, because a path walk without them could be led out of the root.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,8 @@ VENDOR = "file"
 _RESERVED = PRIVATE.decode()
 _KIND, _REGULAR = 0o170000, stat.S_IFREG  # S_ISREG in place, because small reads are counted in nanoseconds
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: So many files of a listing are looked at, at most, before it is asked whether there are sidecars.
+LISTED = 64
 _CAPABILITIES = Capabilities(
     listing=True,
     sorted=True,
@@ -204,6 +207,24 @@ class FileStore(Store):
             raise translate(error, key, self.name, "read") from error
         raise Conflict("the object is being replaced faster than it can be opened", key=key, store=self.name)
 
+    def _present(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys, of one directory, under which anything may be; one call of the system for each."""
+        folder = keys[0].rpartition("/")[0] if keys else ""
+        directory = self._folders.get(folder)
+        if directory is None or not directory.is_current():
+            return list(keys)
+        found = []
+        for key in keys:
+            name = key[len(folder) + 1 :] if folder else key
+            try:
+                os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                pass  # whoever looks at it will be told
+            found.append(key)
+        return found
+
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         return self._writer.write(self._path(key, options), body, options)
 
@@ -238,15 +259,27 @@ class FileStore(Store):
         if location is None or location.vendor != VENDOR:
             return stream_copy(source, src, self, dst, options)
         path = self._path(dst, options)
-        with source._read(src) as blob:
+        version = options.source_if_match
+
+        def check() -> None:
+            """Raise Conflict if somebody has written to the file meanwhile: then the copy may be of no version."""
+            if version is not None:
+                source._read(src, ReadOptions(head=True, if_match=version)).close()
+
+        with source._read(src, ReadOptions(if_match=version)) as blob:
             body = blob if isinstance(blob, FileBlob) else blob.chunks()
-            return self._writer.write(path, body, _with_attributes_of(blob.info, options))
+            return self._writer.write(path, body, _with_attributes_of(blob.info, options), check)
 
     def _stage(self, key: str, size: int, options: WriteOptions = WRITE) -> Staged | None:
         return self._writer.stage(self._path(key, options), size, options)
 
     def _locate(self, key: str) -> Location | None:
         return Location(VENDOR, "", self.root, key)
+
+    def passed_over(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """What no listing tells of because it is no file: each key, and whether it is a symlink; in no order."""
+        with Translating(None, self.name, "list"):
+            yield from self._lister.others(prefix)
 
     # ------------------------------------------------------------------ what dead writers left
     def abandoned(self) -> Iterator[tuple[str, int, float]]:
@@ -320,11 +353,17 @@ class FileStore(Store):
         return check(split(key), self.name)
 
     def _infos(self, prefix: str, start_after: str | None, *, rolled: bool) -> Iterator[ObjectInfo]:
-        for key, status in self._lister.rows(prefix, start_after, rolled=rolled):
-            if status is None:
-                yield ObjectInfo(key, is_prefix=True)
-            else:
-                bare = not self._sidecars.may_describe(status)
+        rows = self._lister.rows(prefix, start_after, rolled=rolled)
+        count = 1  # who wants one row does not pay for many
+        while batch := list(itertools.islice(rows, count)):
+            count = min(2 * count, LISTED)
+            # Asked once for all of them, after they were looked at: a file that had a sidecar then had it before.
+            some = self._sidecars.exist()
+            for key, status in batch:
+                if status is None:
+                    yield ObjectInfo(key, is_prefix=True)
+                    continue
+                bare = not (some and self._sidecars.may_describe(status))
                 sidecar = None if bare else self._sidecars.read(status)
                 if bare or sidecar is not None:
                     yield describe(key, status, sidecar)

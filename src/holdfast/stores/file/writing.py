@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -90,12 +90,20 @@ class Writer:
         self._swept = False
 
     # ------------------------------------------------------------------ the verbs
-    def write(self, path: KeyPath, body: Body | FileBlob, options: WriteOptions) -> ObjectInfo:
-        """The info of the object that now holds the body."""
+    def write(
+        self,
+        path: KeyPath,
+        body: Body | FileBlob,
+        options: WriteOptions,
+        check: Callable[[], None] | None = None,
+    ) -> ObjectInfo:
+        """The info of the object that now holds the body; ``check`` may still refuse when all of it was taken."""
         attributes = kept_attributes(options)
         temporary = self._begin(path, options)
         try:
             self._fill(temporary, path, body)
+            if check is not None:
+                check()
             return self.commit(temporary, path, options, attributes)
         except BaseException:
             temporary.discard()

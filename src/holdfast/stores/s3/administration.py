@@ -92,6 +92,19 @@ def versioned(wire: Wire) -> bool | None:
     return document.fields.get("Status") == "Enabled"
 
 
+def first_part(wire: Wire, key: str) -> tuple[int, int] | None:
+    """The size (bytes) of the first part that the object was uploaded in, and how many there were, if that is told."""
+    try:
+        said = wire.call(Request("read", "HEAD", key, query={"partNumber": "1"})).headers
+        return int(said["content-length"]), int(said["x-amz-mp-parts-count"])
+    except (KeyError, ValueError):
+        return None  # the service does not know of parts, and has told of the whole object
+    except HoldfastError as error:
+        if error.retryable:
+            raise
+        return None
+
+
 def create_bucket(wire: Wire) -> bool:
     """Whether the bucket was created now; False if it was there and is ours, AlreadyExists if it is somebody else's."""
     if _is_ours(wire):

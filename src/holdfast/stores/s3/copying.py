@@ -31,6 +31,8 @@ class Copy:
     """One object to be copied to ``key``, with the options' attributes (``named`` as the engine does) over its own.
 
     ``largest`` (bytes) is what the service copies in one request, ``part`` how much it gets to copy at a time above.
+    Where the options name the version of the source, another one is a Conflict; a server that ignores the condition
+    of a copy may still copy another one in the one request of a small object.
     """
 
     def __init__(
@@ -57,6 +59,10 @@ class Copy:
         there = self.wire.beside(self.source.bucket)
         opened, _ = _obstore.open_body(DirectClient(there), self.source.key, self.source.key, HEAD)
         found: Opened = opened
+        planned = self.options.source_if_match
+        if planned is not None and bare(found.etag or "") != bare(planned):
+            message = f"{printable(self.source.key)!r} is not the version {planned!r} any more"
+            raise Conflict(message, store=self.wire.store, key=self.key)
         return found
 
     @property
@@ -70,6 +76,8 @@ class Copy:
             try:
                 return self._info(self._whole() if self.size <= self.largest else self._in_parts())
             except Conflict:
+                if self.options.source_if_match is not None:
+                    raise
                 if look == LOOKS:
                     raise self._changing() from None
             self.found = self._look()
@@ -101,7 +109,7 @@ class Copy:
         if self.wire.options.tags:
             headers["x-amz-tagging-directive"] = "REPLACE"
         document, _ = self.wire.document(Request("copy", "PUT", self.key, headers=headers), "CopyObjectResult")
-        if replaced:
+        if replaced and self.options.source_if_match is None:  # else another version is not copied once more
             self._check_unchanged()
         return quoted(document.fields.get("ETag"))
 

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import replace
 
 from ...errors import AuthError, BucketNotFound, Conflict, HoldfastError
 from ...keys import PROBES
 from .._conditions import bare
 from .uploads import Upload
-from .wire import Guarantees, Request, Wire
+from .wire import CONDITIONS, Guarantees, Request, Wire
 
 WRONG = "00000000000000000000000000000000"
 
 
-def probe(wire: Wire) -> Guarantees:
-    """What the service honours: a dozen requests for an object of its own, which is deleted again.
+def probe(wire: Wire, asked: Collection[str] = CONDITIONS) -> Guarantees:
+    """What is known of the service after it was ``asked`` about these conditions, for an object of its own.
 
-    What the credentials do not allow to be tried is unknown, and taken to be as on Amazon's; what was seen to be
-    ignored until then stays ignored.
+    That takes three requests for creates alone and a dozen for all; the object is deleted again. What the credentials
+    do not allow to be tried is unknown, and taken to be as on Amazon's; what was seen to be ignored until then stays
+    ignored.
     """
-    return wire.policy.call(_Probe(wire).run)
+    return wire.policy.call(_Probe(wire, asked).run)
 
 
 class _Probe:
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, asked: Collection[str]) -> None:
         self._wire = wire
+        self._asked = asked
 
     def run(self) -> Guarantees:
         self._key = PROBES + secrets.token_hex(8)
         self._stored = False
         self._etag = WRONG
-        self._found = Guarantees()
+        self._found = replace(self._wire.guarantees, **dict.fromkeys(self._asked, True))
         try:
             self._look()
         except AuthError:
@@ -43,19 +46,33 @@ class _Probe:
 
     def _look(self) -> None:
         absent, wrong = {"if-none-match": "*"}, {"if-match": WRONG}
-        self._learn(replace_if=not self._put(wrong))
-        self._learn(delete_if=not self._delete(wrong))
+        if self._tries("replace_if"):
+            self._learn(replace_if=not self._put(wrong))
+        if self._tries("delete_if"):
+            self._learn(delete_if=not self._delete(wrong))
         if self._stored:  # that was wrong: a clean slate for the others
             self._wire.call(Request("delete", "DELETE", self._key))
-        self._learn(create=self._put(absent) and not self._put(absent))
+            self._stored = False
+        if self._tries("create"):
+            self._learn(create=self._put(absent) and not self._put(absent))
+        if self._tries("replace_if"):
+            self._have_one()
+            self._learn(replace_if=not self._put(wrong) and self._put({"if-match": self._etag}))
+        if self._tries("delete_if"):
+            self._have_one()
+            self._learn(delete_if=not self._delete(wrong) and self._delete({"if-match": self._etag}))
+        if self._tries("complete"):
+            self._have_one()
+            self._learn(complete=self._refuses_to_complete(absent) and self._refuses_to_complete(wrong))
+
+    def _tries(self, name: str) -> bool:
+        """Whether the service is asked about this, and has not failed at it already."""
+        return name in self._asked and bool(getattr(self._found, name))
+
+    def _have_one(self) -> None:
+        """See to it that the object is there."""
         if not self._stored:
             self._put({})
-        if self._found.replace_if:
-            self._learn(replace_if=not self._put(wrong) and self._put({"if-match": self._etag}))
-        if self._found.delete_if:
-            self._learn(delete_if=not self._delete(wrong) and self._delete({"if-match": self._etag}))
-        self._put({})
-        self._learn(complete=self._refuses_to_complete(absent) and self._refuses_to_complete(wrong))
 
     def _learn(self, **seen: bool) -> None:
         """Note at once what was seen: the next step may be one that the credentials do not allow."""
@@ -68,7 +85,9 @@ class _Probe:
         return answer
 
     def _delete(self, condition: dict[str, str]) -> bool:
-        return self._done(Request("delete", "DELETE", self._key, headers=condition))
+        done = self._done(Request("delete", "DELETE", self._key, headers=condition))
+        self._stored = self._stored and not done
+        return done
 
     def _done(self, request: Request) -> bool:
         """Whether the service did it; no, if it refused, or says that it does not know such a thing."""

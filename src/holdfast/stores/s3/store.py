@@ -40,7 +40,7 @@ from .direct import DirectClient
 from .options import S3Options
 from .parts import PartUpload
 from .probe import probe
-from .wire import Guarantees, Request, Wire
+from .wire import CONDITIONS, UNASKED, Guarantees, Request, Wire
 
 LONGEST_KEY = 1024
 #: A key of up to this many characters cannot have more than LONGEST_KEY bytes.
@@ -148,7 +148,7 @@ class S3Store(S3Access):
         self._client: Client | None = None
         self._wire: Wire | None = None
         #: What the service honours, once that is known: Amazon's is not asked.
-        self._known = Guarantees() if self.endpoint is None else None
+        self._known = Guarantees() if self.endpoint is None else UNASKED
         self._name = f"s3://{self.endpoint + '/' if self.endpoint else ''}{bucket}"
 
     # ------------------------------------------------------------------ what the store is
@@ -166,11 +166,11 @@ class S3Store(S3Access):
         ``create``, ``replace_if`` and ``delete_if`` turn False where a service other than Amazon's was asked for them
         (see ``probe``) and does not honour them.
         """
-        known = self._known or Guarantees()
+        known = self._known
         return Capabilities(
-            create=known.create,
-            replace_if=known.replace_if,
-            delete_if=known.delete_if,
+            create=known.create is not False,
+            replace_if=known.replace_if is not False,
+            delete_if=known.delete_if is not False,
             listing=True,
             sorted=True,
             ranges=True,
@@ -214,7 +214,8 @@ class S3Store(S3Access):
         """The capabilities, after asking the service (if it is not Amazon's) what it does with conditions.
 
         That takes a dozen requests for an object of its own, named `holdfast-probe-` and a random number, which is
-        deleted again. It happens by itself at the first conditional write or delete, once for equal stores.
+        deleted again. By itself it happens once for equal stores, at the first conditional write or delete, and only
+        for the condition that is needed: three requests before the first create, five before the first replacement.
         """
         self.guarantees()
         return self.capabilities
@@ -238,7 +239,7 @@ class S3Store(S3Access):
         """
         self._check(key)
         if options.conditional:
-            known = self.guarantees()
+            known = self.guarantees("complete", "create" if options.if_absent else "replace_if")
             if not (known.complete and (known.create if options.if_absent else known.replace_if)):
                 raise self._unsupported("an upload in parts", "if_absent" if options.if_absent else "if_match", IGNORED)
         if token is not None:
@@ -256,14 +257,17 @@ class S3Store(S3Access):
         """
         return administration.create_bucket(self.wire())
 
-    def guarantees(self) -> Guarantees:
-        """Which conditions the service honours, also where large objects are written; asked for as by ``probe``."""
-        if self._known is None:
+    def guarantees(self, *conditions: str) -> Guarantees:
+        """Which conditions the service honours, also where large objects are written; asked for as by ``probe``.
+
+        With names of ``conditions`` only these are asked for, as far as they are not known; others may be None.
+        """
+        conditions = conditions or CONDITIONS
+        if self._known.unknown(conditions):
             wire = self.wire()
-            if wire.guarantees is None:
-                with wire.asking():
-                    if wire.guarantees is None:
-                        wire.guarantees = probe(wire)
+            with wire.asking():
+                if unknown := wire.guarantees.unknown(conditions):
+                    wire.guarantees = probe(wire, unknown)
             self._known = wire.guarantees
         return self._known
 
@@ -365,10 +369,14 @@ class S3Store(S3Access):
     def _write_if(
         self, client: Client, key: str, body: Body, options: WriteOptions, attributes: dict[str, str] | None
     ) -> ObjectInfo:
-        known = self.guarantees()
+        known = self.guarantees("create" if options.if_absent else "replace_if")
         if not (known.create if options.if_absent else known.replace_if):
             raise self._unsupported("a write", "if_absent" if options.if_absent else "if_match", IGNORED)
-        how = {"in_parts_too": known.complete, "stamped": self.object_metadata}
+
+        def in_parts_too() -> bool:
+            return bool(self.guarantees("complete").complete)
+
+        how: dict[str, Any] = {"in_parts_too": in_parts_too, "stamped": self.object_metadata}
         return writing.write_if(client, self.wire(), key, body, options, attributes, **how)
 
     def _copy(self, source: ObjectStore, src: str, dst: str, options: WriteOptions = WRITE) -> ObjectInfo:
@@ -378,14 +386,14 @@ class S3Store(S3Access):
         self._check(dst)
         named = self._attributes(options)
         if there == here and named is None and not options.conditional:
-            return source._read(src, HEAD).info.renamed(dst)
+            return source._read(src, ReadOptions(head=True, if_match=options.source_if_match)).info.renamed(dst)
         wire = self.wire()
         try:
             copy = Copy(wire, there, dst, options, named, largest=self.largest_copy, part=self.copy_part)
         except NotFound:
             source._read(src, HEAD).close()  # says what is missing, the object or its bucket
             raise
-        if options.conditional and not (copy.size and self.guarantees().complete):
+        if options.conditional and not (copy.size and self.guarantees("complete").complete):
             return stream_copy(source, src, self, dst, options)
         try:
             info = copy.perform_if(options.if_match) if options.conditional else copy.perform()
@@ -408,7 +416,7 @@ class S3Store(S3Access):
 
     def _remove_if(self, key: str, etag: str) -> HoldfastError | None:
         self._check(key)
-        if not self.guarantees().delete_if:
+        if not self.guarantees("delete_if").delete_if:
             raise self._unsupported("a delete", "if_match", IGNORED)
         try:
             conditions.delete(self.wire(), key, etag)
@@ -433,6 +441,10 @@ class S3Store(S3Access):
         verifier = self.client().verifier
         return verifier is None or verifier.can_be_md5(key)
 
+    def _first_part(self, key: str) -> tuple[int, int] | None:
+        """The size (bytes) of the first part that the object was uploaded in, and their number; None if untold."""
+        return administration.first_part(self.wire(), key)
+
     def _locate(self, key: str) -> Location | None:
         found = self._provider()
         who = found.principal() if found else "anonymous"
@@ -446,7 +458,7 @@ def _from_recipe(
     recipe: dict[str, Any],
     dropped: str | None,
     keyed: bool,
-    known: Guarantees | None,
+    known: Guarantees,
     explicit: sources.S3Credentials | None,
 ) -> S3Store:
     store = kind(**recipe)

@@ -12,8 +12,8 @@ import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import urllib3
@@ -75,12 +75,28 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Guarantees:
-    """Which conditions the service honours; ``complete``: also where a multipart upload is completed."""
+    """Which conditions the service honours, None where it was not asked yet.
 
-    create: bool = True
-    replace_if: bool = True
-    delete_if: bool = True
-    complete: bool = True
+    ``complete``: also where a multipart upload is completed.
+    """
+
+    create: bool | None = True
+    replace_if: bool | None = True
+    delete_if: bool | None = True
+    complete: bool | None = True
+
+    def unknown(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of these conditions about which it was not asked.
+
+        >>> sorted(UNASKED.unknown(["create"])), sorted(Guarantees().unknown(["create"]))
+        (['create'], [])
+        """
+        return frozenset(name for name in names if getattr(self, name) is None)
+
+
+#: What is known of a service before it was asked anything, and all that it can be asked.
+UNASKED = Guarantees(None, None, None, None)
+CONDITIONS = tuple(field.name for field in fields(Guarantees))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +162,7 @@ class Wire(Exchanges):
         self.address = address
         self.region = region
         #: What the service was found to do with conditions (by probe.py), so that it is asked once.
-        self.guarantees: Guarantees | None = None
+        self.guarantees = UNASKED
         self._asking = (os.getpid(), locks.lock())
         self._credentials = credentials
         self.options = options or S3Options()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...engine import reserve
 from ...errors import HoldfastError, StoreError, Unsupported
@@ -143,15 +143,15 @@ def write_if(
     options: WriteOptions,
     named: dict[str, str] | None,
     *,
-    in_parts_too: bool,
+    in_parts_too: Callable[[], bool],
     stamped: bool,
 ) -> ObjectInfo:
     """The info of what was written under the options' condition, in one PUT or in parts that it ends.
 
-    ``in_parts_too`` says whether the service honours conditions there; if not, larger bodies are Unsupported.
+    ``in_parts_too`` tells whether the service honours conditions there; if not, larger bodies are Unsupported.
     """
     data, chunks, size = taken(body)
-    if data is None and not in_parts_too:
+    if data is None and not in_parts_too():
         raise Unsupported(
             "cannot do a write of so large a body with a condition: this service does not honour it where a multipart "
             f"upload ends; give at most {ONE_PUT >> 20} MiB, as bytes or as a file",
@@ -162,8 +162,10 @@ def write_if(
     base = None
     if options.if_match is not None:
         # What is large is not sent only to be refused: it looks first.
-        seen = None if data is None else seen_version(where, options.if_match)
-        base = seen or named_version(where, options.if_match)
+        base = None if data is None else seen_version(where, options.if_match)
+        if base is None and data is not None and options.idempotent:
+            base = Version.unseen(options.if_match)
+        base = base or named_version(where, options.if_match)
     conditional = ConditionalWrite(where, base)
     headers = direct.headers({**(named or {}), **conditional.history})
     if data is not None:

@@ -132,8 +132,12 @@ class Copy(_Conditional):
         found = connection.execute(sql.SOURCE, (self.src,)).fetchone()
         if found is None:
             raise NotFound(f"no object {printable(self.src)!r}", key=self.src, store=self.store)
+        size, inherited, etag = found
+        version = self.options.source_if_match
+        if version is not None and version != (etag or UNKNOWN_VERSION):
+            message = f"object {printable(self.src)!r} is not the version {version!r} any more"
+            raise Conflict(message, key=self.src, store=self.store)
         self.check(connection, self.options)
-        size, inherited = found
         connection.execute(sql.COPY, (self.key, self.src))
         attributes = _attributes.dump(self.options, self.store, _attributes.load(inherited))
         self.info = self.describe(connection, size, attributes)

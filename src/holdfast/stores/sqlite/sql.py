@@ -44,7 +44,7 @@ _INFO = f"o.key, {_SIZE}, d.etag, d.modified, d.attributes"
 _BARE = f"o.key, {_SIZE}, NULL, NULL, NULL"
 
 FIND = f"SELECT d.etag {_JOIN} WHERE o.key = ?"
-SOURCE = f"SELECT {_SIZE}, d.attributes {_JOIN} WHERE o.key = ?"
+SOURCE = f"SELECT {_SIZE}, d.attributes, d.etag {_JOIN} WHERE o.key = ?"
 _REPLACE = "ON CONFLICT (key) DO UPDATE SET data = excluded.data"
 PUT = f"INSERT INTO objects (key, data) VALUES (?, ?) {_REPLACE}"
 PUT_SPACE = f"INSERT INTO objects (key, data) VALUES (?, zeroblob(?)) {_REPLACE} RETURNING rowid"

@@ -201,7 +201,7 @@ class SqliteStore(Store):
         try:
             with self._translating(dst, f"copy to {printable(dst)!r}"):
                 return self._perform(copy).info
-        except NotFound as error:
+        except (NotFound, Conflict) as error:
             if error.key == there.key:
                 error.key, error.store = src, source.name
             raise

@@ -1,0 +1,164 @@
+"""``xfer``, ``alias``, ``watch`` and ``license`` as cloud-files has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from importlib import metadata
+
+import click
+
+from ... import aliases, url
+from ...files import paths
+from ...monitoring import IOSampler
+from ...sync.journal import Journal
+from ..cloudfiles import ResumableTransfer
+
+#: Where the text of the license is, in a checkout and in an installed distribution.
+_CHECKOUT = os.path.join(os.path.dirname(__file__), *[os.pardir] * 4, "LICENSE")
+_INSTALLED = "licenses/LICENSE"
+
+
+# ---------------------------------------------------------------------- xfer
+@click.group()
+def xfer() -> None:
+    """Transfers that are noted in a file, which any number of processes work on, and which go on after any end.
+
+    First "xfer init --db FILE SOURCE DESTINATION", then "xfer execute FILE", as often, and in as many processes at a
+    time, as it takes.
+    """
+
+
+@xfer.command("init")
+@click.argument("source")
+@click.argument("destination")
+@click.option("-c", "--compression", default="same", show_default=True,
+              help="The encoding of the copies: same, none, gzip, br, zstd.")  # fmt: skip
+@click.option("--db", required=True, help="The file in which the transfer is noted: one for each.")
+@click.option("--txt", "text", type=click.Path(exists=True, dir_okay=False),
+              help="A text file with the paths to transfer, relative to the source, one in each line.")  # fmt: skip
+def xfer_init(source: str, destination: str, compression: str, db: str, text: str | None) -> None:
+    """Note what is to be transferred."""
+    wanted = None
+    if text is not None:
+        with open(text, encoding="utf-8", errors="surrogateescape") as file:
+            wanted = [line for line in file.read().splitlines() if line]
+    reencode = {"same": None, "none": ""}.get(compression, compression)
+    ResumableTransfer(db).init(paths.normalize(source), paths.normalize(destination), wanted, reencode)
+
+
+@xfer.command("execute")
+@click.argument("db")
+@click.option("--progress", is_flag=True, help="Show a progress bar.")
+@click.option("--lease-msec", type=click.IntRange(min=0), default=0, show_default=True,
+              help="How long a file belongs to a process that gives no sign of life; 0 is a minute.")  # fmt: skip
+@click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True, expose_value=False,
+              help="Not needed here: files are claimed as they are come to.")  # fmt: skip
+def xfer_execute(db: str, progress: bool, lease_msec: int) -> None:
+    """Transfer what was noted, or what is left of it; the last process that works on it forgets it."""
+    transfer = ResumableTransfer(db, lease_msec)
+    transfer.execute(progress)
+    with Journal(db) as journal:
+        has_others = journal.has_workers()
+    if not has_others:
+        transfer.close()
+
+
+# ---------------------------------------------------------------------- alias
+@click.group()
+def alias() -> None:
+    """Names for the beginnings of locations, for every process of this user: NAME://bucket/file is HOST/bucket/file."""
+
+
+@alias.command("ls")
+def alias_ls() -> None:
+    """List them."""
+    for name, host in aliases.known().items():
+        official = " (official)" if name in aliases.BUILT_IN else ""
+        click.echo(f"{f'{name}://':15} -> {host}{official}")
+
+
+@alias.command("add")
+@click.argument("name")
+@click.argument("host")
+def alias_add(name: str, host: str) -> None:
+    """Add one, such as "alias add lab s3://https://lab.example/"."""
+    if url.is_known(name):
+        click.echo(f"{name} cannot be aliased.")
+    elif name in aliases.known():
+        click.echo(f"{name} already exists.")
+    else:
+        aliases.add_persistent_alias(name, host)
+
+
+@alias.command("rm")
+@click.argument("name")
+def alias_rm(name: str) -> None:
+    """Forget one."""
+    if name in aliases.BUILT_IN:
+        click.echo("Cannot remove an official alias.")
+    else:
+        aliases.remove_persistent_alias(name)
+
+
+# ---------------------------------------------------------------------- watch
+@click.group()
+def watch() -> None:
+    """What this machine sends and receives."""
+
+
+@watch.group()
+def net() -> None:
+    """By all its network devices."""
+
+
+@net.command("print")
+@click.option("--duration", type=click.FloatRange(min=0), default=0, show_default=True,
+              help="So many seconds; 0 is until Ctrl-C.")  # fmt: skip
+@click.option("--interval", type=click.FloatRange(min=0, min_open=True), default=1, show_default=True,
+              help="A line every so many seconds.")  # fmt: skip
+@click.option("--one-line", is_flag=True, help="Always in the same line.")
+def net_print(duration: float, interval: float, one_line: bool) -> None:
+    """Print the rates."""
+    begin = time.monotonic()
+    with IOSampler(max(interval * 2, 1), interval) as sampler, contextlib.suppress(KeyboardInterrupt):
+        while not duration or time.monotonic() - begin < duration:
+            time.sleep(interval)
+            _show(sampler, begin, "\r" if one_line else "\n")
+    _show(sampler, begin, "\n")
+
+
+def _show(sampler: IOSampler, begin: float, end: str) -> None:
+    received, sent = sampler.current_bps()
+    click.echo(
+        f"t={time.monotonic() - begin:.1f}s | RX: {received / 8e6:.2f} MB/sec ({received / 1e9:.2f} Gbps)"
+        f" | TX: {sent / 8e6:.2f} MB/sec ({sent / 1e9:.2f} Gbps){end}",
+        nl=False,
+    )
+
+
+@net.command("histogram")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True,
+              help="So many seconds.")  # fmt: skip
+@click.option("--interval", type=click.FloatRange(min=0, min_open=True), default=1, show_default=True,
+              help="A sample every so many seconds.")  # fmt: skip
+@click.option("--filename", default="", help="The file of the picture; without one it is shown on the screen.")
+def net_histogram(duration: float, interval: float, filename: str) -> None:
+    """Draw the rates over time."""
+    with IOSampler(max(duration * 2, interval, 1), interval) as sampler:
+        time.sleep(duration)
+    sampler.plot_histogram(filename=filename or None)
+
+
+@click.command("license")
+def show_license() -> None:
+    """Print the license of Holdfast."""
+    if os.path.exists(_CHECKOUT):
+        with open(_CHECKOUT, encoding="utf-8") as file:
+            click.echo(file.read())
+    else:
+        click.echo(metadata.distribution("holdfast").read_text(_INSTALLED))
+
+
+COMMANDS = (xfer, alias, watch, show_license)
