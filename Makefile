@@ -12,7 +12,7 @@ TESTS ?=
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint soak bench faults servers clean
+.PHONY: help demo test check lint soak bench faults docs servers clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ bench: .venv/.benched servers ## measure against boto3, cloud-files, cloud-mappi
 
 faults: .venv/.tested ## try every fault on every operation and write docs/faults.md
 	@$(RUN) tests.stores.fault_matrix
+
+docs: .venv/.tested ## write docs/compat.md from the marks of the tests
+	@$(RUN) tests.compat.table
 
 lint: .venv/.tested ## style, types and layers only
 	@$(RUN) ruff check

@@ -60,6 +60,14 @@ def test_every_block_says_what_it_is_and_the_readme_has_both_kinds_that_run():
     assert {"python", "bash"} <= {language for language, _ in blocks("README.md")}
 
 
+def test_pages_about_moving_show_old_lines_beside_new_ones_and_say_what_is_different():
+    pages = [name for name in DOCUMENTS if name.startswith("docs/from_")]
+    assert len(pages) == 5
+    for page in pages:
+        assert sum(text.count("# old: ") for language, text in blocks(page) if language == "python") >= 5, page
+        assert "\n## What is different\n" in (PROJECT / page).read_text()
+
+
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if "yaml" in dict(blocks(name))])
 def test_the_stores_that_a_document_describes_can_be_built(document, tmp_path, monkeypatch):
     for number, text in enumerate(text for language, text in blocks(document) if language == "yaml"):

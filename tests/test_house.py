@@ -36,6 +36,7 @@ HOMES = {
     "matplotlib": ("monitoring/plots.py",),
     "_thread": ("engine/",),
 }
+LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "BoundedSemaphore", "allocate_lock"}
 STARTERS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "start_new_thread"}
 HEAVY = {"obstore", "yaml", "boto3", "botocore", "click", "rich", "asyncio", "urllib3", "importlib.metadata"}
 LINES = 600
@@ -80,6 +81,22 @@ def test_only_the_engine_starts_threads():
             if names & STARTERS and not path.startswith("engine/"):
                 strays.append(f"{path}:{node.lineno} uses {names & STARTERS}")
     assert not strays
+
+
+def test_locks_are_made_where_gevent_is_thought_of():
+    strays = []
+    for path in SOURCES:
+        for node in ast.walk(parse(path)):
+            match node:
+                case ast.Attribute(value=ast.Name(id="threading" | "_thread"), attr=name):
+                    names = {name}
+                case ast.ImportFrom(module="threading" | "_thread", names=aliases):
+                    names = {alias.name for alias in aliases}
+                case _:
+                    continue
+            if names & LOCKS and path != "locks.py":
+                strays.append(f"{path}:{node.lineno} uses {names & LOCKS}")
+    assert not strays, "make it with holdfast.locks"
 
 
 def test_files_can_be_read_in_one_sitting():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import IO, Any, Self
+
+from . import locks
 
 #: Nothing is drawn for work that ends within this many seconds.
 PATIENCE = 1.0
@@ -44,7 +45,7 @@ class Bar:
         self.total = total
         self.count = 0
         self.nbytes = 0
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._began = time.monotonic()
         self._due = self._began + PATIENCE
         self._drawn: Any = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import random
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from . import locks
 from .errors import ConfigError, HoldfastError, Throttled
 
 Value = TypeVar("Value")
@@ -52,7 +52,7 @@ class Budget:
         self.capacity = capacity
         self.refill = refill
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._tokens = float(capacity)
         self._seen = clock()
         _budgets.add(self)
@@ -90,7 +90,7 @@ def _wait_scale() -> float:
 def _sleep(seconds: float) -> None:
     scaled = seconds * _wait_scale()
     if scaled:
-        time.sleep(scaled)
+        locks.sleep(scaled)
 
 
 def retry_after(header: str | None) -> float | None:
@@ -216,7 +216,7 @@ def shared(service: str | None) -> Policy:
 def _after_fork_in_child() -> None:
     # A thread of the parent may have held these locks, and it does not exist here.
     for budget in list(_budgets):
-        budget._lock = threading.Lock()
+        budget._lock = locks.lock()
 
 
 if hasattr(os, "register_at_fork"):

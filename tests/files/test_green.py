@@ -118,26 +118,3 @@ def test_green_without_gevent_names_the_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "gevent", None)
     with pytest.raises(ConfigError, match=r"pip install 'holdfast\[gevent\]'"):
         green.wanted(True)
-
-
-def test_a_condition_of_our_own_wakes_all_who_wait():
-    condition = native.Condition()
-    changed = []
-    woken = []
-
-    def wait():
-        with condition:
-            while not changed:
-                condition.wait()
-            woken.append(1)
-
-    threads = [threading.Thread(target=wait) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    with condition:
-        condition.wait(timeout=0.001)  # nobody notifies: the time is over
-        changed.append(1)
-        condition.notify_all()
-    for thread in threads:
-        thread.join(30)
-    assert len(woken) == 4

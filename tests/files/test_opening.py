@@ -312,7 +312,7 @@ def test_readers_share_a_lock_and_writers_do_not(tmp_path):
     writer = threading.Thread(target=lambda: (cf.put("a", b"2"), done.set()))
     writer.start()
     (held,) = locking._paths.values()
-    wait_until(lambda: held.changed._waiters)
+    wait_until(lambda: held.changed._waiting)
     first.close()
     assert held.readers == 1
     assert not done.is_set()

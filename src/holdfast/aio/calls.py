@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,6 +11,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, TypeVar
 
+from .. import locks
 from ..engine import Lane
 from ..store import ObjectStore
 from .bridge import Items, bridges_in
@@ -159,7 +159,7 @@ class _Rows:
     def __init__(self, listing: Callable[[], Iterable[Any]]) -> None:
         self._listing = listing
         self._rows: Iterator[Any] | None = None
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     def group(self) -> list[Any]:
         """The next rows; none at the end."""

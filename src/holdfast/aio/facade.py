@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from functools import partial
 from inspect import get_annotations, iscoroutinefunction
@@ -11,6 +10,7 @@ from operator import methodcaller
 from types import TracebackType
 from typing import Any, Self
 
+from .. import locks
 from ..blob import Blob, Buffer, join
 from ..store import FIVE, READ, WRITE, Facade, ObjectStore, Removed, Store
 from ..types import Body, Capabilities, ObjectInfo, ReadOptions, WriteOptions
@@ -210,7 +210,7 @@ class AsyncBlob:
     def __init__(self, blob: Blob, calls: Calls) -> None:
         self._blob = blob
         self._calls = calls
-        self._turn = threading.Lock()  # a read that nobody awaits any more must be over before the next, or the end
+        self._turn = locks.lock()  # a read that nobody awaits any more must be over before the next, or the end
 
     @property
     def info(self) -> ObjectInfo:

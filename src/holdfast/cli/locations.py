@@ -7,7 +7,6 @@ A trailing slash means the directory alone. A zero-byte object ``dir/`` marks a 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import click
 
-from .. import redact, registry
+from .. import locks, redact, registry
 from ..errors import BucketNotFound, ConfigError, NotFound
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions, ObjectInfo, is_marker
@@ -105,7 +104,7 @@ class Opener:
             raise ConfigError("--anonymous is for services such as s3://, and no location is on one: leave it out")
         self._stores: dict[URL, ObjectStore] = {}
         self._names: dict[int, str] = {}
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     def object(self, location: Location) -> Spot:
         """Where the object of this name lies, or would lie."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .. import locks
 from ..errors import AuthError, HoldfastError
 from .pairs import S3Credentials
 
@@ -41,7 +41,7 @@ class Provider:
         self._fetch = fetch
         self._held: S3Credentials | None = None
         self._renew_at: datetime | None = None
-        self._renewing = threading.Lock()
+        self._renewing = locks.lock()
         self._absent: str | None = None
         self._not_before = 0.0  # on the monotonic clock: when a failed fetch may be tried again
 
@@ -139,7 +139,7 @@ def _holds(credentials: S3Credentials) -> bool:
 
 
 _shared: dict[Hashable, Provider] = {}
-_shared_lock = threading.Lock()
+_shared_lock = locks.lock()
 
 
 def shared(identity: Hashable, fetch: Callable[[], S3Credentials]) -> Provider:
@@ -154,9 +154,9 @@ def shared(identity: Hashable, fetch: Callable[[], S3Credentials]) -> Provider:
 def _after_fork_in_child() -> None:
     # A thread of the parent may have held these locks, and it does not exist here.
     global _shared_lock  # noqa: PLW0603 - one table per process
-    _shared_lock = threading.Lock()
+    _shared_lock = locks.lock()
     for provider in _shared.values():
-        provider._renewing = threading.Lock()
+        provider._renewing = locks.lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from . import pool
+from .native import SimpleQueue
 
 if TYPE_CHECKING:
     from .pool import Worker

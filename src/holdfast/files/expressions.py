@@ -10,7 +10,8 @@ from ..errors import ConfigError
 
 #: So many prefixes at most: more would not end before one listing of everything.
 MOST = 100_000
-_CLASS = re.compile(r"\[([^\[\]]+)\](?:\{(\d{1,3})\})?")
+#: A class of characters, and how often it comes.
+CLASS = re.compile(r"\[([^\[\]]+)\](?:\{(\d{1,3})\})?")
 
 
 def expand(expression: str) -> list[str]:
@@ -24,7 +25,7 @@ def expand(expression: str) -> list[str]:
     """
     pieces: list[list[str]] = []
     count, at = 1, 0
-    for found in _CLASS.finditer(expression):
+    for found in CLASS.finditer(expression):
         characters, times = sorted(set(_characters(found[1]))), int(found[2] or 1)
         count *= len(characters) ** times
         if count > MOST:

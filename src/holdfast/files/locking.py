@@ -9,11 +9,11 @@ of this kind belong to the process.
 from __future__ import annotations
 
 import os
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from .. import locks
 from ..blob import Blob, ForwardingBlob, Staged
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Store, stream_copy
 from ..types import Body, Capabilities, ListOptions, Location, ObjectInfo, ReadOptions, RemoveOptions, WriteOptions
@@ -31,7 +31,7 @@ class _Path:
     __slots__ = ("changed", "descriptor", "readers", "users", "writing")
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.changed = locks.Condition()
         self.descriptor = -1
         self.readers = 0
         self.users = 0
@@ -39,7 +39,7 @@ class _Path:
 
 
 _paths: dict[str, _Path] = {}
-_lock = threading.Lock()
+_lock = locks.lock()
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def clear(directory: str) -> None:
 def _after_fork_in_child() -> None:
     # Locks of this kind stay with the parent, and so does whoever held one here.
     global _lock  # noqa: PLW0603 - the parent's may be held for ever
-    _lock = threading.Lock()
+    _lock = locks.lock()
     _paths.clear()
 
 

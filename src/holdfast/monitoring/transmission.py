@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import threading
 import time
 import uuid
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
+from .. import locks
 from . import plots, rates
 
 
@@ -42,7 +42,7 @@ class TransmissionMonitor:
 
     def __init__(self, direction: IOEnum) -> None:
         self.direction = direction
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._landed: list[Transmission] = []
         self._flying: dict[uuid.UUID, tuple[float, int]] = {}
         self._errors: set[uuid.UUID] = set()
@@ -196,4 +196,4 @@ class TransmissionMonitor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
+        self._lock = locks.lock()

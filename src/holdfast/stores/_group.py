@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from .. import locks
 from ..errors import HoldfastError
 
 Context = TypeVar("Context")
@@ -60,7 +60,7 @@ class _Queue(Generic[Context]):
 
     def __init__(self) -> None:
         self.waiting: deque[Change[Context]] = deque()
-        self.turn = threading.Lock()
+        self.turn = locks.lock()
 
 
 class GroupCommit(Generic[Context]):

@@ -25,7 +25,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import threading
 import time
 import weakref
 from collections import OrderedDict
@@ -34,7 +33,7 @@ from typing import Any, TypeVar
 
 from obstore import _obstore as _native
 
-from .. import engine
+from .. import engine, locks
 from ..blob import Blob
 from ..errors import HoldfastError, Throttled
 from ..retry import Policy
@@ -116,7 +115,7 @@ class Client:
         self.bucket_exists = False
         self._make = make
         self._variants: dict[Hashable, Any] = {}
-        self._locked = threading.Lock()
+        self._locked = locks.lock()
         _mark_used()
         self.plain = self._connect()
         _clients.add(self)
@@ -206,7 +205,7 @@ class Client:
 # ---------------------------------------------------------------------- clients are shared
 _POOL_SIZE = 32
 _pool: OrderedDict[Hashable, Any] = OrderedDict()
-_pool_lock = threading.Lock()
+_pool_lock = locks.lock()
 
 
 def pooled(identity: Hashable, make: Callable[[], Value]) -> Value:
@@ -247,7 +246,7 @@ _NAMES = {
 }
 _used = False
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
-_copy_lock = threading.Lock()
+_copy_lock = locks.lock()
 _forked = False
 _copied = True
 _own: frozenset[type] = frozenset()
@@ -308,10 +307,10 @@ def _abandon_inherited(blob: RemoteBlob) -> None:
 def _after_fork_in_child() -> None:
     global _copied, _copy_lock, _forked, _own, _pool_lock, interruptible
     # A thread of the parent may have held these locks, and it does not exist here.
-    _pool_lock, _copy_lock = threading.Lock(), threading.Lock()
+    _pool_lock, _copy_lock = locks.lock(), locks.lock()
     clients = list(_clients)
     for client in clients:
-        client._locked = threading.Lock()
+        client._locked = locks.lock()
     if not _used:
         return
     _forked, _copied, _own, interruptible = True, False, frozenset(), _interruptible_here

@@ -7,13 +7,13 @@ import functools
 import importlib
 import json
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .. import locks
 from ..errors import AuthError, ConfigError, HoldfastError, StoreError
 from ._obstore_errors import no_token
 
@@ -50,7 +50,7 @@ class Bearer:
 
     def __init__(self, ask: Callable[[], Token]) -> None:
         self._ask = ask
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._token: Token | None = None
         self._renew_at: datetime | None = None
         _bearers.add(self)
@@ -69,7 +69,7 @@ class Bearer:
 def _after_fork_in_child() -> None:
     # A thread of the parent may have held these locks, and it does not exist here.
     for bearer in list(_bearers):
-        bearer._lock = threading.Lock()
+        bearer._lock = locks.lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
 from bisect import bisect_left, bisect_right, insort
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from .. import locks
 from ..blob import Blob, Buffer, Staged, body_bytes
 from ..errors import AlreadyExists, Conflict, HoldfastError, NotFound
 from ..keys import sort_key
@@ -41,7 +41,7 @@ _EVERYTHING = Capabilities(
 
 # One lock for every bucket: a copy between two needs both, and around a fork there is one to hold, so that no
 # child inherits it taken or a bucket half changed. Reads of a single object take none.
-_lock = threading.Lock()
+_lock = locks.lock()
 _buckets: dict[str, _Bucket] = {}
 
 # Up to this many new keys are put in their places one by one; more are sorted in together.

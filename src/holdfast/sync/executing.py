@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, NamedTuple, Protocol
 
 from .. import engine, redact
+from ..engine.native import SimpleQueue
 from ..errors import ConfigError
 from ..store import ObjectStore
 from .performing import Performer, Settings, Task

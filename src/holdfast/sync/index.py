@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
+from .. import locks
 from ..stores.file.attributes import changed_at
 from .actions import Identity
 from .places import Place
@@ -69,7 +69,7 @@ class Index:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             # It has the keys of private buckets; SQLite gives its other files the same mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=60)
         self._connection.execute("pragma journal_mode=wal")
         self._connection.execute("pragma synchronous=normal")

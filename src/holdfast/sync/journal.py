@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from .. import locks
 from ..errors import ConfigError, StoreError
 from .actions import Action
 from .index import state_directory
@@ -97,7 +97,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], *, lease: float = LEASE) -> None:
         self.path = os.fspath(path)
         self.lease = lease
-        self._lock = threading.RLock()
+        self._lock = locks.rlock()
         #: The transfers in parts that were begun, or gone on with, by way of this object.
         self._transfers: set[str] = set()
         try:

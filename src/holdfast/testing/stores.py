@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from .. import locks
 from ..blob import Blob, Buffer, ForwardingBlob, Staged, body_chunks, body_size
 from ..errors import HoldfastError
 from ..store import LIST, READ, REMOVE, WRITE, ObjectStore, Removed, Wrapper
@@ -75,7 +75,7 @@ class FaultStore(_Observer):
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store)
         self._faults: list[_Fault] = []
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
 
     def fail(
         self,
@@ -185,7 +185,7 @@ class CountingStore(_Observer):
 
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store)
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self.reset()
 
     def reset(self) -> None:

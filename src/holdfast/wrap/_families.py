@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .. import locks
 from ..codecs import SUFFIXES
 
 ENDINGS = tuple(SUFFIXES.values())
@@ -61,15 +61,15 @@ class Families:
     """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, tuple[threading.RLock, list[int]]] = {}
+        self._guard = locks.lock()
+        self._locks: dict[str, tuple[locks.Lock, list[int]]] = {}
         self.changes = 0
 
     @contextmanager
     def locked(self, family: str) -> Iterator[bool]:
         """Hold the family's lock; the value tells whether this thread did not hold it before."""
         with self._guard:
-            lock, users = self._locks.setdefault(family, (threading.RLock(), [0, 0]))
+            lock, users = self._locks.setdefault(family, (locks.rlock(), [0, 0]))
             users[0] += 1
         try:
             with lock:

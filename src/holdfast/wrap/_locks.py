@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .. import locks
 
 
 class ProcessLock:
@@ -18,7 +19,7 @@ class ProcessLock:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = locks.lock()
         self._process = os.getpid()
 
     def __enter__(self) -> None:
@@ -49,9 +50,9 @@ class KeyLocks:
         """Hold the key's lock."""
         if self._process != os.getpid():
             self._renew()  # those that other threads of the parent held would never be released here
-        guard, locks = self._guard, self._locks
+        guard, held = self._guard, self._locks
         with guard:
-            lock, users = locks.setdefault(key, (threading.RLock(), [0]))
+            lock, users = held.setdefault(key, (locks.rlock(), [0]))
             users[0] += 1
         try:
             with lock:
@@ -60,10 +61,10 @@ class KeyLocks:
             with guard:
                 users[0] -= 1
                 if not users[0]:
-                    locks.pop(key, None)
+                    held.pop(key, None)
 
     def _renew(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = locks.lock()
         self._locks: dict[str, tuple[Any, list[int]]] = {}
         self._process = os.getpid()
 

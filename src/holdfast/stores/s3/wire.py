@@ -11,7 +11,6 @@ import functools
 import hashlib
 import os
 import re
-import threading
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +18,7 @@ from typing import TypeVar
 
 import urllib3
 
-from ... import engine
+from ... import engine, locks
 from ...credentials import S3Credentials
 from ...errors import HoldfastError, Timeout
 from ...retry import Policy
@@ -164,7 +163,7 @@ class Wire(Exchanges):
         self.region = region
         #: What the service was found to do with conditions (by probe.py), so that it is asked once.
         self.guarantees = UNASKED
-        self._asking = (os.getpid(), threading.Lock())
+        self._asking = (os.getpid(), locks.lock())
         self._credentials = credentials
         self.options = options or S3Options()
         #: Whether an object was seen to be encrypted as the options ask.
@@ -172,14 +171,14 @@ class Wire(Exchanges):
         self._located = False
         self._beside: dict[str, Wire] = {}
 
-    def asking(self) -> threading.Lock:
+    def asking(self) -> locks.Lock:
         """What is held while the service is asked what it does, so that many threads do not ask at the same time.
 
         After a fork it is another one: whoever held it may not be there any more.
         """
         process, lock = self._asking
         if process != os.getpid():
-            lock = threading.Lock()
+            lock = locks.lock()
             self._asking = (os.getpid(), lock)
         return lock
 
