@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import re
-import select
 import signal
-import struct
-import subprocess
-import sys
 import time
 
 import pytest
 
 from .conftest import TREE, Place
+from .terminals import terminals
 
 SERVICES = [
     "file",
@@ -118,62 +113,10 @@ main()
 """
 
 
-class Terminal:
-    """A command on a terminal of its own, which has so many columns."""
-
-    def __init__(self, *arguments, seconds, columns, **environment):
-        import fcntl
-        import termios
-
-        self.screen = b""
-        self.controller, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(seconds), *map(str, arguments)],
-            stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-            env={**kept, "TERM": "xterm", **environment},
-        )  # fmt: skip
-        os.close(terminal)
-
-    def read_until(self, pattern, seconds=60):
-        """Read until the screen shows the pattern (None: until the command ends)."""
-        deadline = time.monotonic() + seconds
-        while pattern is None or not re.search(pattern, self.shown):
-            left = deadline - time.monotonic()
-            assert left > 0, self.shown
-            if select.select([self.controller], [], [], left)[0]:
-                try:
-                    data = os.read(self.controller, 65536)
-                except OSError:  # how Linux says that nobody holds the other end any more
-                    data = b""
-                if not data:
-                    assert pattern is None, self.shown
-                    return
-                self.screen += data
-
-    @property
-    def shown(self):
-        """What was written, without colours."""
-        return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", self.screen).decode(errors="replace")
-
-    def end(self):
-        self.read_until(None)
-        return self.child.wait(timeout=30)
-
-
 @pytest.fixture
 def terminal():
-    with contextlib.ExitStack() as opened:
-
-        def start(*arguments, seconds=0.01, columns=100, **environment):
-            one = Terminal(*arguments, seconds=seconds, columns=columns, **environment)
-            opened.callback(os.close, one.controller)
-            opened.callback(one.child.wait)
-            opened.callback(one.child.kill)
-            return one
-
-        yield start
+    with terminals() as start:
+        yield lambda *arguments, seconds=0.01, **more: start(PROGRAM, seconds, *arguments, **more)
 
 
 @pytest.fixture(params=[*SERVICES, pytest.param("nginx", marks=pytest.mark.server)])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import re
-import select
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from .conftest import Place
+from .terminals import terminals
 
 # Each local copy takes that many seconds, whatever the machine: a bar is drawn after one second.
 PROGRAM = """
@@ -34,68 +29,14 @@ main()
 """
 
 
-class Terminal:
-    """A sync that sits on a terminal of its own."""
-
-    def __init__(self, *arguments, cwd, seconds=0.0, columns=200, **environment):
-        self.screen = b""
-        self.controller, terminal = pty.openpty()
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(seconds), *map(str, arguments)],
-            cwd=cwd, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
-        )  # fmt: skip
-        os.close(terminal)
-
-    def read_until(self, pattern, seconds=60):
-        """Read until the screen shows the pattern (None: until the command ends)."""
-        deadline = time.monotonic() + seconds
-        while pattern is None or not re.search(pattern, self.shown):
-            left = deadline - time.monotonic()
-            assert left > 0, self.shown
-            if select.select([self.controller], [], [], left)[0]:
-                try:
-                    data = os.read(self.controller, 65536)
-                except OSError:  # how Linux says that nobody holds the other end any more
-                    data = b""
-                if not data:
-                    assert pattern is None, self.shown
-                    return
-                self.screen += data
-
-    def type(self, text):
-        os.write(self.controller, text.encode())
-
-    def interrupt(self):
-        """Ctrl-C; again, where it came at the moment before the command began to wait for an answer."""
-        for _ in range(20):
-            self.child.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(timeout=1)
-                return
-
-    @property
-    def shown(self):
-        """What was written, without colours."""
-        return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", self.screen).decode(errors="replace")
-
-    def end(self):
-        self.read_until(None)
-        return self.child.wait(timeout=30)
-
-
 @pytest.fixture
 def terminal(tmp_path):
-    with contextlib.ExitStack() as opened:
+    with terminals() as start:
 
-        def start(*arguments, **more):
-            one = Terminal(*arguments, cwd=tmp_path, **more)
-            opened.callback(os.close, one.controller)
-            opened.callback(one.child.wait)
-            opened.callback(one.child.kill)
-            return one
+        def sync(*arguments, seconds=0.0, columns=200, **environment):
+            return start(PROGRAM, seconds, *arguments, cwd=tmp_path, columns=columns, **environment)
 
-        yield start
+        yield sync
 
 
 @pytest.fixture
