@@ -52,6 +52,16 @@ def test_a_journal_of_a_later_form_is_refused(tmp_path):
         Journal(path)
 
 
+def test_a_journal_of_another_form_is_not_in_the_way_of_the_default_one(tmp_path, monkeypatch):
+    """``transfer_to(resumable=True)`` takes that one, and cannot name another file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    Journal.default().close()
+    monkeypatch.setattr("holdfast.sync.journal.FORMAT", FORMAT + 1)
+    with Journal.default() as journal:
+        assert journal.path == str(Journal.default_path())
+    assert len([*(tmp_path / "holdfast").glob("*.sqlite")]) == 2
+
+
 # ---------------------------------------------------------------------- what may be dropped
 def test_a_sign_of_life_is_one_of_the_run_and_of_its_transfers(planned, tmp_path):
     with Journal(tmp_path / "journal", lease=0.0) as journal:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .. import redact
 from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, InvalidKey, NotFound, Unsupported
@@ -37,6 +37,16 @@ class Task(NamedTuple):
     tries: int = 0
 
 
+class Copies(Protocol):
+    """Remembers copies whose sources are about to be deleted, also after a kill; see ``JournalQueue``."""
+
+    def note_copy(self, key: str, target: Identity) -> None:
+        """Remember that the target has this version, and that it is proved to be a copy of the source."""
+
+    def copy(self, key: str) -> Identity | None:
+        """The version that was remembered, or None."""
+
+
 class Settings(NamedTuple):
     """How actions are performed: plain data, which goes to other processes with them."""
 
@@ -59,6 +69,7 @@ class Performer:
         settings: Settings,
         moved: Callable[[int], None] | None = None,
         notes: Notes | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self.source = source
         self.target = target
@@ -67,6 +78,7 @@ class Performer:
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
         self._resumer = Resumer(source, target, notes, self.copier.moved)
+        self._copies = copies
         self._compare = Comparison(source, target)
 
     def __call__(self, task: Task) -> Any:
@@ -140,11 +152,17 @@ class Performer:
         theirs = self.target.head(action.key)
         if theirs is None or self._as_planned(action, theirs):
             return None
-        if self.settings.move and action.source is not None and self.source.head(action.key) is None:
-            size = action.source.size
-            if self.settings.reencode is not None or size is None or size == theirs.size:
-                return Result(action.key, action.kind, "already", MOVED, target=Identity.of(theirs))
+        if self.settings.move and self.source.head(action.key) is None and self._was_moved(theirs):
+            return Result(action.key, action.kind, "already", MOVED, target=Identity.of(theirs))
         return self._settle(action)
+
+    def _was_moved(self, theirs: ObjectInfo) -> bool:
+        """Whether this very version of the target was noted as the copy of a source that was to be deleted next.
+
+        That somebody claimed the task proves nothing: its owner may have deleted the source before anybody read it.
+        """
+        noted = None if self._copies is None else self._copies.copy(theirs.key)
+        return noted is not None and noted.matches(self.target.identified(theirs))
 
     def _condition(self, action: Action) -> dict[str, Any]:
         """What the write depends on, as fields of WriteOptions; nothing where the store cannot do that."""
@@ -268,7 +286,7 @@ class Performer:
         """What becomes of a source whose copy is at the target already, if it is one."""
         action = task.action
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
-        if task.tries and mine is None and theirs is not None and self._as_planned(action, theirs):
+        if task.tries and mine is None and theirs is not None and self._was_moved(theirs):
             return Result(action.key, action.kind, "already", MOVED)
         if mine is None or not self._is_source(action, mine):
             raise Stale(SOURCE_CHANGED)
@@ -290,6 +308,8 @@ class Performer:
         if theirs is None or not self._is_copy(mine, theirs):
             raise Conflict("the copy is not what the source holds: the source was kept", key=action.key)
         refuse_one_object(self.source, self.target, mine, theirs)
+        if self._copies is not None:
+            self._copies.note_copy(action.key, Identity.of(self.target.identified(theirs)))
         error, atomic = self._remove(self.source, action.key, Identity.of(found))
         if isinstance(error, Conflict):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
