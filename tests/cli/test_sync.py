@@ -349,6 +349,18 @@ def test_a_report_names_failures_and_hides_secrets(capsysbinary):
     assert b"hunter2" not in printed.out + printed.err
 
 
+def test_a_report_tells_what_was_overtaken_by_changes(capsysbinary):
+    from holdfast.cli.options import Settings
+
+    report, summary = applied.Report(Settings()), planner.Summary()
+    result = planner.Result("a", "update", "done", "the source changed while it was copied", overtaken=True)
+    report.tell(result)
+    summary.add(result)
+    report.add(summary)
+    assert report.close() == 3
+    assert b"a: the source changed while it was copied" in capsysbinary.readouterr().err
+
+
 def test_options_that_mean_whole_listings_are_not_dropped_for_one_object(holdfast, folder, tmp_path):
     (tmp_path / "one" / "x.tmp").parent.mkdir()
     (tmp_path / "one" / "x.tmp").write_bytes(b"1")

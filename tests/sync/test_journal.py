@@ -52,8 +52,9 @@ def test_a_journal_of_a_later_form_is_refused(tmp_path):
         Journal(path)
 
 
-def test_a_journal_of_another_form_is_not_in_the_way_of_the_default_one(monkeypatch):
+def test_a_journal_of_another_form_is_not_in_the_way_of_the_default_one(tmp_path, monkeypatch):
     """``transfer_to(resumable=True)`` takes that one, and cannot name another file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with Journal.default() as journal:
         older = journal.path
     monkeypatch.setattr("holdfast.sync.journal.FORMAT", FORMAT + 1)

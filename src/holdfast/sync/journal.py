@@ -414,8 +414,9 @@ class JournalQueue(Queue):
             fields = json.loads(result)
             planned = Action.from_json(action)
             yield Result(
-                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""), atomic="checked" not in fields
-            )
+                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""),
+                atomic="checked" not in fields, overtaken="overtaken" in fields,
+            )  # fmt: skip
 
 
 def _is_worked_on(execute: Execute, run: int | None = None) -> bool:
