@@ -177,7 +177,9 @@ class Performer:
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:
         if not atomic and not self._as_planned(action, self.target.head(action.key)):
-            raise Stale(TARGET_CHANGED)
+            return self._settle(action) or Result(
+                action.key, action.kind, "stale", TARGET_CHANGED, source=action.source
+            )
         done = functools.partial(self._done, action, atomic, time.monotonic())
         guard = Guard(condition, functools.partial(self._check_source, action), done)
         if self.native and action.source is not None:
@@ -187,6 +189,7 @@ class Performer:
             found = self.source.head(action.key)
             if found is None or not self._is_source(action, found):
                 raise Stale(SOURCE_CHANGED)
+            self._refuse_loss(found)
             parts = self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
             if parts is not None:
                 return parts
@@ -194,6 +197,7 @@ class Performer:
         try:
             if action.source is None or not action.source.matches(blob.info):
                 raise Stale(SOURCE_CHANGED)
+            self._refuse_loss(blob.info)
             if _is_unversioned(blob.info):
                 blob = DigestedBlob(blob)
                 guard = guard._replace(check=functools.partial(_check_digest, action.source, blob))
@@ -312,15 +316,33 @@ class Performer:
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
         if theirs is None or not self._is_copy(mine, theirs):
             raise Conflict("the copy is not what the source holds: the source was kept", key=action.key)
+        self._refuse_loss(mine)
         refuse_one_object(self.source, self.target, mine, theirs)
         if self._copies is not None:
             self._copies.note_copy(action.key, Identity.of(self.target.identified(theirs)))
         error, atomic = self._remove(self.source, action.key, Identity.of(found))
         if isinstance(error, Conflict):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
+        if isinstance(error, Indeterminate) and self.source.head(action.key) is None:
+            error = None  # only its answer was lost
         if error is not None and not isinstance(error, NotFound):
             raise error
         return dataclasses.replace(result, atomic=result.atomic and atomic)
+
+    def _refuse_loss(self, info: ObjectInfo) -> None:
+        """Raise Unsupported if a move would lose what the source says about the object, for its target keeps no such.
+
+        The content type alone is no reason: most are guesses from the name, made by those who uploaded.
+        """
+        if not self.settings.move or self.capabilities.metadata:
+            return
+        if lost := sorted(info.attributes().keys() - {"content_type", "content_encoding", "storage_class"}):
+            raise Unsupported(
+                f"the target cannot keep the {', '.join(lost)} of {info.key!r}, which would be lost with the source: "
+                "copy it, and delete the source if you want it to be",
+                store=self.target.name,
+                key=info.key,
+            )
 
     def _is_copy(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
         """Whether the target's bytes are the source's, by a digest of both; re-encoded ones are decoded for it."""
