@@ -124,6 +124,37 @@ def test_what_dead_workers_and_lost_machines_held_may_be_dropped(planned, tmp_pa
         assert journal.has_workers() is held
 
 
+def test_complete_runs_are_forgotten_by_those_who_began_them(tmp_path):
+    """An apply of another process has done all, and still looks whether that is so."""
+    path, done = tmp_path / "journal", []
+    planned = plan(store_of(a=b"1", b=b"2"), MemoryStore(), index=None)
+
+    def forget(result):
+        done.append(result.key)
+        with Journal(path) as other:
+            apply(plan(store_of(c=b"3"), MemoryStore(), index=None), journal=other, index=None)
+            other.forget_complete()
+
+    with Journal(path) as journal:
+        assert apply(planned, journal=journal, index=None, on_result=forget).exit_code == 0
+        assert [run.left for run in journal.runs()] == [0]  # that of the others is gone
+        journal.forget_complete()
+        assert list(journal.runs()) == []
+    assert done == ["a", "b"]
+
+
+@pytest.mark.parametrize("days", [0.5, 2])
+def test_complete_runs_that_nobody_touches_are_forgotten_by_anybody(tmp_path, days):
+    path = tmp_path / "journal"
+    apply(plan(store_of(a=b"1"), MemoryStore(), index=None), journal=path, index=None)
+    with Journal(path) as journal:
+        journal.begin(plan(store_of(b=b"1"), MemoryStore(), index=None)).claim("transfer", 1)
+        changed(path, "update runs set touched = touched - ?", days * 86_400)
+    with Journal(path) as journal:
+        journal.forget_complete()
+        assert [run.left for run in journal.runs()] == ([0, 1] if days < 1 else [1])
+
+
 # ---------------------------------------------------------------------- who still needs what was dropped
 def test_a_run_that_is_gone_is_an_error_for_all_that_is_asked_of_it(planned, tmp_path):
     with Journal(tmp_path / "journal") as journal:

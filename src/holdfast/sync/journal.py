@@ -31,6 +31,8 @@ from .workers import lives, owner_name
 
 #: So long (seconds) a task belongs to a worker that gives no sign of life.
 LEASE = 60.0
+#: A complete run that nobody touched for so long (seconds) is nobody's: workers touch theirs a few times in a lease.
+ABANDONED = 86_400.0
 
 _TODO, _LEASED, _DONE, _FAILED = range(4)
 
@@ -103,6 +105,8 @@ class Journal:
         self._lock = locks.rlock()
         #: The transfers in parts that were begun, or gone on with, by way of this object.
         self._transfers: set[str] = set()
+        #: The runs that were begun, or gone on with, by way of this object.
+        self._runs: set[int] = set()
         try:
             if self.path != ":memory:":
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +168,7 @@ class Journal:
             else:
                 execute("update tasks set state = ? where run = ? and state = ?", (_TODO, row[0], _FAILED))
                 execute("update runs set touched = ? where id = ?", (now, row[0]))
+        self._runs.add(row[0])
         return JournalQueue(self, row[0])
 
     def runs(self) -> Iterator[JournalledRun]:
@@ -187,9 +192,12 @@ class Journal:
             execute("delete from runs where id = ?", (run,))
 
     def forget_complete(self) -> None:
-        """Forget the runs of which nothing is left."""
+        """Forget runs of which nothing is left: those begun by way of this object, and what nobody touched for a day.
+
+        Others may be done and not over: an apply of another process still looks whether all of it is.
+        """
         for run in self.runs():
-            if not run.left:
+            if not run.left and (run.id in self._runs or run.touched < time.time() - ABANDONED):
                 self.drop(run.id)
 
     # ------------------------------------------------------------------ transfers in parts
