@@ -11,7 +11,7 @@ from holdfast import errors as e
 from holdfast import open_store
 from holdfast.store import LIST
 from holdfast.stores.memory import MemoryStore
-from holdfast.sync import Journal, apply, place, plan
+from holdfast.sync import Identity, Journal, apply, place, plan
 from holdfast.sync.overlaps import _are_one
 from holdfast.types import ObjectInfo
 from tests.user_stores import FiveMethods
@@ -161,6 +161,7 @@ def test_a_move_that_was_killed_before_it_was_noted_is_done(tmp_path, there, kin
         assert sum(len(queue.claim(phase, 1)) for phase in ("transfer", "late", "delete")) == 1
         if kind != "skip":
             target.put("a", b"1")
+        queue.note_copy("a", Identity.of(target.head("a")))
         source.delete("a")
         summary = apply(planned, journal=journal)
     assert (summary.exit_code, summary.stale, summary.failed) == (0, [], [])
