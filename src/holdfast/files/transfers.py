@@ -93,7 +93,7 @@ def destinations(paths: TransferRequest | Iterable[TransferRequest]) -> dict[str
 
 
 def settled(summary: Summary, target: Place) -> Summary:
-    """The summary, if all of it was done as planned; else the error of the first that was not, and how many they are.
+    """The summary, if all was done as planned; else the error of the first that was not, which counts the others.
 
     StoreError if there are some of which nobody knows what became.
     """
