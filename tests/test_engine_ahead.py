@@ -88,3 +88,26 @@ def test_one_thread_fetches_all_rows_and_lets_go_of_them_when_the_caller_stops()
     assert threading.current_thread() not in threads
     stream.close()
     assert freed.wait(LONG), "or its worker would wait for ever to be asked for more"
+
+
+def test_who_stops_does_not_have_the_rest_of_a_portion_fetched():
+    waits, closed, freed, taken = threading.Event(), threading.Event(), threading.Event(), []
+
+    def rows():
+        try:
+            for number in range(200):
+                taken.append(number)
+                if number == 150:
+                    waits.set()
+                    closed.wait(LONG)
+                yield number
+        finally:
+            freed.set()
+
+    stream = engine.ahead(rows(), 100)
+    next(stream)
+    assert waits.wait(LONG)
+    stream.close()
+    closed.set()
+    assert freed.wait(LONG)
+    assert len(taken) <= 152

@@ -349,6 +349,18 @@ def test_a_report_names_failures_and_hides_secrets(capsysbinary):
     assert b"hunter2" not in printed.out + printed.err
 
 
+def test_a_report_tells_what_was_overtaken_by_changes(capsysbinary):
+    from holdfast.cli.options import Settings
+
+    report, summary = applied.Report(Settings()), planner.Summary()
+    result = planner.Result("a", "update", "done", "the source changed while it was copied", overtaken=True)
+    report.tell(result)
+    summary.add(result)
+    report.add(summary)
+    assert report.close() == 3
+    assert b"a: the source changed while it was copied" in capsysbinary.readouterr().err
+
+
 def test_options_that_mean_whole_listings_are_not_dropped_for_one_object(holdfast, folder, tmp_path):
     (tmp_path / "one" / "x.tmp").parent.mkdir()
     (tmp_path / "one" / "x.tmp").write_bytes(b"1")
@@ -372,3 +384,17 @@ def test_symlinks_that_are_not_followed_are_told(holdfast, backup, tmp_path):
         result = holdfast(*command, source, backup.base)
         assert (result.code, result.err) == (0, f"holdfast: {warning}\n")
         assert holdfast(*command, "--json", source, backup.base).rows[-1]["warnings"] == [warning]
+
+
+def test_symlinks_that_lead_out_of_the_source_are_refused(holdfast, backup, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"1")
+    (source / "evil").symlink_to("/etc/passwd")
+    result = holdfast("sync", source, backup.base)
+    assert (result.code, backup.objects) == (1, {"a": b"1"})
+    assert "evil: refuse: a symlink that leads out of the source" in result.err
+    assert holdfast("sync", "-n", source, backup.base).code == 1
+    result = holdfast("diff", source, backup.base)
+    assert (result.code, result.lines[0].split()[:2]) == (1, ["conflict", "evil"])
+    assert holdfast("sync", "--exclude", "evil", source, backup.base).code == 0

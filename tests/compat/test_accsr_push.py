@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import RemoteStorage
+from holdfast import RemoteStorage, sync
 from holdfast import errors as e
 from holdfast.store import READ, WRITE, Wrapper
 from holdfast.sync import Regex
@@ -33,6 +33,21 @@ def write(directory: Path, **files: str) -> None:
 
 def names(entries) -> list[str]:
     return [entry.name for entry in entries]
+
+
+# ---------------------------------------------------------------------- what became of it
+def test_files_of_which_nobody_knows_what_became_are_an_error(remote, home, monkeypatch):
+    write(home, a="1")
+    applied = sync.apply
+
+    def lossy(*arguments, **options):
+        summary = applied(*arguments, **options)
+        summary.unaccounted = 1
+        return summary
+
+    monkeypatch.setattr(sync, "apply", lossy)
+    with pytest.raises(e.StoreError, match="nobody knows what became of 1 of them"):
+        remote.storage().push("a")
 
 
 # ---------------------------------------------------------------------- regular expressions

@@ -10,8 +10,9 @@ import pytest
 from holdfast import CloudFiles
 from holdfast import errors as e
 from holdfast.aio import AsyncCloudFiles
+from holdfast.files.transfers import settled
 from holdfast.stores.memory import MemoryStore
-from holdfast.sync import Journal
+from holdfast.sync import Journal, Result, Summary, place
 
 _serial = itertools.count(1)
 TREE = {"a": b"1", "data/b": b"22", "database/c": b"333", "e mpty": b""}
@@ -168,6 +169,33 @@ def test_a_resumable_transfer_is_noted_and_forgotten_when_it_is_complete(cf, oth
     with Journal.default() as journal:
         assert list(journal.runs()) == []
     assert contents(other) == TREE
+
+
+# ---------------------------------------------------------------------- what became of it
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (
+            Result("x", "skip", "kept", "not deleted: the target's object is no copy of it"),
+            "was not moved: not deleted",
+        ),
+        (Result("x", "add", "done", "the source changed", overtaken=True), "was transferred, but the source changed"),
+    ],
+)
+def test_what_is_not_as_it_was_planned_is_raised(memory, result, message):
+    summary = Summary()
+    summary.add(Result("a", "add", "done"))
+    assert settled(summary, place(memory)) is summary
+    summary.add(result)
+    with pytest.raises(e.Conflict, match=message):
+        settled(summary, place(memory))
+
+
+def test_objects_of_which_nobody_knows_are_raised_with_all_others(memory):
+    summary = Summary(unaccounted=2)
+    summary.add(Result("x", "add", "stale", "the source has changed"))
+    with pytest.raises(e.StoreError, match="became of 2 objects, and 1 others"):
+        settled(summary, place(memory))
 
 
 # ---------------------------------------------------------------------- moves

@@ -9,8 +9,9 @@ import pytest
 
 from holdfast import errors as e
 from holdfast import open_store
+from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
-from holdfast.sync import Journal, Result, apply, plan
+from holdfast.sync import Identity, Journal, Result, apply, plan
 from holdfast.types import WriteOptions
 from holdfast.wrap.rekey import PrefixStore
 
@@ -70,6 +71,79 @@ def test_what_a_directory_has_beside_files_is_told(tmp_path):
     assert plan(source, MemoryStore(), keys=["file"]).terms.warnings == ()
 
 
+def linked(source, outside):
+    """Fill the source with symlinks: {key: whether it leads out of it}."""
+    (source / "sub").mkdir(parents=True)
+    (source / "file").write_bytes(b"1")
+    os.symlink(source, source.parent / "alias")
+    links = {
+        "up": ("../outside/secret", True),
+        "absolute": (outside / "secret", True),
+        "sub/deep": ("../../outside", True),
+        "dangling-out": ("/nowhere/at/all", True),
+        "beside": (f"{source}-2/x", True),  # a sibling whose name begins like that of the source
+        "zigzag": ("sub/../../outside/secret", True),
+        "in": ("file", False),
+        "sub/back": ("../file", False),
+        "absolute-in": (source / "file", False),
+        "alias-in": (source.parent / "alias/file", False),
+        "dangling-in": ("not/there", False),
+        "around": ("around", False),
+    }
+    for key, (text, _) in links.items():
+        os.symlink(text, source / key)
+    return {key: leads_out for key, (_, leads_out) in links.items()}
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_symlinks_that_lead_out_of_the_source_are_refused_and_others_told(tmp_path, delete):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    links = linked(tmp_path / "source", outside)
+    refused = {key for key, leads_out in links.items() if leads_out}
+    target = store_of(up=b"good", zzz=b"2", **{"in": b"good"})
+    planned = plan(tmp_path / "alias", target, delete=delete, max_delete=9)
+    assert {key for key, kind in kinds(planned).items() if kind == "refuse"} == refused | ({"in"} if delete else set())
+    keys = [action.key for action in planned]
+    assert keys == sorted(keys)
+    assert planned.terms.warnings == (
+        f"{len(links) - len(refused)} symlinks of the source not followed, such as 'absolute-in'",
+    )
+    summary = apply(planned)
+    assert {result.key for result in summary.refused} >= refused
+    assert "leads out of the source" in str(summary)
+    assert summary.exit_code == 1
+    assert contents(target) == {"file": b"1", "up": b"good", "in": b"good"} | ({} if delete else {"zzz": b"2"})
+
+
+def test_symlinks_that_lead_out_of_the_source_may_be_left_out_and_stay_when_the_rest_is_moved(tmp_path):
+    links = linked(tmp_path / "source", tmp_path / "outside")
+    # By another name of the source than the one that was given, "alias-in" seems to lead out of it, too.
+    outward = [key for key, leads_out in links.items() if leads_out or key == "alias-in"]
+    assert apply(plan(tmp_path / "source", MemoryStore(), exclude=outward)).exit_code == 0
+    assert kinds(plan(tmp_path / "source", MemoryStore(), keys=["file"])) == {"file": "add"}
+    below = plan(PrefixStore(open_store(tmp_path / "source"), "sub/"), MemoryStore())
+    assert kinds(below) == {"back": "refuse", "deep": "refuse"}  # out of the directory that is synced
+    summary = apply(plan(tmp_path / "source", MemoryStore(), move=True))
+    assert (summary.exit_code, summary.warnings[0][:11]) == (0, f"{len(links)} symlinks")
+    assert set(os.listdir(tmp_path / "source")) >= {"up", "in"}
+
+
+def test_what_lies_under_the_name_of_a_symlink_by_the_time_it_is_listed_is_synced(tmp_path):
+    links = linked(tmp_path / "source", tmp_path / "outside")
+
+    class Replaced(FileStore):
+        def passed_over(self, prefix=""):
+            found = list(super().passed_over(prefix))
+            yield from found
+            os.unlink(tmp_path / "source/up")
+            (tmp_path / "source/up").write_bytes(b"2")
+
+    assert links["up"]
+    assert kinds(plan(Replaced(tmp_path / "source"), MemoryStore()))["up"] == "add"
+
+
 @pytest.mark.parametrize("journalled", [False, True])
 def test_nothing_is_deleted_where_a_transfer_was_stale(tmp_path, journalled):
     source, target = store_of(new=b"1"), store_of(old=b"1")
@@ -109,8 +183,10 @@ def test_a_move_that_was_done_and_not_noted_is_done(tmp_path):
     source, target = store_of(a=b"1"), MemoryStore()
     planned = plan(source, target, move=True)
     with Journal(tmp_path / "journal", lease=0.0) as journal:
-        journal.begin(planned).claim("transfer", 1)
+        queue = journal.begin(planned)
+        queue.claim("transfer", 1)
         target.put("a", b"1")
+        queue.note_copy("a", Identity.of(target.head("a")))
         source.delete("a")
         summary = apply(planned, journal=journal)
     assert (summary.exit_code, summary.counts) == (0, {("add", "already"): 1})

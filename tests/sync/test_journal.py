@@ -52,6 +52,16 @@ def test_a_journal_of_a_later_form_is_refused(tmp_path):
         Journal(path)
 
 
+def test_a_journal_of_another_form_is_not_in_the_way_of_the_default_one(tmp_path, monkeypatch):
+    """``transfer_to(resumable=True)`` takes that one, and cannot name another file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with Journal.default() as journal:
+        older = journal.path
+    monkeypatch.setattr("holdfast.sync.journal.FORMAT", FORMAT + 1)
+    with Journal.default() as journal:
+        assert journal.path != older
+
+
 # ---------------------------------------------------------------------- what may be dropped
 def test_a_sign_of_life_is_one_of_the_run_and_of_its_transfers(planned, tmp_path):
     with Journal(tmp_path / "journal", lease=0.0) as journal:
@@ -112,6 +122,37 @@ def test_what_dead_workers_and_lost_machines_held_may_be_dropped(planned, tmp_pa
         owner = f"{host or platform.node()}|{dead.pid}|1|ff"
         changed(journal.path, "update tasks set owner = ?, until = ? where state = 1", owner, time.time() + until)
         assert journal.has_workers() is held
+
+
+def test_complete_runs_are_forgotten_by_those_who_began_them(tmp_path):
+    """An apply of another process has done all, and still looks whether that is so."""
+    path, done = tmp_path / "journal", []
+    planned = plan(store_of(a=b"1", b=b"2"), MemoryStore(), index=None)
+
+    def forget(result):
+        done.append(result.key)
+        with Journal(path) as other:
+            apply(plan(store_of(c=b"3"), MemoryStore(), index=None), journal=other, index=None)
+            other.forget_complete()
+
+    with Journal(path) as journal:
+        assert apply(planned, journal=journal, index=None, on_result=forget).exit_code == 0
+        assert [run.left for run in journal.runs()] == [0]  # that of the others is gone
+        journal.forget_complete()
+        assert list(journal.runs()) == []
+    assert done == ["a", "b"]
+
+
+@pytest.mark.parametrize("days", [0.5, 2])
+def test_complete_runs_that_nobody_touches_are_forgotten_by_anybody(tmp_path, days):
+    path = tmp_path / "journal"
+    apply(plan(store_of(a=b"1"), MemoryStore(), index=None), journal=path, index=None)
+    with Journal(path) as journal:
+        journal.begin(plan(store_of(b=b"1"), MemoryStore(), index=None)).claim("transfer", 1)
+        changed(path, "update runs set touched = touched - ?", days * 86_400)
+    with Journal(path) as journal:
+        journal.forget_complete()
+        assert [run.left for run in journal.runs()] == ([0, 1] if days < 1 else [1])
 
 
 # ---------------------------------------------------------------------- who still needs what was dropped

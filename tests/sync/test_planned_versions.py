@@ -114,7 +114,7 @@ def unheeding(moto):
 
 @pytest.mark.server
 def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_copied(unheeding):
-    """What happened must not be called stale, which means that it was not done."""
+    """It was done, so it is not called stale; but something has changed since, which is exit code 3 and is told."""
     source, target = two_prefixes(unheeding)
     source.put("a", b"planned")
     target.put("a", b"before!")
@@ -122,8 +122,11 @@ def test_where_the_service_takes_no_notice_it_is_told_that_a_newer_version_was_c
     told = []
     summary = apply(plan(source, target, index=index), index=index, on_result=told.append)
     assert target.get("a") == b"newer!!"
-    assert (summary.updated, summary.exit_code, summary.stale) == (1, 0, [])
+    assert (summary.updated, summary.exit_code, summary.stale) == (1, 3, [])
     assert "may be of its newer version" in told[0].detail
+    assert (summary.overtaken, told[0].outcome) == (told, "done")
+    assert "a: the source changed while it was copied" in str(summary)
+    assert [row["key"] for row in summary.to_dict()["overtaken"]] == ["a"]
     source.put("a", b"planned")
     assert kinds(plan(source, target, index=index)) == {"a": "update"}
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from holdfast import errors as e
 from holdfast import open_store
+from holdfast.store import LIST
 from holdfast.stores.memory import MemoryStore
-from holdfast.sync import Journal, apply, plan
+from holdfast.sync import Identity, Journal, apply, place, plan
 from holdfast.sync.overlaps import _are_one
 from holdfast.types import ObjectInfo
 from tests.user_stores import FiveMethods
 
 from .test_apply import contents
 from .test_plan import kinds, store_of
+
+#: Longer (seconds) than anything here takes.
+LONG = 10
 
 
 # ---------------------------------------------------------------------- one service by two names
@@ -156,6 +161,7 @@ def test_a_move_that_was_killed_before_it_was_noted_is_done(tmp_path, there, kin
         assert sum(len(queue.claim(phase, 1)) for phase in ("transfer", "late", "delete")) == 1
         if kind != "skip":
             target.put("a", b"1")
+        queue.note_copy("a", Identity.of(target.head("a")))
         source.delete("a")
         summary = apply(planned, journal=journal)
     assert (summary.exit_code, summary.stale, summary.failed) == (0, [], [])
@@ -186,3 +192,28 @@ def test_a_directory_that_is_emptied_becomes_a_file(tmp_path):
     target = in_the_way(tmp_path, "nothing else")
     assert apply(plan(store_of(a=b"file"), target, delete=True, max_delete=5)).exit_code == 0
     assert contents(target) == {"a": b"file"}
+
+
+def test_a_listing_of_markers_is_not_read_on_when_nobody_wants_its_rows():
+    """A service lists directory markers without end; they are passed over only after the rows came."""
+    given_up, freed = threading.Event(), threading.Event()
+
+    class Marked(MemoryStore):
+        local = False
+
+        def _scan(self, options=LIST):
+            try:
+                yield from (ObjectInfo(f"a{number}", size=1) for number in range(1000))
+                while not given_up.is_set():
+                    yield ObjectInfo("marker/", size=0)
+            finally:
+                if not given_up.is_set():
+                    freed.set()
+
+    rows = place(Marked()).rows()
+    assert next(rows).key == "a0"
+    rows.close()
+    del rows
+    let_go = freed.wait(LONG)
+    given_up.set()
+    assert let_go

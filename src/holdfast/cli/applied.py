@@ -100,6 +100,8 @@ class Report:
             output.json_line({**row, "detail": redact.text(result.detail)} if result.detail else row)
         if result.outcome in {"done", "already"}:
             self._tally.done(result.nbytes)
+            if result.overtaken:
+                output.complain(result.detail, result.key)
         elif result.outcome == "failed":
             self._tally.fail(result.error or result.detail, result.key)
         elif result.outcome == "kept":

@@ -16,7 +16,6 @@ from ..errors import HoldfastError
 from ..keys import join
 from ..progress import size_text
 from ..sync import Journal
-from ..sync.index import state_directory
 from . import output
 from .locations import Location, Opener, locate
 from .options import Command, Settings, shared
@@ -65,7 +64,7 @@ def command(
     places = [locate(text) for text in locations]
     if absent := [path for path in journals if not os.path.exists(path)]:
         raise click.UsageError(f"there is no journal {absent[0]}")
-    files = [*journals] if locations or journals else [str(state_directory() / "journal.sqlite")]
+    files = [*journals] if locations or journals else [str(Journal.default_path())]
     tally = output.Tally()
     with tally.summarised(settings.json), Opener(settings, places) as opener, ExitStack() as opened:
         # An empty file would become a journal; and what is none is refused before anything is removed.

@@ -96,7 +96,7 @@ def command(
 def _state(action: Action) -> str:
     if action.kind == "skip":
         return "same"
-    if action.source is None:
+    if action.source is None and action.target is not None:
         return "extra"
     if action.kind in {"conflict", "refuse"}:
         return "unknown" if is_undecided(action) else "failed" if is_uncompared(action) else "conflict"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 
 import click
 
@@ -90,12 +91,14 @@ def command(
         if decided is None:
             sys.stderr.write("holdfast: nothing was done\n")
             return USAGE
-        report.add(
-            apply(decided, journal=journal, threads=settings.threads, progress=settings.progress, on_result=report.tell)
-        )
-        name_the_cure(decided)
-        if journal is not None and report.exit_code == DONE:
-            with Journal(journal) as noted:
+        with ExitStack() as opened:
+            noted = None if journal is None else opened.enter_context(Journal(journal))
+            done = apply(
+                decided, journal=noted, threads=settings.threads, progress=settings.progress, on_result=report.tell
+            )
+            report.add(done)
+            name_the_cure(decided)
+            if noted is not None and report.exit_code == DONE:
                 noted.forget_complete()  # each call makes a plan of its own, so nobody asks for this one again
     return report.close()
 

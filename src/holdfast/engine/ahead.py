@@ -34,6 +34,7 @@ def ahead(rows: Iterable[Row], count: int = ROWS) -> Iterator[Row]:
         return
     fetched: SimpleQueue[tuple[list[Row], BaseException | None]] = SimpleQueue()
     wanted: SimpleQueue[bool] = SimpleQueue()
+    over = False
 
     def fetch(_: Worker) -> bool:
         goes_on = True
@@ -41,7 +42,10 @@ def ahead(rows: Iterable[Row], count: int = ROWS) -> Iterator[Row]:
             batch: list[Row] = []
             failed: BaseException | None = None
             try:
-                batch.extend(itertools.islice(stream, count))
+                for row in itertools.islice(stream, count):
+                    batch.append(row)
+                    if over:
+                        break  # nobody waits for the rest, which may be a long time coming
             except BaseException as error:  # noqa: BLE001 - it is raised where the caller has come to it
                 failed = error
             fetched.put((batch, failed))
@@ -59,4 +63,5 @@ def ahead(rows: Iterable[Row], count: int = ROWS) -> Iterator[Row]:
             if len(batch) < count:
                 return
     finally:
+        over = True
         wanted.put(False)  # who stops early lets the worker go

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import codecs, engine
-from ..errors import Conflict, InvalidKey, NotFound, PartialFailure
+from ..errors import Conflict, InvalidKey, NotFound, PartialFailure, StoreError
 from ..keys import check
 from ..store import ObjectStore
 from ..sync.actions import Action
@@ -93,8 +93,20 @@ def destinations(paths: TransferRequest | Iterable[TransferRequest]) -> dict[str
 
 
 def settled(summary: Summary, target: Place) -> Summary:
-    """The summary, if all of it was done; else the error of the first that was not, which counts the others."""
-    problems = [*summary.failed, *summary.refused, *summary.conflicts, *summary.stale]
+    """The summary, if all was done as planned; else the error of the first that was not, which counts the others.
+
+    StoreError if there are some of which nobody knows what became.
+    """
+    problems = [*summary.failed, *summary.refused, *summary.conflicts, *summary.stale, *summary.kept]
+    if summary.unaccounted:
+        raise StoreError(
+            f"nobody knows what became of {summary.unaccounted} objects, and {len(problems)} others were not "
+            f"transferred (and {summary.done} were): look what is there, and transfer them again",
+            store=target.name,
+        )
+    if not problems and summary.overtaken:
+        first = summary.overtaken[0]
+        raise Conflict(f"was transferred, but {first.detail}", key=first.key, store=target.name)
     if not problems:
         return summary
     first = problems[0]
@@ -110,7 +122,8 @@ def settled(summary: Summary, target: Place) -> Summary:
     if first.error is not None:
         raise first.error
     kind = InvalidKey if first.outcome == "refuse" else Conflict
-    raise kind(f"was not transferred: {first.detail}", key=first.key, store=target.name)
+    what = "moved" if first.outcome == "kept" else "transferred"
+    raise kind(f"was not {what}: {first.detail}", key=first.key, store=target.name)
 
 
 def _names_of(request: Any) -> tuple[str, str]:

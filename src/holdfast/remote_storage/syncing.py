@@ -13,6 +13,7 @@ from ..errors import AlreadyExists, Conflict, HoldfastError, InvalidKey, StoreEr
 from ..keys import printable, sort_key
 from ..store import LIST, WRITE, ObjectStore, select
 from ..sync import Action, Place, Plan, Result
+from ..sync.summary import STALE
 from ..types import Body, Capabilities, ListOptions, ObjectInfo, WriteOptions
 from ..wrap.rekey import KeyTransform
 from .remote_objects import RemoteObjectProtocol, attributes_of
@@ -191,14 +192,20 @@ class Transaction:
             if result is not None and result.outcome == "done":
                 self.summary.synced_files.append(self._sent(entry, result))
         if done.exit_code:
-            left = [*done.failed, *done.stale]
-            told = _named([f"{printable(result.key)}: {result.detail}" for result in left], shown=True)
-            kind = StoreError if done.failed else Conflict
-            raise kind(
-                f"{len(left)} of {len(self.summary.files_to_sync)} files were not {self.direction}ed: {told}; what was "
-                f"{self.direction}ed stays, and the same call goes on",
-                cause=left[0].error,
-            )
+            raise self._left(done)
+
+    def _left(self, done: sync.Summary) -> HoldfastError:
+        """What to raise where not all was done as planned."""
+        left = [*done.failed, *done.refused, *done.conflicts, *done.kept, *done.stale]
+        told = [f"{printable(result.key)}: {result.detail}" for result in [*left, *done.overtaken]]
+        if done.unaccounted:
+            told.insert(0, f"nobody knows what became of {done.unaccounted} of them")
+        is_changed = done.exit_code == STALE
+        return (Conflict if is_changed else StoreError)(
+            f"{len(left) + done.unaccounted} of {len(self.summary.files_to_sync)} files were not {self.direction}ed: "
+            f"{_named(told, shown=True)}; what was {self.direction}ed stays, and the same call goes on",
+            cause=left[0].error if left else None,
+        )
 
     def _sent(self, entry: SyncObject, result: Result) -> SyncObject:
         remote = entry.remote_obj

@@ -80,7 +80,9 @@ def apply(
         _note_the_rest(plan, notebook.summary, on_result)
         settings = Settings(plan.terms.move, plan.terms.reencode, plan.terms.content_type)
         # Where batches are done elsewhere, nobody there may write the journal.
-        performer = Performer(plan.source, plan.target, settings, shown.moved, journal if executor is None else None)
+        notes = journal if executor is None else None
+        copies = queue if executor is None and isinstance(queue, JournalQueue) else None
+        performer = Performer(plan.source, plan.target, settings, shown.moved, notes, copies)
         limit = plan.terms.max_delete if max_delete is None else max_delete
         worker = _Worker(plan, queue, performer, notebook, executor, threads)
         try:

@@ -1,8 +1,9 @@
 """Tasks done elsewhere: in batches of plain data, by any ``concurrent.futures.Executor``.
 
 A batch names its stores by their recipes, without secrets: a process of its own finds credentials as every process
-does. It may be run twice, because each action rests on the versions that were planned. Only the coordinator, which
-called ``apply``, notes what was done.
+does. It may be run twice, because each action rests on the versions that were planned: what was done is found to be so,
+but for moves, whose sources are gone and whose results are stale then. Only the coordinator, which called ``apply``,
+notes what was done.
 """
 
 from __future__ import annotations

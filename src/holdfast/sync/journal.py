@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from .. import locks
 from ..errors import ConfigError, StoreError
-from .actions import Action
+from .actions import Action, Identity
 from .index import state_directory
 from .performing import Task
 from .plans import Plan
@@ -31,6 +31,8 @@ from .workers import lives, owner_name
 
 #: So long (seconds) a task belongs to a worker that gives no sign of life.
 LEASE = 60.0
+#: A complete run that nobody touched for so long (seconds) is nobody's: workers touch theirs a few times in a lease.
+ABANDONED = 86_400.0
 
 _TODO, _LEASED, _DONE, _FAILED = range(4)
 
@@ -39,7 +41,7 @@ Execute = Callable[..., sqlite3.Cursor]
 
 #: What a SQLite file says of itself that is a journal, and in which form. One of another form is refused: what older
 #: ones lack, such as the CRCs of pieces, cannot be made up.
-_APPLICATION, FORMAT = 0x486F6C64, 2
+_APPLICATION, FORMAT = 0x486F6C64, 3
 _TABLES = (
     """create table if not exists runs (
     id integer primary key autoincrement, fingerprint text not null unique, source text not null, target text not null,
@@ -55,6 +57,9 @@ _TABLES = (
     """create table if not exists pieces (
     transfer text not null references transfers(name) on delete cascade, number integer not null,
     crc integer not null, primary key (transfer, number)) without rowid""",
+    """create table if not exists copies (
+    run integer not null references runs(id) on delete cascade, key text not null, target text not null,
+    primary key (run, key)) without rowid""",
     f"pragma application_id = {_APPLICATION}",
     f"pragma user_version = {FORMAT}",
 )
@@ -100,6 +105,8 @@ class Journal:
         self._lock = locks.rlock()
         #: The transfers in parts that were begun, or gone on with, by way of this object.
         self._transfers: set[str] = set()
+        #: The runs that were begun, or gone on with, by way of this object.
+        self._runs: set[int] = set()
         try:
             if self.path != ":memory:":
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +139,12 @@ class Journal:
     @classmethod
     def default(cls) -> Self:
         """The journal of this user: below $XDG_CACHE_HOME/holdfast, or ~/.cache/holdfast."""
-        return cls(state_directory() / "journal.sqlite")
+        return cls(cls.default_path())
+
+    @staticmethod
+    def default_path() -> Path:
+        """Where the journal of this user is. Each format has a file of its own, for nobody can name another one."""
+        return state_directory() / f"journal-{FORMAT}.sqlite"
 
     def begin(self, plan: Plan) -> JournalQueue:
         """The queue of this very plan: new, or as far as earlier runs and other workers have come."""
@@ -156,6 +168,7 @@ class Journal:
             else:
                 execute("update tasks set state = ? where run = ? and state = ?", (_TODO, row[0], _FAILED))
                 execute("update runs set touched = ? where id = ?", (now, row[0]))
+        self._runs.add(row[0])
         return JournalQueue(self, row[0])
 
     def runs(self) -> Iterator[JournalledRun]:
@@ -179,9 +192,12 @@ class Journal:
             execute("delete from runs where id = ?", (run,))
 
     def forget_complete(self) -> None:
-        """Forget the runs of which nothing is left."""
+        """Forget runs of which nothing is left: those begun by way of this object, and what nobody touched for a day.
+
+        Others may be done and not over: an apply of another process still looks whether all of it is.
+        """
         for run in self.runs():
-            if not run.left:
+            if not run.left and (run.id in self._runs or run.touched < time.time() - ABANDONED):
                 self.drop(run.id)
 
     # ------------------------------------------------------------------ transfers in parts
@@ -338,9 +354,24 @@ class JournalQueue(Queue):
                 )
                 if kept.rowcount:
                     noted.append(result)
+                if state == _DONE:
+                    execute("delete from copies where run = ? and key = ?", (self.run, json.dumps(task.action.key)))
             execute("update runs set touched = ? where id = ?", (time.time(), self.run))
         self.renew()
         return noted
+
+    def note_copy(self, key: str, target: Identity) -> None:
+        """Remember, before a move deletes the source, which version of the target is proved to be its copy."""
+        with self.journal.transaction() as execute:
+            self._look_for_run(execute)
+            values = self.run, json.dumps(key), json.dumps(target.to_json())
+            execute("insert or replace into copies values (?, ?, ?)", values)
+
+    def copy(self, key: str) -> Identity | None:
+        """The version of the target that was proved to be a copy, before its source was to be deleted; or None."""
+        sql = "select target from copies where run = ? and key = ?"
+        rows = self.journal.select(sql, (self.run, json.dumps(key)))
+        return Identity.from_json(json.loads(rows[0][0])) if rows else None
 
     def is_waiting(self, phase: Phase) -> bool:
         with self.journal.transaction() as execute:
@@ -391,8 +422,9 @@ class JournalQueue(Queue):
             fields = json.loads(result)
             planned = Action.from_json(action)
             yield Result(
-                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""), atomic="checked" not in fields
-            )
+                planned.key, planned.kind, fields["outcome"], fields.get("detail", ""),
+                atomic="checked" not in fields, overtaken="overtaken" in fields,
+            )  # fmt: skip
 
 
 def _is_worked_on(execute: Execute, run: int | None = None) -> bool:

@@ -16,6 +16,7 @@ from ..keys import check, printable, sort_key
 from ..stores.file import names as file_names
 from .actions import Action
 from .filters import Filter
+from .ordering import Merged, ascends
 from .places import Place
 
 #: "auto": what the target needs; "portable": what every file system needs; "exact": names are taken as they are.
@@ -114,25 +115,70 @@ def unlisted(source: Place, key: str) -> str | None:
     return None
 
 
-def passed_over(source: Place, chosen: Filter) -> list[str]:
-    """Warnings of what lies in a local source and is no file, so that it is neither listed nor followed."""
+class PassedOver(NamedTuple):
+    """What lies in a local source and is no file: symlinks that lead out of it, in order, and warnings of the rest."""
+
+    outward: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def passed_over(source: Place, chosen: Filter, *, refuse: bool) -> PassedOver:
+    """What lies in a local source and is no file, so that it is neither listed nor followed.
+
+    Without ``refuse`` symlinks that lead out of the source are among the warnings.
+    """
     store, prefix = source.native("")
     others: Any = getattr(store, "passed_over", None)
     if others is None:
-        return []
+        return PassedOver()
+    outward: list[str] = []
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     found = ((key.removeprefix(prefix), is_link) for key, is_link in others(prefix))
     for (key, is_link), keep in chosen.divide((row[0], row) for row in found):
-        if keep:
+        if keep and refuse and is_link and _leads_out(source, key):
+            outward.append(key)
+        elif keep:
             what = "symlink" if is_link else "entry that is no file"
             counts[what] += 1
             examples[what] = min(key, examples.get(what, key), key=sort_key)
-    return [
+    warnings = (
         f"{f'1 {what}' if count == 1 else f'{count} {_PLURALS[what]}'} of the source not followed, "
         f"such as {printable(examples[what])!r}"
         for what, count in sorted(counts.items(), reverse=True)
-    ]
+    )
+    return PassedOver(tuple(sorted(outward, key=sort_key)), tuple(warnings))
+
+
+def woven(rows: Iterator[Merged], outward: tuple[str, ...]) -> Iterator[Merged]:
+    """The merged rows, and in their places the keys of symlinks that no listing tells of."""
+    waiting = list(reversed(outward))
+    for row in rows:
+        while waiting and ascends(waiting[-1], row[0]):
+            yield waiting.pop(), None, None
+        if waiting and waiting[-1] == row[0]:
+            waiting.pop()
+        yield row
+    yield from ((key, None, None) for key in reversed(waiting))
+
+
+def _leads_out(source: Place, key: str) -> bool:
+    """Whether the symlink's own text leads out of the place; nothing that it may lead to is looked at.
+
+    Where it goes through another symlink, that one is asked for itself.
+    """
+    if source.directory is None:
+        return False
+    root = os.path.realpath(source.directory)
+    try:
+        text = os.readlink(os.path.join(root, key))
+    except (OSError, ValueError):
+        return False  # it is gone, or another thing by now
+    for above in (root, os.path.abspath(source.directory)):
+        end = os.path.normpath(os.path.join(above, os.path.dirname(key), text))
+        if end == above or end.startswith(os.path.join(above, "")):
+            return False
+    return True
 
 
 def holds_unlisted(where: Place, folder: str) -> bool:

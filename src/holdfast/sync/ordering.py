@@ -80,9 +80,11 @@ def _read(file: IO[bytes]) -> Iterator[ObjectInfo]:
         yield from block
 
 
-def merged(
-    mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]
-) -> Iterator[tuple[str, ObjectInfo | None, ObjectInfo | None]]:
+#: A key, and the rows of the source and of the target.
+Merged = tuple[str, ObjectInfo | None, ObjectInfo | None]
+
+
+def merged(mine: Iterator[ObjectInfo], theirs: Iterator[ObjectInfo]) -> Iterator[Merged]:
     """Each key of two listings in order, once, with the rows of both."""
     one, other = next(mine, None), next(theirs, None)
     while one is not None or other is not None:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .. import redact
 from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, InvalidKey, NotFound, Unsupported
@@ -26,6 +26,8 @@ from .unversioned import DigestedBlob
 SOURCE_CHANGED = "the source has changed since the plan was made"
 TARGET_CHANGED = "the target has changed since the plan was made"
 MOVED = "it was moved by an earlier run, which did not come to note it"
+#: Kinds of stores that copy exactly the version that they are told to; services of others may take no notice of it.
+_EXACT = frozenset(("file", "gs", "mem", "redis", "sqlite", "zip"))
 OVERTAKEN = "the source changed while it was copied, and the copy may be of its newer version: sync again"
 
 
@@ -35,6 +37,16 @@ class Task(NamedTuple):
     number: int
     action: Action
     tries: int = 0
+
+
+class Copies(Protocol):
+    """Remembers copies whose sources are about to be deleted, also after a kill; see ``JournalQueue``."""
+
+    def note_copy(self, key: str, target: Identity) -> None:
+        """Remember that the target has this version, and that it is proved to be a copy of the source."""
+
+    def copy(self, key: str) -> Identity | None:
+        """The version that was remembered, or None."""
 
 
 class Settings(NamedTuple):
@@ -59,6 +71,7 @@ class Performer:
         settings: Settings,
         moved: Callable[[int], None] | None = None,
         notes: Notes | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self.source = source
         self.target = target
@@ -67,6 +80,7 @@ class Performer:
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
         self._resumer = Resumer(source, target, notes, self.copier.moved)
+        self._copies = copies
         self._compare = Comparison(source, target)
 
     def __call__(self, task: Task) -> Any:
@@ -140,11 +154,17 @@ class Performer:
         theirs = self.target.head(action.key)
         if theirs is None or self._as_planned(action, theirs):
             return None
-        if self.settings.move and action.source is not None and self.source.head(action.key) is None:
-            size = action.source.size
-            if self.settings.reencode is not None or size is None or size == theirs.size:
-                return Result(action.key, action.kind, "already", MOVED, target=Identity.of(theirs))
+        if self.settings.move and self.source.head(action.key) is None and self._was_moved(theirs):
+            return Result(action.key, action.kind, "already", MOVED, target=Identity.of(theirs))
         return self._settle(action)
+
+    def _was_moved(self, theirs: ObjectInfo) -> bool:
+        """Whether this very version of the target was noted as the copy of a source that was to be deleted next.
+
+        That somebody claimed the task proves nothing: its owner may have deleted the source before anybody read it.
+        """
+        noted = None if self._copies is None else self._copies.copy(theirs.key)
+        return noted is not None and noted.matches(self.target.identified(theirs))
 
     def _condition(self, action: Action) -> dict[str, Any]:
         """What the write depends on, as fields of WriteOptions; nothing where the store cannot do that."""
@@ -157,7 +177,9 @@ class Performer:
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:
         if not atomic and not self._as_planned(action, self.target.head(action.key)):
-            raise Stale(TARGET_CHANGED)
+            return self._settle(action) or Result(
+                action.key, action.kind, "stale", TARGET_CHANGED, source=action.source
+            )
         done = functools.partial(self._done, action, atomic, time.monotonic())
         guard = Guard(condition, functools.partial(self._check_source, action), done)
         if self.native and action.source is not None:
@@ -167,6 +189,7 @@ class Performer:
             found = self.source.head(action.key)
             if found is None or not self._is_source(action, found):
                 raise Stale(SOURCE_CHANGED)
+            self._refuse_loss(found)
             parts = self._resumer.transfer(found, self.copier.options(found, action.key, condition), guard)
             if parts is not None:
                 return parts
@@ -174,6 +197,7 @@ class Performer:
         try:
             if action.source is None or not action.source.matches(blob.info):
                 raise Stale(SOURCE_CHANGED)
+            self._refuse_loss(blob.info)
             if _is_unversioned(blob.info):
                 blob = DigestedBlob(blob)
                 guard = guard._replace(check=functools.partial(_check_digest, action.source, blob))
@@ -195,6 +219,9 @@ class Performer:
             guard.check()
         info = self.target.store._copy(self.source.store, action.key, action.key, options)
         self.copier.moved(action.nbytes)
+        if action.source.etag is not None and self.source.vendor in _EXACT:
+            exact: Result = guard.done(info, action.nbytes)
+            return exact
         now = self.source.head(action.key)
         changed = now is None or not self._is_source(action, now)
         if not changed or _have_one_digest(action.source, info):
@@ -202,7 +229,7 @@ class Performer:
             return done
         result = self._written(action, atomic=bool(guard.condition), info=info, nbytes=action.nbytes)
         # Without a source, for nobody shall remember that the two are equal.
-        return self._move_source(action, dataclasses.replace(result, source=None, detail=OVERTAKEN))
+        return self._move_source(action, dataclasses.replace(result, source=None, detail=OVERTAKEN, overtaken=True))
 
     def _reencode(self, action: Action, blob: Any, guard: Guard) -> Any:
         wanted = self.settings.reencode or None
@@ -268,7 +295,7 @@ class Performer:
         """What becomes of a source whose copy is at the target already, if it is one."""
         action = task.action
         mine, theirs = self.source.head(action.key), self.target.head(action.key)
-        if task.tries and mine is None and theirs is not None and self._as_planned(action, theirs):
+        if task.tries and mine is None and theirs is not None and self._was_moved(theirs):
             return Result(action.key, action.kind, "already", MOVED)
         if mine is None or not self._is_source(action, mine):
             raise Stale(SOURCE_CHANGED)
@@ -289,13 +316,33 @@ class Performer:
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
         if theirs is None or not self._is_copy(mine, theirs):
             raise Conflict("the copy is not what the source holds: the source was kept", key=action.key)
+        self._refuse_loss(mine)
         refuse_one_object(self.source, self.target, mine, theirs)
+        if self._copies is not None:
+            self._copies.note_copy(action.key, Identity.of(self.target.identified(theirs)))
         error, atomic = self._remove(self.source, action.key, Identity.of(found))
         if isinstance(error, Conflict):
             return dataclasses.replace(result, outcome="stale", detail="copied; the source changed and was kept")
+        if isinstance(error, Indeterminate) and self.source.head(action.key) is None:
+            error = None  # only its answer was lost
         if error is not None and not isinstance(error, NotFound):
             raise error
         return dataclasses.replace(result, atomic=result.atomic and atomic)
+
+    def _refuse_loss(self, info: ObjectInfo) -> None:
+        """Raise Unsupported if a move would lose what the source says about the object, for its target keeps no such.
+
+        The content type alone is no reason: most are guesses from the name, made by those who uploaded.
+        """
+        if not self.settings.move or self.capabilities.metadata:
+            return
+        if lost := sorted(info.attributes().keys() - {"content_type", "content_encoding", "storage_class"}):
+            raise Unsupported(
+                f"the target cannot keep the {', '.join(lost)} of {info.key!r}, which would be lost with the source: "
+                "copy it, and delete the source if you want it to be",
+                store=self.target.name,
+                key=info.key,
+            )
 
     def _is_copy(self, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
         """Whether the target's bytes are the source's, by a digest of both; re-encoded ones are decoded for it."""

@@ -76,8 +76,10 @@ class Place:
 
     def rows(self) -> Iterator[ObjectInfo]:
         """The objects, as the store lists them; directory markers are none."""
-        rows = (row for row in self.store._scan(LIST) if not is_marker(row))
-        return rows if self.store.local else engine.ahead(rows)  # the next page comes while this one is looked at
+        rows = self.store._scan(LIST)
+        if not self.store.local:
+            rows = engine.ahead(rows)  # the next page comes while this one is looked at
+        return (row for row in rows if not is_marker(row))
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object's info, or None if there is none."""

@@ -21,11 +21,13 @@ from .names import (
     NameCheck,
     Names,
     Obstacle,
+    PassedOver,
     folds_names,
     holds_unlisted,
     passed_over,
     refused,
     unlisted,
+    woven,
 )
 from .obstacles import Obstacles
 from .ordering import in_order, merged
@@ -42,6 +44,7 @@ MOST_DELETIONS = 1000
 DELETED_PART = 10
 #: So many keys are looked up together, and decided together at most; up to 512 such runs wait for their turn.
 BATCH = 100
+OUTWARD = "a symlink that leads out of the source, and is not followed: exclude it to sync without it"
 #: So many look-alikes are named in a warning.
 NAMED = 5
 
@@ -118,6 +121,9 @@ def plan(
             comparison = Comparison(here, there, compare, remembered)
         with Filter(include, exclude) as chosen, bar(progress, f"comparing {printable(here.name)}") as shown:
             planner = _Planner(here, there, chosen, comparison, delete=delete, on_unknown=on_unknown, names=names)
+            if keys is None:
+                # A move leaves them where they are, whatever they lead to.
+                planner.passed_over = passed_over(here, chosen, refuse=not move)
             if remembered is not None and compare in ("auto", "digest") and (pair := pair_of(here, there, reencode)):
                 planner.findings = Findings(remembered, pair, here, there)
             actions = planner.run(None if keys is None else _wanted(keys, chosen, here), threads, shown)
@@ -184,6 +190,7 @@ class _Planner:
         self.in_scope = 0
         self.deletions = 0
         self.warnings: list[str] = []
+        self.passed_over = PassedOver()
         #: Where to note what turned out to be equal; None where an index is not wanted, or of no use.
         self.findings: Findings | None = None
 
@@ -205,8 +212,7 @@ class _Planner:
             shown.advance(len(outcome.value))
         if self.findings is not None:
             self.findings.flush()
-        if keys is None:
-            self.warnings += passed_over(self.source, self.chosen)
+        self.warnings += self.passed_over.warnings
         self._refuse_lookalikes(actions)
         self.obstacles.settle(actions, self._is_emptied)
         self.deletions = actions.counts["delete"]
@@ -219,9 +225,16 @@ class _Planner:
         """Every key in scope, in order, with what both sides have there."""
         if keys is None:
             rows = merged(self._rows(self.source), self._rows(self.target))
+            if self.passed_over.outward:
+                rows = woven(rows, self.passed_over.outward)
         else:
             rows = zip(keys, _heads(self.source, keys), _heads(self.target, keys), strict=True)
+        outward = frozenset(self.passed_over.outward)
         for key, one, other in rows:
+            if one is None and key in outward:
+                self.in_scope += other is not None
+                yield Pair(key, None, other, Obstacle("refuse", OUTWARD))
+                continue
             if one is None and other is None:
                 yield Pair(key, None, None, Obstacle("refuse", "neither side has it"))
                 continue

@@ -30,7 +30,8 @@ class Result:
     that was not done, for what ``detail`` says), "conflict" or "refuse" (as planned, so not done). ``atomic`` tells
     whether the condition was checked by the store in the same step, or (False) just before. ``target`` is the version
     that is there now; ``stamp`` its CRC-32C and size, where they are known. ``span`` is from when until when its bytes
-    were sent (seconds of ``time.monotonic``).
+    were sent (seconds of ``time.monotonic``). ``overtaken``: it was done, but the source changed meanwhile, and what is
+    at the target may be of its newer version.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Result:
     error: HoldfastError | None = None
     stamp: str | None = None
     span: tuple[float, float] | None = None
+    overtaken: bool = False
 
     @property
     def is_failure(self) -> bool:
@@ -57,6 +59,8 @@ class Result:
             fields["detail"] = self.detail
         if not self.atomic:
             fields["checked"] = "just before, not atomically"
+        if self.overtaken:
+            fields["overtaken"] = True
         return json.dumps(fields)
 
 
@@ -67,10 +71,11 @@ def reported(error: BaseException, key: str) -> HoldfastError:
 
 @dataclass
 class Summary:
-    """What a sync did; ``exit_code`` is 0 if all of it was done, 3 if something was stale, 1 if something failed.
+    """What a sync did; ``exit_code`` is 0 if all was done, 3 if something has changed since, 1 if something failed.
 
     ``counts`` has the results by kind of action and outcome, such as ``("add", "done")``; ``nbytes`` is what was sent.
-    Everything that was not done is listed: ``stale``, ``failed``, ``kept``, ``conflicts``, ``refused``.
+    Everything that was not done is listed: ``stale``, ``failed``, ``kept``, ``conflicts``, ``refused``; and, as
+    ``overtaken``, what was done though another version than the planned one may have been copied, which is 3 as well.
     ``checked`` counts changes whose condition could only be checked just before, not in the same step. ``warnings`` are
     the plan's. ``unaccounted`` counts actions of which nobody knows what became, which must not be: a failure.
 
@@ -89,6 +94,7 @@ class Summary:
     kept: list[Result] = field(default_factory=list)
     conflicts: list[Result] = field(default_factory=list)
     refused: list[Result] = field(default_factory=list)
+    overtaken: list[Result] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     unaccounted: int = 0
 
@@ -98,6 +104,8 @@ class Summary:
         if result.outcome == "done":
             self.nbytes += result.nbytes
             self.checked += not result.atomic
+            if result.overtaken:
+                self.overtaken.append(result)
         else:
             lists = {"stale": self.stale, "failed": self.failed, "kept": self.kept}
             lists |= {"conflict": self.conflicts, "refuse": self.refused}
@@ -130,10 +138,10 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """What a program that did this returns: 0, 3 (something was stale), or 1 (something failed or was refused)."""
+        """What a program that did this returns: 0, 3 (something has changed since), or 1 (failed, refused)."""
         if self.failed or self.conflicts or self.refused or self.kept or self.unaccounted:
             return FAILED
-        return STALE if self.stale else 0
+        return STALE if self.stale or self.overtaken else 0
 
     def __str__(self) -> str:
         counts = f"{self.added} added, {self.updated} updated, {self.deleted} deleted, {self.skipped} skipped"
@@ -144,6 +152,7 @@ class Summary:
             ("not deleted", self.kept),
             ("conflicts (not done)", self.conflicts),
             ("refused (not done)", self.refused),
+            ("done, but overtaken by changes", self.overtaken),
         ):
             if results:
                 lines.append(f"{len(results)} {name}:")
@@ -159,7 +168,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as JSON has it."""
-        lists = ("stale", "failed", "kept", "conflicts", "refused")
+        lists = ("stale", "failed", "kept", "conflicts", "refused", "overtaken")
         return {
             "added": self.added,
             "updated": self.updated,
