@@ -254,7 +254,8 @@ def is_fresh(identity: Identity, at: float | None) -> bool:
 def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:
     """What the two places are together, across processes; None where one of them cannot be recognised.
 
-    With another encoding on the way they are another pair: what is equal then differs in its stored bytes.
+    With another encoding on the way they are another pair: what is equal then differs in its stored bytes. So they are
+    where objects get other names on the way, and where only stored bytes are compared (see ``Place.identity``).
     """
     if source.identity is None or target.identity is None:
         return None
