@@ -297,7 +297,10 @@ class _Planner:
             if obstacle is not None or (mine is None and not self.delete) or (theirs is None and _is_told(mine)):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
             elif mine and theirs and (verdict := next(verdicts)) is not None and verdict.same:
-                yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
+                one, other = Identity.of(mine), Identity.of(theirs)
+                if self.findings is not None and not verdict.noted:
+                    self.findings.add(key, one, other)
+                yield Action(key, "skip", verdict.reason, one, other)
             else:
                 yield None
 
