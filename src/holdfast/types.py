@@ -199,10 +199,9 @@ class WriteOptions:
     the ETag of the version to copy; another one is a Conflict, wherever the service can be held to it (some S3 servers
     copy in one request whatever is there by then).
 
-    Two options a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``idempotent`` allows a
-    write under ``if_match`` to be done twice if an answer was lost and that ETag is there (again), as it may be where
-    the bytes do not depend on what they replace. Then S3 need not look at the object before; who counts, or adds to
-    what is there, must not say so.
+    Two options a store may ignore. ``part_size`` in bytes is a hint for multipart uploads. ``if_match_time`` tells when
+    the version of ``if_match`` was last modified, to the second at least. Then S3 need not look at the object before:
+    should the answer be lost, it looks, and writes again only over a version of that ETag and that time.
     """
 
     if_absent: bool = False
@@ -216,7 +215,7 @@ class WriteOptions:
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
     part_size: int | None = None
     source_if_match: str | None = None
-    idempotent: bool = False
+    if_match_time: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.if_absent and self.if_match is not None:

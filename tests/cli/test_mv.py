@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 
 import pytest
 
 from holdfast import sync as planner
+from holdfast.stores.file.store import FileStore
 from holdfast.stores.memory import MemoryStore
+from holdfast.types import WriteOptions
 
 from .conftest import TREE
 
@@ -179,3 +182,21 @@ def test_a_symlink_is_not_moved(holdfast, tmp_path, slash):
         assert (result.code, "is a symlink" in result.err) == (2, True)
     assert (tmp_path / "real/a").read_bytes() + (tmp_path / "file").read_bytes() == b"12"
     assert sorted(os.listdir(tmp_path)) == ["directory", "file", "link", "real"]
+
+
+def test_a_directory_with_a_store_of_its_own_in_it_keeps_what_that_knows_about_its_objects(holdfast, tmp_path):
+    """The attributes lie at the root of that store, and the one above would not take them along."""
+    options = WriteOptions(content_encoding="gzip", metadata={"owner": "ann"})
+    FileStore(tmp_path / "results/run1").write("x", gzip.compress(b"hello"), options)
+    (tmp_path / "results/plain").write_bytes(b"1")
+    result = holdfast("mv", tmp_path / "results", tmp_path / "backup")
+    assert result.code != 0
+    assert "results/run1" in result.err
+    assert not (tmp_path / "backup").exists()
+    assert holdfast("mv", tmp_path / "results/run1", tmp_path / "backup/run1").code == 0
+    info = FileStore(tmp_path / "backup/run1").head("x")
+    if info.content_encoding is None:  # a store above may keep them
+        info = FileStore(tmp_path / "backup").head("run1/x")
+    assert (info.content_encoding, dict(info.metadata)) == ("gzip", {"owner": "ann"})
+    assert holdfast("mv", tmp_path / "results", tmp_path / "backup2").code == 0
+    assert not (tmp_path / "results").exists()

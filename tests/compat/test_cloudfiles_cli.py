@@ -13,6 +13,8 @@ import pytest
 
 from holdfast.compat.cloudfiles import CloudFiles
 from holdfast.compat.cloudfiles_cli import cloudfiles_cli, main
+from holdfast.stores.file.store import FileStore
+from holdfast.types import WriteOptions
 from tests.compat.rows import row
 
 SYSTEM = "cloudfiles"
@@ -205,6 +207,15 @@ def test_mv(run, cf, cloudpath, parallel, tmp_path):
     assert sorted(os.listdir(tmp_path / "dest")) == ["0", "1", "2", "3"]
     assert "must be a directory" in run("mv", f"{cloudpath}/4", f"{cloudpath}/5", tmp_path / "no").out
     assert len(list(cf)) == len(NAMES) - 4
+
+
+def test_a_directory_whose_attributes_are_kept_above_is_moved_with_them(run, tmp_path):
+    options = WriteOptions(content_type="x/y", metadata={"owner": "ann"})
+    FileStore(tmp_path / "all").write("run1/x", b"1", options)
+    assert run("mv", tmp_path / "all/run1", tmp_path / "moved").code == 0
+    info = FileStore(tmp_path / "moved").head("x")
+    assert (info.content_type, dict(info.metadata)) == ("x/y", {"owner": "ann"})
+    assert not (tmp_path / "all/run1").exists()
 
 
 @row(SYSTEM, "cli: rm DIR prints 'is a directory', keeps files, exit 0; -r, globs, '-', the hook _rm_many")

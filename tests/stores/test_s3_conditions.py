@@ -7,6 +7,8 @@ import pickle
 import random
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 
@@ -151,41 +153,72 @@ def test_after_a_lost_answer_a_history_without_us_is_a_refusal(server, store):
     assert server.objects["key"].body == b"theirs"
 
 
-def idempotent(store, body, etag):
-    return store.write("key", body, WriteOptions(if_match=etag, idempotent=True))
+LONG_AGO = datetime(2020, 5, 17, 8, 0, 1, 123000, tzinfo=UTC)  # of a listing, which may tell it to the millisecond
+AGED = {"Last-Modified": "Sun, 17 May 2020 08:00:01 GMT", "x-amz-meta-holdfasthistory": "abc-unseen"}
 
 
-def test_an_idempotent_replacement_does_not_look_and_takes_only_the_version_named(server, store):
-    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+def unseen(store, body, etag, modified=LONG_AGO):
+    return store.write("key", body, WriteOptions(if_match=etag, if_match_time=modified))
+
+
+def test_a_replacement_of_a_known_time_does_not_look_and_takes_only_the_version_named(server, store):
+    old = Stored(b"old", AGED)
     server.objects["key"] = old
-    info = idempotent(store, b"new", old.etag)
+    info = unseen(store, b"new", old.etag)
     assert [request.method for request in server.requests] == ["PUT"]
     assert server.objects["key"].body == b"new"
     with pytest.raises(Conflict):
-        idempotent(store, b"newer", old.etag)
+        unseen(store, b"newer", old.etag)
     assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
     del server.objects["key"]
     with pytest.raises(Conflict):
-        idempotent(store, b"newer", info.etag)
+        unseen(store, b"newer", info.etag)
     assert not server.objects
 
 
 @pytest.mark.parametrize("fault", [*LOST, REFUSED])
-def test_an_idempotent_replacement_survives_lost_answers_and_refusals(server, store, fault):
-    old = Stored(b"old", {"x-amz-meta-holdfasthistory": "abc-0123456789"})
+def test_a_replacement_of_a_known_time_survives_lost_answers_and_refusals(server, store, fault):
+    old = Stored(b"old", AGED)
     server.objects["key"] = old
     server.fault = on("PUT", fault)
-    info = idempotent(store, b"new", old.etag)
+    info = unseen(store, b"new", old.etag)
     assert (server.objects["key"].body, server.objects["key"].etag) == (b"new", info.etag)
 
 
-def test_after_a_lost_answer_an_idempotent_replacement_of_others_work_is_indeterminate(server, store):
+@pytest.mark.parametrize("headers", [{**AGED, "Last-Modified": "Sun, 17 May 2020 08:00:02 GMT"}, {}])
+def test_a_version_that_came_back_is_not_the_one_that_was_named(server, store, headers):
+    """Our write landed, its answer was lost, and somebody else has put the bytes of before back."""
+    server.objects["key"] = old = Stored(b"old", AGED)
+    server.fault = on("PUT", LOST_AS_500)
+    server.after = lambda request: (
+        server.objects.update(key=Stored(b"old", headers)) if request.method == "PUT" else None
+    )
+    with pytest.raises(Indeterminate):
+        unseen(store, b"new", old.etag)
+    assert server.objects["key"].body == b"old"
+
+
+@pytest.mark.parametrize(("mark", "known"), [("unseen", False), ("0123456789", True)])
+def test_within_the_second_of_its_writing_the_history_tells_whether_a_version_came_back(server, store, mark, known):
+    now = datetime.now(UTC)
+    headers = {"Last-Modified": format_datetime(now, usegmt=True), "x-amz-meta-holdfasthistory": f"abc-{mark}"}
+    server.objects["key"] = old = Stored(b"old", headers)
+    server.fault = on("PUT", REFUSED)
+    if known:
+        unseen(store, b"new", old.etag, now)
+    else:
+        with pytest.raises(Indeterminate):
+            unseen(store, b"new", old.etag, now)
+    assert server.objects["key"].body == (b"new" if known else b"old")
+
+
+def test_after_a_lost_answer_a_replacement_of_others_work_is_indeterminate(server, store):
     old = Stored(b"old")
     server.objects["key"] = old
     server.fault = on("PUT", LOST_AS_500)
     server.after = lambda request: server.objects.update(key=Stored(b"theirs")) if request.method == "PUT" else None
     with pytest.raises(Indeterminate):
-        idempotent(store, b"new", old.etag)
+        unseen(store, b"new", old.etag)
     assert server.objects["key"].body == b"theirs"
 
 
@@ -201,7 +234,7 @@ def test_who_lost_an_answer_is_not_misled_by_a_replacement_of_what_nobody_looked
             server.fault = lambda request: None
             # The bytes are those of before, so the ETag that the other one names is that of the first version, too.
             assert server.objects["key"].etag == first.etag
-            idempotent(other, b"second", first.etag)
+            unseen(other, b"second", first.etag)
 
     server.fault, server.after = on("PUT", LOST_AS_500), replaced
     with pytest.raises(Indeterminate):  # it has landed: "refused" would be a lie

@@ -97,6 +97,21 @@ def test_a_failure_is_listed_stops_nothing_else_and_keeps_what_would_be_deleted(
     assert summary.exit_code == 1
 
 
+def test_nothing_is_deleted_if_a_comparison_failed():
+    inner, target = store_of(a=b"1", b=b"2"), store_of(a=b"9", b=b"2", c=b"3")
+    source = FaultStore(inner)
+    source.fail(e.Throttled("slow down"), "read", "a")
+    planned = plan(source, target, delete=True)
+    assert kinds(planned) == {"a": "conflict", "b": "skip", "c": "delete"}
+    summary = apply(planned)
+    assert [(result.key, result.detail) for result in summary.kept] == [
+        ("c", "not deleted, because 1 objects could not be compared: plan it again")
+    ]
+    assert (target.get("c"), summary.exit_code) == (b"3", 1)
+    assert apply(plan(source, target, delete=True)).exit_code == 0
+    assert contents(target) == contents(inner)
+
+
 def test_too_many_deletions_are_not_done_at_all():
     source, target = store_of(a=b""), store_of(**{str(number): b"" for number in range(20)})
     planned = plan(source, target, delete=True)

@@ -9,6 +9,7 @@ import pytest
 from holdfast import CloudFiles, open_store
 from holdfast.stores.memory import MemoryStore
 from holdfast.sync import Comparison, Index, apply, plan
+from holdfast.sync.comparing import Verdict
 from holdfast.sync.performing import Performer, Settings, Task
 from holdfast.testing.stores import CountingStore
 from holdfast.types import WriteOptions
@@ -79,9 +80,9 @@ def test_what_was_noted_of_the_bytes_does_not_make_them_the_same_contents(moto):
     target.write("b", STORED, GZIP)
     comparison = Comparison(plan(source, target).source, plan(source, target).target)
     (mine,), (theirs, same) = source.list(), target.list()
-    assert comparison._by_stamp(mine, theirs) == (False, DIFFER, True)
+    assert comparison._by_stamp(mine, theirs) == Verdict(False, DIFFER)
     source.write("b", STORED, GZIP)
-    assert comparison._by_stamp(source.head("b"), same) == (True, "same CRC-32C and size", True)
+    assert comparison._by_stamp(source.head("b"), same) == Verdict(True, "same CRC-32C and size")
 
 
 @pytest.mark.server

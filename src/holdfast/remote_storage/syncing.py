@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from ..errors import AlreadyExists, Conflict, HoldfastError, InvalidKey, StoreEr
 from ..keys import printable, sort_key
 from ..store import LIST, WRITE, ObjectStore, select
 from ..sync import Action, Place, Plan, Result
+from ..sync.renaming import meaning_of
 from ..sync.summary import STALE
 from ..types import Body, Capabilities, ListOptions, ObjectInfo, WriteOptions
 from ..wrap.rekey import KeyTransform
@@ -47,6 +49,11 @@ class ChosenObjects(KeyTransform):
         self._rows = [replace(row, content_encoding=None) for row in sorted(rows, key=lambda row: sort_key(row.key))]
         self._actual = actual or {}
         self._extra = extra
+
+    @functools.cached_property
+    def meaning(self) -> str:
+        """What tells an index that here stored bytes are compared, and under which keys: elsewhere equal means more."""
+        return f"stored bytes {meaning_of(self._actual)}"
 
     @property
     def capabilities(self) -> Capabilities:

@@ -14,7 +14,8 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..errors import AlreadyExists, Conflict, HoldfastError, Indeterminate, NotFound
 from ..keys import printable
@@ -27,6 +28,9 @@ DEPTH = 16
 NONE = "new"
 #: The mark of a version that was replaced unseen; no version's own mark looks like it.
 UNSEEN = "unseen"
+#: A version that was this young (seconds) when the write over it began may have been written again within the second
+#: that services tell, and look the same.
+YOUNG = 2.0
 #: So many seconds what was seen of a version stands for a look at it, where an ETag may come back.
 FRESH = 1.0
 
@@ -35,23 +39,27 @@ FRESH = 1.0
 class Version:
     """What is there: its ETag, its history, the youngest entry first, and its generation where conditions name that.
 
-    One that was not ``seen`` is known by its ETag alone.
+    One that was not ``seen`` is known by its ETag and the time at which it was ``modified``.
     """
 
     etag: str
     history: tuple[str, ...]
     generation: str | None = None
     seen: bool = True
+    modified: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, etag: str | None, history: str | None, generation: str | None = None) -> Version:
+    def of(
+        cls, etag: str | None, history: str | None, generation: str | None = None, modified: datetime | None = None
+    ) -> Version:
         """The version with this history, as it stands in the metadata."""
-        return cls(etag or "", tuple(entry for entry in (history or "").split(",") if entry), generation)
+        entries = tuple(entry for entry in (history or "").split(",") if entry)
+        return cls(etag or "", entries, generation, modified=modified)
 
     @classmethod
-    def unseen(cls, etag: str) -> Version:
-        """The version with this ETag, which nobody has looked at."""
-        return cls(etag, (), seen=False)
+    def unseen(cls, etag: str, modified: datetime) -> Version:
+        """The version with this ETag and time, which nobody has looked at."""
+        return cls(etag, (), seen=False, modified=modified)
 
     @property
     def mark(self) -> str:
@@ -69,9 +77,20 @@ class Version:
         """Whether the write with this nonce is this version or one before it."""
         return any(entry.startswith(f"{nonce}-") for entry in self.history)
 
-    def is_still(self, base: Version) -> bool:
-        """Whether this is that version, as far as is known of it."""
-        return self == base if base.seen else bare(self.etag) == bare(base.etag)
+    def is_still(self, base: Version, began: float) -> bool:
+        """Whether this is that version, which was there when the write over it began (seconds since 1970).
+
+        An ETag may be back with its bytes, so of a version that nobody looked at the time counts, too. Of one that was
+        young, that proves nothing if what is there replaced something unseen: it may have replaced what we wrote.
+        """
+        if base.seen:
+            return self == base
+        if bare(self.etag) != bare(base.etag) or self.modified is None or base.modified is None:
+            return False
+        if self.modified.replace(microsecond=0) != base.modified.replace(microsecond=0):
+            return False
+        is_young = began - base.modified.timestamp() < YOUNG
+        return not (is_young and self.history and self.history[0].endswith(f"-{UNSEEN}"))
 
     def follows(self, base: Version) -> bool:
         """Whether the history tells every conditional write since ``base``."""
@@ -157,6 +176,7 @@ class ConditionalWrite:
     def __init__(self, place: Place, base: Version | None) -> None:
         self._place = place
         self._base = base
+        self._began = time.time()
         self._nonce = secrets.token_hex(6)
         entry = f"{self._nonce}-{base.mark if base else NONE}"
         self.history = {HISTORY: ",".join((entry, *(base.history if base else ()))[:DEPTH])}
@@ -206,7 +226,7 @@ class ConditionalWrite:
             return self._own_etag(now)
         if self._base is None:
             raise self._unknown(error) from error
-        if now.is_still(self._base):
+        if now.is_still(self._base, self._began):
             return None
         if now.follows(self._base):
             raise self._refusal() from error

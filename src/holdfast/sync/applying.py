@@ -20,7 +20,7 @@ from .executing import Executor, run_elsewhere
 from .index import Index, pair_of, watched
 from .journal import Journal, JournalQueue
 from .performing import Performer, Settings, Task
-from .plans import Plan, cure_of_too_many
+from .plans import Plan, cure_of_too_many, is_uncompared
 from .queue import PHASES, Phase, PlainQueue, Queue
 from .summary import Result, Summary
 
@@ -48,8 +48,8 @@ def apply(
     """What became of the plan's actions; each was done under the identities it was planned with, or not at all.
 
     What has changed on either side since the plan was made is ``stale``: not done, and listed. Transfers come first;
-    deletions follow if none of them failed or was stale, the source is still there, and there are no more than
-    ``max_delete`` (default: the plan's own). One failure does not stop the rest.
+    deletions follow if none of them failed or was stale, no comparison had failed, the source is still there, and there
+    are no more than ``max_delete`` (default: the plan's own). One failure does not stop the rest.
 
     With a ``journal`` (a Journal or its path) an apply that was ended, in whatever way, goes on where it was: call it
     again with the same plan. Several processes may do so at the same time. ``index`` remembers which versions are
@@ -137,6 +137,8 @@ def _why_not(plan: Plan, queue: Queue, limit: int) -> tuple[Literal["kept", "sta
         return None
     if failures := queue.failures():
         return "kept", f"not deleted, because {failures} transfers failed"
+    if uncompared := sum(map(is_uncompared, plan.of_kind("conflict"))):
+        return "kept", f"not deleted, because {uncompared} objects could not be compared: plan it again"
     if stale := queue.stale():
         return "stale", f"not deleted, because {stale} objects changed since the plan was made: plan it again"
     try:

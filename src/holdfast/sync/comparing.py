@@ -14,7 +14,7 @@ from ..errors import AuthError, ConfigError, Conflict, NotFound
 from ..store import HEAD
 from ..types import ObjectInfo
 from .actions import Identity
-from .index import Index, Synced, pair_of
+from .index import Index, Synced, pair_of, seconds
 from .places import Place
 
 Compare = Literal["auto", "digest", "etag", "size+mtime", "size"]
@@ -39,16 +39,18 @@ class Changing(Exception):
 class Verdict(NamedTuple):
     """Whether two objects are the same (None: nobody can tell without reading both), and how that is known.
 
-    ``exact``: by their bytes or a digest of them, not by size and time.
+    ``exact``: by their bytes or a digest of them, not by size and time. ``noted``: the index knows all of it already.
     """
 
     same: bool | None
     reason: str
     exact: bool = True
+    noted: bool = False
 
 
 _CHANGED = Verdict(False, "changed since the last sync")
-_UNCHANGED = Verdict(True, "unchanged since the last sync")
+_UNCHANGED = Verdict(True, "unchanged since the last sync", noted=True)
+_NOT_NOTED = _UNCHANGED._replace(noted=False)
 
 
 class _Stamp(NamedTuple):
@@ -101,7 +103,8 @@ class Comparison:
         self.target = target
         self.index = index
         self.pair = pair_of(source, target, reencode) if index is not None else None
-        self._is_cheap = compare in ("size+mtime", "size")
+        self._is_cheap = compare in ("etag", "size+mtime", "size")
+        self._is_reencoded = reencode is not None
         self._anew = compare == "digest"  # whoever asks for this wants the bytes of now, not what was once read
         self._compare: Callable[[ObjectInfo, ObjectInfo], Verdict] = {
             "auto": self._auto,
@@ -134,17 +137,23 @@ class Comparison:
         if self.index is None or self.pair is None or self._anew:
             return [None] * len(rows)
         known = self.index.synced_of(self.pair, [mine.key for mine, _ in rows])
-        return [
-            None if self._are_encoded_otherwise(mine, theirs) else _unchanged(mine, theirs, known.get(mine.key))
-            for mine, theirs in rows
-        ]
+        return [self._at_once(mine, theirs, known.get(mine.key)) for mine, theirs in rows]
+
+    def _at_once(self, mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Verdict | None:
+        sizes_differ = None not in (mine.size, theirs.size) and mine.size != theirs.size
+        if (sizes_differ and not self._is_reencoded) or self._are_encoded_otherwise(mine, theirs):
+            return None
+        return self._unchanged(mine, theirs, known)
 
     # ------------------------------------------------------------------ the ways to compare
     def _auto(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict:
         if mine.size == theirs.size == 0:
             return Verdict(True, "both are empty")
         known = self._known(mine, theirs)
-        if known is not None and (verdict := _unchanged(mine, theirs, known) or self._changed(mine, theirs, known)):
+        if known is not None and _has_etags(known, mine, theirs):
+            # Written again since then, with the same bytes: perhaps to say another encoding.
+            return self._unchanged(mine, theirs, known) or self._if_encoded_alike(_NOT_NOTED, mine, theirs)
+        if known is not None and (verdict := self._changed(mine, theirs, known)):
             return verdict
         if (verdict := self._by_etags(mine, theirs) or self._by_reading(mine, theirs)) is not None:
             return self._if_encoded_alike(verdict, mine, theirs)
@@ -183,7 +192,25 @@ class Comparison:
 
     # ------------------------------------------------------------------ proofs
     def _remembered(self, mine: ObjectInfo, theirs: ObjectInfo) -> Verdict | None:
-        return _unchanged(mine, theirs, self._known(mine, theirs))
+        return self._unchanged(mine, theirs, self._known(mine, theirs))
+
+    def _unchanged(self, mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Verdict | None:
+        """The verdict on versions that were found equal before; None for others.
+
+        An ETag that is made of the bytes alone stays when they are written again under another encoding. So where no
+        listing tells encodings, the time must be that of before, too, as soon as it is known: what answers an upload
+        does not tell it, so the first listing afterwards is believed.
+        """
+        if known is None or not _has_etags(known, mine, theirs):
+            return None
+        verdict = _UNCHANGED
+        for told, info, before in zip(self._told, (mine, theirs), (known.source_time, known.target_time), strict=True):
+            if told or seconds(info) == before:
+                continue
+            if before is not None:
+                return None
+            verdict = _NOT_NOTED
+        return verdict
 
     def _known(self, mine: ObjectInfo, theirs: ObjectInfo) -> Synced | None:
         if self.index is None or self.pair is None or mine.etag is None or theirs.etag is None:
@@ -346,11 +373,8 @@ class Comparison:
         return digest if after is not None and Identity.of(info).matches(after) else None
 
 
-def _unchanged(mine: ObjectInfo, theirs: ObjectInfo, known: Synced | None) -> Verdict | None:
-    """The verdict on versions that were found equal before; None for others."""
-    if known is None or (known.source, known.target) != (mine.etag, theirs.etag):
-        return None
-    return _UNCHANGED
+def _has_etags(known: Synced, mine: ObjectInfo, theirs: ObjectInfo) -> bool:
+    return (known.source, known.target) == (mine.etag, theirs.etag)
 
 
 def _encoded_otherwise(one: str | None, other: str | None) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import sqlite3
 import time
@@ -15,13 +16,14 @@ from typing import Any, NamedTuple, Self
 
 from .. import locks
 from ..stores.file.attributes import changed_at
+from ..types import ObjectInfo
 from .actions import Identity
 from .places import Place
 
 #: A file that changed less than this (seconds) before it was read may change again without showing it.
 FRESH = 2.0
 #: Which form the tables have.
-FORM = 1
+FORM = 2
 NO_STAMPS: Mapping[str, str | None] = MappingProxyType({})
 #: So many keys are asked for at a time: SQLite takes 999 values at least.
 ASKED = 500
@@ -33,6 +35,7 @@ BATCH = 1000
 _TABLES = """
 create table if not exists synced (
     pair text not null, key text not null, source text not null, target text not null, stamp text,
+    source_time integer, target_time integer,
     primary key (pair, key)) without rowid;
 create table if not exists digests (
     place text not null, key text not null, etag text not null, algorithm text not null, digest text not null,
@@ -40,12 +43,31 @@ create table if not exists digests (
 """
 
 
+#: What was found equal. The stamp of versions that stay the same is kept by who does not know it.
+_RECORD = """
+insert into synced (pair, key, source, target, stamp, source_time, target_time) values (?, ?, ?, ?, ?, ?, ?)
+on conflict do update set
+    stamp = case when (source, target) = (excluded.source, excluded.target)
+        then ifnull(excluded.stamp, stamp) else excluded.stamp end,
+    source = excluded.source, target = excluded.target,
+    source_time = excluded.source_time, target_time = excluded.target_time
+where (source, target) <> (excluded.source, excluded.target)
+    or source_time is not excluded.source_time or target_time is not excluded.target_time
+"""
+_COLUMNS = "source, target, stamp, source_time, target_time"
+
+
 class Synced(NamedTuple):
-    """The ETags of both sides of one key when they were last known to be equal; the stamp of the bytes, if known."""
+    """What is known of one key: the ETags of both sides when they were last known to be equal.
+
+    And the stamp of the bytes, and when both were last modified (seconds since 1970); None for what is not known.
+    """
 
     source: str
     target: str
     stamp: str | None = None
+    source_time: int | None = None
+    target_time: int | None = None
 
 
 class Index:
@@ -59,7 +81,7 @@ class Index:
     >>> index = Index(":memory:")
     >>> index.record("pair", [("a", Identity(1, "x"), Identity(1, "y"))], read=0.0)
     >>> index.synced("pair", "a")
-    Synced(source='x', target='y', stamp=None)
+    Synced(source='x', target='y', stamp=None, source_time=None, target_time=None)
     >>> index.close()
     """
 
@@ -88,7 +110,7 @@ class Index:
 
     def synced(self, pair: str, key: str) -> Synced | None:
         """The versions that were equal at the last sync, or None."""
-        row = self._one("select source, target, stamp from synced where pair = ? and key = ?", (pair, key))
+        row = self._one(f"select {_COLUMNS} from synced where pair = ? and key = ?", (pair, key))  # noqa: S608
         return None if row is None else Synced(*row)
 
     def synced_of(self, pair: str, keys: Sequence[str]) -> dict[str, Synced]:
@@ -97,7 +119,7 @@ class Index:
         for start in range(0, len(keys), ASKED):
             asked = _storable(tuple(keys[start : start + ASKED]))
             marks = ", ".join("?" * len(asked))
-            sql = f"select key, source, target, stamp from synced where pair = ? and key in ({marks})"  # noqa: S608
+            sql = f"select key, {_COLUMNS} from synced where pair = ? and key in ({marks})"  # noqa: S608
             with self._lock, _sparing():
                 rows = self._connection.execute(sql, (pair, *asked)).fetchall()
                 found.update((_as_key(key), Synced(*known)) for key, *known in rows)
@@ -116,17 +138,12 @@ class Index:
         are left out. What is known already is not written again.
         """
         known = [
-            (pair, key, source.etag, target.etag, stamps.get(key))
+            (pair, key, source.etag, target.etag, stamps.get(key), seconds(source), seconds(target))
             for key, source, target in rows
             if source.etag and target.etag and not is_fresh(source, read)
         ]
         if known:
-            self._many(
-                "insert into synced (pair, key, source, target, stamp) values (?, ?, ?, ?, ?) on conflict do update"
-                " set source = excluded.source, target = excluded.target, stamp = excluded.stamp"
-                " where (source, target) <> (excluded.source, excluded.target)",
-                known,
-            )
+            self._many(_RECORD, known)
 
     def forget(self, pair: str, keys: list[str]) -> None:
         """Forget these keys, which are deleted."""
@@ -234,6 +251,11 @@ class Findings:
                 yield self._rows.popleft()
 
 
+def seconds(version: Identity | ObjectInfo) -> int | None:
+    """When it was last modified, in whole seconds since 1970: listings may tell more of the time than heads do."""
+    return None if version.last_modified is None else math.floor(version.last_modified.timestamp())
+
+
 def watched(place: Place, at: float) -> float | None:
     """The time to tell ``is_fresh`` about objects of this place; None where ETags tell any two versions apart."""
     return None if place.vendor in _EXACT else at
@@ -254,7 +276,8 @@ def is_fresh(identity: Identity, at: float | None) -> bool:
 def pair_of(source: Place, target: Place, reencode: str | None = None) -> str | None:
     """What the two places are together, across processes; None where one of them cannot be recognised.
 
-    With another encoding on the way they are another pair: what is equal then differs in its stored bytes.
+    With another encoding on the way they are another pair: what is equal then differs in its stored bytes. So they are
+    where objects get other names on the way, and where only stored bytes are compared (see ``Place.identity``).
     """
     if source.identity is None or target.identity is None:
         return None

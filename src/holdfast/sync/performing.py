@@ -171,8 +171,8 @@ class Performer:
         if action.target is None:
             return {"if_absent": True} if self.capabilities.create else {}
         if self.capabilities.replace_if and action.target.etag is not None:
-            # What is written does not depend on what it replaces: a store need not look at that first.
-            return {"if_match": action.target.etag, "idempotent": True}
+            # With the time of that version a store need not look at it first.
+            return {"if_match": action.target.etag, "if_match_time": action.target.last_modified}
         return {}
 
     def _copy(self, action: Action, condition: dict[str, Any], *, atomic: bool) -> Any:

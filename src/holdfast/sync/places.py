@@ -68,11 +68,26 @@ class Place:
 
     @property
     def identity(self) -> str | None:
-        """What the place is, across processes: the same text means the same objects; None where nobody can tell."""
-        where = self.where()
-        if where is None or where.vendor in _FORGETFUL:
+        """What the place is, across processes: the same text means the same objects under the same keys.
+
+        None where nobody can tell.
+        """
+        where, meaning = self.where(), self._meaning()
+        if where is None or where.vendor in _FORGETFUL or meaning is None:
             return None
-        return "|".join((where.vendor, where.identity, where.bucket, where.key[:-1]))
+        return "|".join((where.vendor, where.identity, where.bucket, where.key[:-1], *meaning))
+
+    def _meaning(self) -> list[str] | None:
+        """What the keys and rows mean where they are not those of the store; None where a wrapper does not tell."""
+        meaning: list[str] = []
+        store: Any = self.store
+        while isinstance(store, ObjectStore):
+            if hasattr(store, "meaning"):
+                meaning += filter(None, [store.meaning])
+            elif isinstance(store, KeyTransform) and not isinstance(store, PrefixStore):
+                return None
+            store = getattr(store, "store", None)
+        return meaning
 
     def rows(self) -> Iterator[ObjectInfo]:
         """The objects, as the store lists them; directory markers are none."""
@@ -141,8 +156,12 @@ class Place:
     def where(self) -> Location | None:
         """Where the place is, as the location of an object "x" in it; None where a wrapper changes what is stored."""
         # Names with suffixes lie in the same tree, though not every byte is found under the name of its key.
-        store = self.store.store if isinstance(self.store, SuffixStore) else self.store
-        return store._locate("x")
+        # And of objects that get other names, that one may be somewhere else.
+        store: Any = self.store
+        while isinstance(store, SuffixStore) or (isinstance(store, KeyTransform) and hasattr(store, "meaning")):
+            store = store.store
+        location: Location | None = store._locate("x")
+        return location
 
     def root(self) -> tuple[tuple[str, ...], str]:
         """The store below all wrappers, comparable between places, and the prefix of the place's keys in it.

@@ -12,6 +12,7 @@ from ..keys import check, printable, sort_key
 from ..progress import Bar, bar
 from ..types import ListOptions, ObjectInfo
 from .actions import Action, Identity, Kind
+from .attributes import ForeignAttributes
 from .comparing import COMPARISONS, Changing, Compare, Comparison, Verdict
 from .filters import Filter, Patterns
 from .index import Findings, Index, pair_of
@@ -180,6 +181,7 @@ class _Planner:
         self.delete = delete
         self.on_unknown = on_unknown
         self.names = NameCheck(target, names)
+        self.foreign = ForeignAttributes(source)
         self.folds = names == "portable" or (
             names == "auto" and target.directory is not None and folds_names(target.directory)
         )
@@ -239,7 +241,7 @@ class _Planner:
                 yield Pair(key, None, None, Obstacle("refuse", "neither side has it"))
                 continue
             self.in_scope += other is not None
-            obstacle = self.names.why_not(key) if one is not None else None
+            obstacle = None if one is None else self.names.why_not(key) or self.foreign.why_not(key)
             if obstacle is None:
                 self._look_for_collisions(key, one, other)
                 if one is not None and other is None:
@@ -308,7 +310,10 @@ class _Planner:
             if obstacle is not None or (mine is None and not self.delete) or (theirs is None and _is_told(mine)):
                 yield self.decide(Pair(key, mine, theirs, obstacle))
             elif mine and theirs and (verdict := next(verdicts)) is not None and verdict.same:
-                yield Action(key, "skip", verdict.reason, Identity.of(mine), Identity.of(theirs))
+                one, other = Identity.of(mine), Identity.of(theirs)
+                if self.findings is not None and not verdict.noted:
+                    self.findings.add(key, one, other)
+                yield Action(key, "skip", verdict.reason, one, other)
             else:
                 yield None
 

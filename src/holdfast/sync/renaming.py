@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -20,6 +23,11 @@ class RenamedStore(KeyTransform):
         self._old = dict(keys)
         self._new = {inner: outer for outer, inner in keys.items()}
 
+    @functools.cached_property
+    def meaning(self) -> str:
+        """What tells this renaming from every other one, and from none, in any process."""
+        return meaning_of(self._old)
+
     def to_inner(self, key: str) -> str:
         """The key that the object has."""
         return self._old.get(key, key)
@@ -29,6 +37,14 @@ class RenamedStore(KeyTransform):
         if key not in self._new:
             raise ValueError(f"{key!r} is not renamed")
         return self._new[key]
+
+
+def meaning_of(keys: Mapping[str, str]) -> str:
+    """One text for each ``{new key: key}``, without those that stay as they are; "" if all do."""
+    changed = sorted([new, old] for new, old in keys.items() if new != old)
+    if not changed:
+        return ""
+    return hashlib.sha256(json.dumps(changed).encode()).hexdigest()
 
 
 def renamed(source: Place, target: Place, keys: Mapping[str, str]) -> Place:

@@ -21,6 +21,7 @@ from ...files import paths
 from ...files.batches import Terms, transfer_batches
 from ...files.requests import batches
 from ...monitoring import TransmissionMonitor
+from ...stores.file.store import FileStore
 from ..cloudfiles import CloudFiles
 from . import locations
 
@@ -93,7 +94,7 @@ def move(source: str, destination: str, options: Options) -> None:
     """Move what one source stands for: each object is deleted when its copy is proved to hold its bytes.
 
     Requests are signed, whatever the options say: nobody deletes without credentials. A local directory that stays in
-    its file system is renamed, in one step.
+    its file system is renamed, in one step, unless a store above it keeps the attributes of its files.
     """
     options = replace(options, no_sign_request=False)
     if destination == STDIO:
@@ -181,7 +182,12 @@ def _nested(source: str, destination: str) -> str:
 
 
 def _renamed(path: str, destination: str) -> bool:
-    """Whether the local directory has another name now; not if that is in another file system."""
+    """Whether the local directory has another name now.
+
+    Not if that is in another file system, or if the attributes of its files are kept above, where they would stay.
+    """
+    if FileStore.root_of(path)[1]:
+        return False
     goal = locations.local_path(destination)
     if os.path.lexists(goal):
         raise AlreadyExists(f"{goal} exists: remove it, or move into another directory")

@@ -118,7 +118,7 @@ class FileStore(Store):
         """
         directory = os.path.abspath(directory)
         root = directory
-        while not _keeps_attributes(root):
+        while not keeps_attributes(root):
             above = os.path.dirname(root)
             if above == root or os.path.islink(root):
                 return directory, ""
@@ -390,7 +390,8 @@ def _with_attributes_of(info: ObjectInfo, options: WriteOptions) -> WriteOptions
     return replace(options, **{**kept, **options.attributes()}) if kept else options
 
 
-def _keeps_attributes(directory: str) -> bool:
+def keeps_attributes(directory: str) -> bool:
+    """Whether this user's stores keep attributes of files in this directory, which makes it a root."""
     try:
         # Somebody else's, in a directory that all may write to, has nothing to say about our files.
         return os.stat(os.path.join(os.fsencode(directory), ATTRIBUTES_DIRECTORY)).st_uid == os.geteuid()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 
 from ...errors import NotFound
 from .. import _conditions
@@ -33,7 +35,10 @@ def look(wire: Wire, key: str) -> Version | None:
     except BadRequest:
         wire.call(Request("read", "GET", key, headers={"range": "bytes=0-0"}))  # whose refusal says why
         raise
-    return Version.of(answer.etag, answer.headers.get(METADATA + HISTORY))
+    modified = None
+    with contextlib.suppress(ValueError):
+        modified = parsedate_to_datetime(answer.headers.get("last-modified") or "")
+    return Version.of(answer.etag, answer.headers.get(METADATA + HISTORY), modified=modified)
 
 
 def by_headers(send: Callable[[Mapping[str, str]], str | None]) -> Send:

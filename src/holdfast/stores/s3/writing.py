@@ -163,8 +163,8 @@ def write_if(
     if options.if_match is not None:
         # What is large is not sent only to be refused: it looks first.
         base = None if data is None else seen_version(where, options.if_match)
-        if base is None and data is not None and options.idempotent:
-            base = Version.unseen(options.if_match)
+        if base is None and data is not None and options.if_match_time is not None:
+            base = Version.unseen(options.if_match, options.if_match_time)
         base = base or named_version(where, options.if_match)
     conditional = ConditionalWrite(where, base)
     headers = direct.headers({**(named or {}), **conditional.history})
