@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
 from ..errors import NotFound, PathConflict
-from ..keys import printable
+from ..keys import join, printable
 from ..sync import Plan, apply, plan
-from . import DONE, FAILED
-from .applied import Report, show
+from ..sync.actions import KINDS
+from . import DONE, output
+from .applied import Report, foreseen, show, warn
 from .clearing import clear_away
 from .ends import Ends, directories, refuse_stdio, single
 from .locations import Location, Opener, locate, look, refuse_collisions
@@ -59,35 +62,69 @@ def command(settings: Settings, sources: tuple[str, ...], target: str, dry_run: 
     refuse_collisions(places, goal, "move")
     report = Report(settings, moving=True)
     with report.summarised(), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
-        plans = _plans(opener, places, goal, settings)
-        foreseen = [show(planned, settings) for planned in plans] if dry_run else []
-        if refused := [action for planned in plans for action in planned.of_kind("refuse", "conflict")]:
-            for action in refused:
-                report.fail(f"cannot be moved: {action.reason}", action.key)
-            return FAILED if dry_run else report.close()
+        moves = _moves(opener, places, goal, settings)
+        refused = [action for move in moves for action in move.plan.of_kind("refuse", "conflict")]
+        for action in refused:
+            report.fail(f"cannot be moved: {action.reason}", action.key)
         if dry_run:
-            return max(foreseen, default=DONE)
-        for planned in plans:
+            return _show(moves, settings)
+        if refused:
+            return report.close()
+        for _, planned in moves:
             report.add(apply(planned, threads=settings.threads, progress=settings.progress, on_result=report.tell))
         if report.exit_code == DONE:
             _clear_away(places, report)
     return report.close()
 
 
-def _plans(opener: Opener, places: Sequence[Location], goal: Location, settings: Settings) -> list[Plan]:
-    """All plans, before anything is moved; NotFound if there is nothing at one of the places."""
-    plans: list[Plan] = []
+class _Move(NamedTuple):
+    """What is moved where, and the plan of it."""
+
+    ends: Ends
+    plan: Plan
+
+
+def _show(moves: Sequence[_Move], settings: Settings) -> int:
+    """The exit code that it would have, after all was shown.
+
+    With --json it is one stream whatever is moved: a line for each object, and the summary. A plan that ``Plan.read``
+    takes is one a file, and so is of one source.
+    """
+    code = max(foreseen(planned) for _, planned in moves)
+    if not settings.json:
+        for _, planned in moves:
+            show(planned, settings)
+        return code
+    counts, nbytes = Counter(dict.fromkeys(map(str, KINDS), 0)), 0
+    for ends, planned in moves:
+        warn(planned.terms.warnings)
+        old = {new: key for key, new in (ends.keys or {}).items()}
+        for action in planned:
+            if action.source is None:
+                continue  # what only the target has stays there
+            source = join(ends.source.name, old.get(action.key, action.key))
+            names = {"source": source, "target": join(ends.target.name, action.key)}
+            output.json_line({**names, "action": action.kind, "reason": action.reason, "bytes": action.nbytes})
+            counts[action.kind] += 1
+            nbytes += action.nbytes
+    output.json_line({"status": "summary", **counts, "bytes": nbytes, "exit_code": code})
+    return code
+
+
+def _moves(opener: Opener, places: Sequence[Location], goal: Location, settings: Settings) -> list[_Move]:
+    """All moves, before anything is done; NotFound if there is nothing at one of the places."""
+    moves: list[_Move] = []
     for source in places:
         if len(places) > 1:
             text = goal.child(source.name)
             target = locate(text if source.local_directory() is None and not source.is_directory else f"{text}/")
         else:
             target = goal
-        made = [_plan(ends, settings) for ends in _ends(opener, source, target, settings)]
+        made = [_Move(ends, _plan(ends, settings)) for ends in _ends(opener, source, target, settings)]
         if len(made) > 1:
-            _refuse_one_name(source, *made)
-        plans += made
-    return plans
+            _refuse_one_name(source, *(move.plan for move in made))
+        moves += made
+    return moves
 
 
 def _plan(ends: Ends, settings: Settings) -> Plan:
