@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 import click
 
@@ -13,7 +12,7 @@ from ..keys import join
 from ..sync import Journal, Plan, Result, apply, plan
 from . import output
 from .ends import Ends, directories, single
-from .locations import Found, Location, Opener, look
+from .locations import Found, Location, Opener, child, look
 from .options import Settings
 
 
@@ -55,15 +54,9 @@ def _ends(opener: Opener, found: Found, goal: Location, settings: Settings, *, s
     """What was found, the object, the directory or both, and where it goes."""
     place = found.location
     if found.info is not None:
-        yield single(opener, found.spot, place.name, _child(goal, place.name) if several else goal)
+        yield single(opener, found.spot, place.name, child(goal, place.name) if several else goal)
     if found.directory is not None:
-        yield directories(opener, place, _child(goal, f"{place.name}/") if several else goal, settings)
-
-
-def _child(goal: Location, name: str) -> Location:
-    above = goal.url.path
-    path = f"{above}{'' if not above or above.endswith('/') else '/'}{name}"
-    return Location(goal.child(name), replace(goal.url, path=path))
+        yield directories(opener, place, child(goal, f"{place.name}/") if several else goal, settings)
 
 
 def refuse_mixture(options: dict[str, bool]) -> None:

@@ -64,9 +64,11 @@ holdfast xfer execute --lease-msec 60000 --keep run1.db
 @click.argument("db", type=click.Path(dir_okay=False))
 @click.option("--lease-msec", "lease", type=click.IntRange(min=0), default=0, metavar="N",
               help="Hold what is worked on for N ms after the last sign of life (default: a minute).")  # fmt: skip
+@click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
+              help="Claim N objects, and do them, before the next N: fewer leave more to others.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep FILE when all is done; else it is deleted.")
 @shared("json", "progress")
-def execute(settings: Settings, db: str, lease: int, keep: bool) -> int:
+def execute(settings: Settings, db: str, lease: int, block_size: int | None, keep: bool) -> int:
     """Do the transfer that is noted in DB, or what is left of it.
 
     Start it several times to have several processes share the work. It ends when nothing is left, whoever did it; what
@@ -75,7 +77,8 @@ def execute(settings: Settings, db: str, lease: int, keep: bool) -> int:
     if not os.path.exists(db):
         raise click.UsageError(f"there is no {db}: make it with holdfast xfer init")
     transfer = ResumableTransfer(db, lease)
-    summary = transfer.execute(progress=sys.stderr.isatty() if settings.progress is None else settings.progress)
+    shown = sys.stderr.isatty() if settings.progress is None else settings.progress
+    summary = transfer.execute(progress=shown, block_size=block_size)
     if settings.json:
         output.json_line({"status": "summary", **summary.to_dict()})
     else:

@@ -27,8 +27,8 @@ from .copying import STDIO, Options, copy, move, say
 PROGRESS = click.option("--progress", is_flag=True, help="Show a progress bar.")
 ANONYMOUS = click.option("--no-sign-request", is_flag=True, help="Ask the source's service without credentials.")
 PART_BYTES = click.option(
-    "--part-bytes", type=click.IntRange(min=1), default=int(1e8), show_default=True,
-    help="Not needed here: large objects are sent in parts of a size that is fast.",
+    "--part-bytes", type=click.IntRange(min=1),
+    help="Larger files are sent in parts of so many bytes (default: of a size that is fast).",
 )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _mv_single(
     destination: str,
     progress: bool,
     block_size: int,
-    part_bytes: int,
+    part_bytes: int | None,
     no_sign_request: bool,
     parallel: int,
 ) -> None:

@@ -74,16 +74,13 @@ def local_path(path: str) -> str:
     return paths.asfilepath(paths.normalize(path)) if is_local(path) else path
 
 
-def open_location(
-    path: str, *, progress: bool = False, anonymous: bool = False, part_bytes: int | None = None, parallel: int = 1
-) -> CloudFiles:
+def open_location(path: str, *, progress: bool = False, anonymous: bool = False, parallel: int = 1) -> CloudFiles:
     """The CloudFiles of a directory; ``anonymous`` where there is something to sign."""
     path = paths.normalize(path)
     return CloudFiles(
         path,
         progress,
         parallel=parallel,
-        composite_upload_threshold=int(1e8) if part_bytes is None else part_bytes,
         no_sign_request=anonymous and paths.extract(path).protocol in _SIGNED,
     )
 

@@ -53,12 +53,12 @@ def xfer_init(source: str, destination: str, compression: str, db: str, text: st
 @click.option("--progress", is_flag=True, help="Show a progress bar.")
 @click.option("--lease-msec", type=click.IntRange(min=0), default=0, show_default=True,
               help="How long a file belongs to a process that gives no sign of life; 0 is a minute.")  # fmt: skip
-@click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True, expose_value=False,
-              help="Not needed here: files are claimed as they are come to.")  # fmt: skip
-def xfer_execute(db: str, progress: bool, lease_msec: int) -> None:
+@click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True,
+              help="So many files are claimed, and done, before the next ones.")  # fmt: skip
+def xfer_execute(db: str, progress: bool, lease_msec: int, block_size: int) -> None:
     """Transfer what was noted, or what is left of it; the last process that works on it forgets it."""
     transfer = ResumableTransfer(db, lease_msec)
-    transfer.execute(progress)
+    transfer.execute(progress, block_size)
     with Journal(db) as journal:
         has_others = journal.has_workers()
     if not has_others:
