@@ -69,15 +69,17 @@ def command(
 ) -> int:  # fmt: skip
     """Plan all, refuse what cannot be, then move."""
     refuse_stdio(target)
-    listed = is_list(sources)
-    goal, places = locate(target), [locate(source) for source in (read_list() if listed else sources)]
+    listed, goal = is_list(sources), locate(target)
+    if listed or len(sources) > 1:
+        _need_directory(goal)
+    places = [locate(source) for source in (read_list() if listed else sources)]
     _refuse_symlinks(places)
     report = Report(settings, moving=True)
     with report.summarised(), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
         places, by_pattern = choose(opener, places, settings, directories=True, listed=listed)
-        several = by_pattern or listed or len(places) > 1
-        if several and not goal.is_directory and goal.local_directory() is None:
-            raise click.UsageError(f"several sources need a directory as the target: write {target}/")
+        if by_pattern:
+            _need_directory(goal)
+        several = by_pattern or listed or len(sources) > 1
         refuse_collisions(places, goal, "move")
         moves = _moves(opener, places, goal, settings, several=several)
         refused = [action for move in moves for action in move.plan.of_kind("refuse", "conflict")]
@@ -110,7 +112,7 @@ def _show(moves: Sequence[_Move], settings: Settings) -> int:
     With --json it is one stream whatever is moved: a line for each object, and the summary. A plan that ``Plan.read``
     takes is one a file, and so is of one source.
     """
-    code = max(foreseen(planned) for _, planned in moves)
+    code = max((foreseen(planned) for _, planned in moves), default=DONE)
     if not settings.json:
         for _, planned in moves:
             show(planned, settings)
@@ -188,6 +190,12 @@ def _refuse_one_name(place: Location, one: Plan, below: Plan) -> None:
                 f"{place.text} is an object, and {place.child(printable(action.key))} lies below it: the target "
                 f"cannot have both; move {place.text}/ to another place first"
             )
+
+
+def _need_directory(goal: Location) -> None:
+    """UsageError for a goal that is none, and no local directory that is there."""
+    if not goal.is_directory and goal.local_directory() is None:
+        raise click.UsageError(f"several sources need a directory as the target: write {goal.text}/")
 
 
 def _refuse_symlinks(places: Sequence[Location]) -> None:
