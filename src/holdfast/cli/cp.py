@@ -97,7 +97,7 @@ def command(
         recording.running("cp"),
     ):
         places, by_pattern = choose(opener, places, settings, directories=recursive, listed=listed)
-        several = by_pattern or listed or len(places) > 1
+        several = by_pattern or len(places) > 1
         if several and not recursive and not goal.is_directory:
             raise click.UsageError(f"several sources need a directory as the target: write {target}/")
         refuse_collisions(places, goal, "copy")

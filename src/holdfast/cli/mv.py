@@ -79,7 +79,7 @@ def command(
         places, by_pattern = choose(opener, places, settings, directories=True, listed=listed)
         if by_pattern:
             _need_directory(goal)
-        several = by_pattern or listed or len(sources) > 1
+        several = by_pattern or len(places) > 1
         refuse_collisions(places, goal, "move")
         moves = _moves(opener, places, goal, settings, several=several)
         refused = [action for move in moves for action in move.plan.of_kind("refuse", "conflict")]

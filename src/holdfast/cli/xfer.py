@@ -48,7 +48,7 @@ def init(source: str, target: str, db: str, names: str | None, compression: str)
 
     What TARGET has already, proved equal, is not planned. FILE must not have a transfer yet.
     """
-    paths = None if names is None else _lines_of(names)
+    paths = None if names is None else lines_of(names)
     encoding = {"same": None, "none": False}.get(compression, compression)
     ResumableTransfer(db).init(source, target, paths, encoding)
     output.complain(f"planned; holdfast xfer execute {db} does it")
@@ -83,18 +83,21 @@ def execute(settings: Settings, db: str, lease: int, block_size: int | None, kee
         output.json_line({"status": "summary", **summary.to_dict()})
     else:
         output.line(str(summary).splitlines()[0])
-    if not keep and not _has_workers(db):
-        transfer.close()
+    if not keep:
+        close(transfer)
     return DONE
 
 
-def _has_workers(db: str) -> bool:
-    """Whether another process is still at it, which then removes the file."""
-    with Journal(db) as journal:
-        return journal.has_workers()
+def close(transfer: ResumableTransfer) -> None:
+    """Forget a transfer that is done, unless another process is still at it, which then does that."""
+    with Journal(transfer.db) as journal:
+        has_others = journal.has_workers()
+    if not has_others:
+        transfer.close()
 
 
-def _lines_of(path: str) -> list[str]:
+def lines_of(path: str) -> list[str]:
+    """The lines of a file, or of standard input for "-"; UsageError if it cannot be read."""
     if path == STDIO:
         return read_list()
     try:

@@ -15,6 +15,7 @@ import click
 
 from ...cli.cat import stream
 from ...cli.clearing import clear_away
+from ...cli.lists import read_list
 from ...cli.locations import Spot
 from ...errors import AlreadyExists
 from ...files import paths
@@ -132,7 +133,7 @@ def _selection(source: str, destination: str, options: Options, opened: ExitStac
 
     into_directory = destination != STDIO and locations.is_directory(destination)
     if source == STDIO:
-        found = locations.common_directory(locations.stdin_lines())
+        found = locations.common_directory(read_list())
         if found is None:
             say("No common prefix found. Currently only one bucket at a time is supported for STDIN.")
             return None

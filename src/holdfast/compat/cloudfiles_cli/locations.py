@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -115,11 +114,6 @@ def listed(files: CloudFiles, chosen: Pattern) -> Iterator[str]:
     for name in files.list(prefix=chosen.prefix, flat=chosen.flat):
         if name.endswith(chosen.suffix) and not name.endswith("/"):
             yield name
-
-
-def stdin_lines() -> list[str]:
-    """The lines of standard input, without their ends and without empty ones."""
-    return [line for line in sys.stdin.read().splitlines() if line]
 
 
 def common_directory(locations: list[str]) -> tuple[str, list[str]] | None:
