@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .. import engine
-from ..sync.globs import ANY_DEPTH, matches_whole
 from ..types import ListOptions, ObjectInfo
 from .locations import Location, Opener, look
 from .options import Settings
@@ -84,6 +83,8 @@ def pattern_of(opener: Opener, place: Location, settings: Settings) -> Pattern |
 
 def matches(opener: Opener, pattern: Pattern, settings: Settings, *, directories: bool) -> Iterator[Match]:
     """What the pattern matches, in order: a level is listed after the other, from "**" on everything."""
+    from ..sync.globs import ANY_DEPTH, matches_whole  # with the planner, which takes long to import
+
     spot = opener.directory(pattern.base)
     if pattern.base.is_local and pattern.base.local_directory() is None:
         return
