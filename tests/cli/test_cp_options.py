@@ -105,7 +105,7 @@ def test_blocks_are_done_before_the_next_begin(holdfast, folder, bucket, monkeyp
     assert len(done) == 30
 
 
-@pytest.mark.parametrize("command", ["mv", "xfer"])
+@pytest.mark.parametrize("command", ["mv", "cp", "xfer"])
 def test_blocks_of_what_is_planned_are_done_before_the_next_begin(holdfast, folder, backup, monkeypatch, command):
     folder.put({f"{number:03}": b"x" for number in range(30)})
     perform, done, next_began = Performer.__call__, set(), threading.Event()
@@ -124,6 +124,8 @@ def test_blocks_of_what_is_planned_are_done_before_the_next_begin(holdfast, fold
     monkeypatch.setattr(Performer, "__call__", watched)
     if command == "mv":
         assert holdfast("mv", "-j", "4", "-b", "10", folder.base, backup.base).code == 0
+    elif command == "cp":
+        assert holdfast("cp", "-r", "--resumable", "-j", "4", "-b", "10", folder.base, backup.base).code == 0
     else:
         assert holdfast("xfer", "init", "--db", f"{backup.base}.db", folder.base, backup.base).code == 0
         assert holdfast("xfer", "execute", "-b", "10", f"{backup.base}.db").code == 0

@@ -104,12 +104,12 @@ def command(
         if resumable or compression not in {"same", "none"}:
             from .planned import copy_planned, refuse_mixture  # with the planner, which plain copies do without
 
-            refuse_mixture({"--decode": given("decode"), "-b": given("block_size"), "--part-bytes": given("part_bytes"),
-                            "-p": is_typed_before("parallel"), "--flight-time": recording.flight_time,
-                            "--io-rate": recording.io_rate})  # fmt: skip
+            refuse_mixture({"--decode": given("decode"), "-p": is_typed_before("parallel"),
+                            "--flight-time": recording.flight_time, "--io-rate": recording.io_rate})  # fmt: skip
             encoding = "" if decode else None if compression == "same" else compression
             copy_planned(opener, places, goal, settings, tally, recursive=recursive, several=several,
-                         encoding=encoding, resumable=resumable)  # fmt: skip
+                         encoding=encoding, resumable=resumable, block_size=block_size,
+                         part_size=part_bytes)  # fmt: skip
         else:
             plan = _Plan(opener, goal, several=several)
             for found in look_at(opener, places, under=recursive, threads=settings.threads):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import click
 
@@ -19,11 +20,12 @@ from .options import Settings
 def copy_planned(
     opener: Opener, places: Sequence[Location], goal: Location, settings: Settings, tally: output.Tally,
     *, recursive: bool, several: bool, encoding: str | None, resumable: bool,
+    block_size: int | None, part_size: int | None,
 ) -> None:  # fmt: skip
     """Copy all that the target does not have yet, in an encoding if one is named ("": decoded), and count it.
 
     Everything is planned before anything is copied. ``resumable`` notes in this user's journal how far it has come, so
-    that large objects go on in the middle.
+    that large objects go on in the middle. ``block_size`` and ``part_size`` are those of ``apply``.
     """
     plans = []
     for place in places:
@@ -45,7 +47,7 @@ def copy_planned(
     with ExitStack() as opened:
         journal = opened.enter_context(Journal.default()) if resumable else None
         for planned in plans:
-            _apply(planned, settings, tally, journal)
+            _apply(planned, settings, tally, journal, block_size=block_size, part_size=part_size)
         if journal is not None and not tally.failed:
             journal.forget_complete()  # each call makes a plan of its own, so nobody asks for these again
 
@@ -65,7 +67,7 @@ def refuse_mixture(options: dict[str, bool]) -> None:
         raise click.UsageError(f"{useless[0]} has no meaning with --resumable or -c: leave it out")
 
 
-def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Journal | None) -> None:
+def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Journal | None, **sizes: Any) -> None:
     def tell(result: Result) -> None:
         name = join(planned.source.name, result.key)
         row = {"source": name, "status": "copied", "bytes": result.nbytes}
@@ -78,6 +80,8 @@ def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Jour
         if settings.json:
             output.json_line(row)
 
-    summary = apply(planned, journal=journal, threads=settings.threads, progress=settings.progress, on_result=tell)
+    summary = apply(
+        planned, journal=journal, threads=settings.threads, progress=settings.progress, on_result=tell, **sizes
+    )
     if summary.skipped:
         output.complain(f"{summary.skipped} were there already", planned.target.name)
