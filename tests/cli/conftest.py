@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -45,6 +46,16 @@ class Result:
 def memory_of_its_own(tmp_path_factory, monkeypatch):
     """No test reads, or fills, the index and the journal of whoever runs it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Have these bytes on standard input."""
+
+    def put(text):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(os.fsencode(text))))
+
+    return put
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_an_unknown_command_far_from_all_lists_them(holdfast):
      ["sync", "--compare", "guess", "a", "b"], ["diff", "a"], ["mv", "a"], ["mv", "a", "b", "c"], ["mv", "-", "b"],
      ["rm", "-", "a"], ["ls", "-e", "a"], ["ls", "-e", "s3://[ab]/x"], ["ls", "-j", "2"], ["ls", "-l", "--sqlite", "f"],
      ["ls", "--json", "--fullpath"], ["-p", "2", "ls"],
-     ["-p", "2", "cp", "-b", "1", "a", "b"], ["cp", "--resumable", "-b", "2", "a", "b"],
+     ["-p", "2", "cp", "-b", "1", "a", "b"], ["cp", "--resumable", "--decode", "a", "b"],
      ["cp", "--part-bytes", "9", "a", "-"], ["cp", "-c", "lzw", "a", "b"], ["xfer", "init", "a", "b"],
      ["xfer", "execute", "/nowhere/at/all"], ["alias", "add", "s", "x"], ["alias", "add", "s3", "s3://https://x/"],
      ["alias", "rm", "matrix"], ["completion", "tcsh"], ["watch", "net", "print", "--interval", "0"],

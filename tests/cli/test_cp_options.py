@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import re
@@ -13,18 +12,9 @@ import pytest
 
 from holdfast import WriteOptions, open_store
 from holdfast.sync.copying import Copier
+from holdfast.sync.performing import Performer
 
 from .conftest import TREE, Place
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    """Have these bytes on standard input."""
-
-    def put(text):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(os.fsencode(text))))
-
-    return put
 
 
 @pytest.fixture
@@ -113,6 +103,49 @@ def test_blocks_are_done_before_the_next_begin(holdfast, folder, bucket, monkeyp
     monkeypatch.setattr(Copier, "__call__", watched)
     assert holdfast("cp", "-r", "-j", "4", "-b", "10", folder.base, bucket / "x").code == 0
     assert len(done) == 30
+
+
+@pytest.mark.parametrize("command", ["mv", "cp", "xfer"])
+def test_blocks_of_what_is_planned_are_done_before_the_next_begin(holdfast, folder, backup, monkeypatch, command):
+    folder.put({f"{number:03}": b"x" for number in range(30)})
+    perform, done, next_began = Performer.__call__, set(), threading.Event()
+
+    def watched(self, task):
+        number = int(task.action.key)
+        if number == 0:
+            next_began.wait(0.5)  # what follows the block would begin now, if anything let it
+        elif number >= 10:
+            next_began.set()
+            assert set(range(number // 10 * 10)) <= done
+        value = perform(self, task)
+        done.add(number)
+        return value
+
+    monkeypatch.setattr(Performer, "__call__", watched)
+    if command == "mv":
+        assert holdfast("mv", "-j", "4", "-b", "10", folder.base, backup.base).code == 0
+    elif command == "cp":
+        assert holdfast("cp", "-r", "--resumable", "-j", "4", "-b", "10", folder.base, backup.base).code == 0
+    else:
+        assert holdfast("xfer", "init", "--db", f"{backup.base}.db", folder.base, backup.base).code == 0
+        assert holdfast("xfer", "execute", "-b", "10", f"{backup.base}.db").code == 0
+    assert (len(done), len(backup.objects)) == (30, 30)
+
+
+@pytest.mark.server
+def test_large_objects_move_in_parts(holdfast, tmp_path, moto, monkeypatch):
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket, bodies = f"s3://{moto.make_bucket()}", {"some": os.urandom(11 << 20), "large": os.urandom(65 << 20)}
+    for name, body in bodies.items():
+        (tmp_path / name).write_bytes(body)
+    parts = {"some": "-3", "large": "-4"}
+    for name, part in (("some", 5 << 20), ("large", 20 << 20)):
+        assert holdfast("mv", "--part-bytes", part, tmp_path / name, f"{bucket}/{name}").code == 0
+        with open_store(bucket) as store:
+            assert store.head(name).etag.strip('"').endswith(parts[name])
+        assert holdfast("mv", "--part-bytes", part, f"{bucket}/{name}", tmp_path / name).code == 0
+        assert (tmp_path / name).read_bytes() == bodies[name]
 
 
 @pytest.mark.slow

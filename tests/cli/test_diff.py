@@ -52,7 +52,9 @@ def test_json(holdfast, place, backup):
 def test_an_empty_source_is_not_equal(holdfast, folder, backup):
     backup.put({"a": b"1"})
     result = holdfast("diff", folder.base, backup.base)
-    assert (result.code, result.lines) == (1, ["extra      a", "0 same, 1 extra"])
+    assert (result.code, result.lines, result.err) == (1, ["extra      a", "0 same, 1 extra"], "")
+    row, summary = holdfast("diff", "--json", folder.base, backup.base).rows
+    assert (row["status"], row["reason"], summary["warnings"]) == ("extra", "not in the source", [])
     assert holdfast("diff", folder.base, backup / "nope").code == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 
 import pytest
 
@@ -13,6 +14,11 @@ from holdfast.stores.memory import MemoryStore
 from holdfast.types import WriteOptions
 
 from .conftest import TREE
+
+
+def path_of(location):
+    """The location without what an environment can say as well."""
+    return re.sub(r"^file://|(?<=^s3://)http://[^/]*/", "", location)
 
 
 def rest(*gone):
@@ -117,6 +123,21 @@ def test_what_is_in_the_way_is_replaced_and_what_is_equal_only_removed(holdfast,
 def test_a_dry_run_moves_nothing(holdfast, place, backup):
     result = holdfast("mv", "-n", place / "run1", backup.base)
     assert (result.code, len(result.lines), place.objects, backup.objects) == (0, 3, TREE, {})
+
+
+def test_a_dry_run_for_programs_is_one_stream_whatever_is_moved(holdfast, place, backup):
+    goal = f"{backup.base}/"
+    backup.put({"run1.txt": b"nor this"})
+    *rows, summary = holdfast("mv", "-n", "--json", place / "run1", place / "run1.txt", goal).rows
+    assert sorted((*map(path_of, (row["source"], row["target"])), row["action"], row["bytes"]) for row in rows) == [
+        (place / "run1.txt", f"{goal}run1.txt", "skip", 0),
+        (place / "run1/a", f"{goal}run1/a", "add", 3),
+        (place / "run1/sub/b", f"{goal}run1/sub/b", "add", 4),
+    ]
+    assert (summary["status"], summary["add"], summary["skip"], summary["bytes"]) == ("summary", 2, 1, 7)
+    *rows, summary = holdfast("mv", "-n", "--json", place / "run1", backup.base).rows
+    assert ([row["action"] for row in rows], summary["exit_code"]) == (["add", "add"], 0)
+    assert place.objects == TREE
 
 
 @pytest.mark.parametrize("missing", ["nope", "nope/", "run", "run1.txt/"])

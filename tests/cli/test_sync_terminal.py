@@ -64,6 +64,15 @@ def test_the_plan_is_shown_and_yes_does_it(terminal, ends):
     assert target.objects == source.objects
 
 
+def test_a_warning_that_the_plan_has_shown_is_not_told_again(terminal, ends, tmp_path):
+    os.symlink("changed", tmp_path / "source/link")
+    one = terminal(*SYNC)
+    one.read_until(r"Go on\? \[y/N\] ")
+    one.type("y\n")
+    assert one.end() == 0
+    assert one.shown.count("1 symlink of the source not followed") == 1
+
+
 @pytest.mark.parametrize("answer", ["n\n", "\n", "maybe\n", "\x04"])
 def test_any_other_answer_leaves_everything(terminal, ends, answer):
     one = terminal(*SYNC)

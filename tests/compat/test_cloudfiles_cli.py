@@ -14,6 +14,7 @@ import pytest
 from holdfast.compat.cloudfiles import CloudFiles
 from holdfast.compat.cloudfiles_cli import cloudfiles_cli, main
 from holdfast.stores.file.store import FileStore
+from holdfast.sync.journal import JournalQueue
 from holdfast.types import WriteOptions
 from tests.compat.rows import row
 
@@ -41,7 +42,7 @@ def run(capfd, monkeypatch):
     """Run one command line in this process."""
 
     def one(*arguments, stdin=""):
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments], prog_name="cloudfiles")
@@ -472,3 +473,80 @@ def test_errors_are_one_line(run, tmp_path):
     ran = run("ls", "s3://http://user:secret@127.0.0.1:9/bucket/x")
     assert (ran.code, ran.out, ran.err.count("\n"), "secret" in ran.err) == (1, "", 1, False)
     assert run("cp", tmp_path, "ftp://x/").err.startswith("cloudfiles: ")
+
+
+@row(SYSTEM, "cli: Ctrl-C", "kept and fixed", "one line, no traceback, the exit code 130, and the bar is gone")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_ctrl_c(src, tmp_path):
+    import pty
+    import signal
+
+    program = (
+        "import threading\n"
+        "from holdfast.compat.cloudfiles_cli import main\n"
+        "from holdfast import progress\n"
+        "from holdfast.sync.performing import Performer\n"
+        "progress.PATIENCE = 0\n"
+        "perform = Performer.__call__\n"
+        "Performer.__call__ = lambda self, task: threading.Event().wait() if task.number else perform(self, task)\n"
+        "main()\n"
+    )
+    controller, terminal = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, "cp", "-r", "--progress", src, tmp_path / "dest"],
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(terminal)
+    screen = b""
+    try:
+        while b"syncing" not in screen:
+            screen += os.read(controller, 65536)
+        child.send_signal(signal.SIGINT)
+        while True:
+            try:
+                data = os.read(controller, 65536)
+            except OSError:  # how Linux says that nobody holds the other end any more
+                break
+            screen += data
+        assert child.wait(timeout=30) == 130
+    finally:
+        child.kill()
+        child.wait()
+        os.close(controller)
+    shown = screen.decode(errors="replace")
+    assert "cloudfiles: interrupted" in shown
+    assert "Traceback" not in shown
+    assert "Aborted" not in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is hidden as often as it is shown again
+
+
+@row(SYSTEM, "cli: cp and mv --part-bytes, xfer execute -b: the parts of large files, and the files of a claim")
+@pytest.mark.server
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_parts(run, tmp_path, moto, monkeypatch, parallel):
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    where = moto.url(moto.make_bucket(), "d")
+    source = tmp_path / "large"
+    source.mkdir()
+    body = os.urandom(11 << 20)
+    (source / "big").write_bytes(body)
+    assert run("-p", parallel, "cp", "-r", "--part-bytes", 5 << 20, source, where).code == 0
+    assert CloudFiles(where).head("big")["ETag"].strip('"').endswith("-3")
+    assert run("-p", parallel, "mv", "--part-bytes", 6 << 20, source, f"{where}/moved").code == 0
+    assert CloudFiles(where).head("moved/big")["ETag"].strip('"').endswith("-2")
+    assert CloudFiles(where).get("moved/big") == body
+
+
+def test_xfer_claims_blocks(run, src, tmp_path, monkeypatch):
+    claimed, claim = [], JournalQueue.claim
+
+    def watched(self, phase, most):
+        tasks = claim(self, phase, most)
+        claimed.append(len(tasks))
+        return tasks
+
+    monkeypatch.setattr(JournalQueue, "claim", watched)
+    run("xfer", "init", src, tmp_path / "dest", "--db", tmp_path / "xfer.db")
+    assert run("xfer", "execute", "-b", 5, tmp_path / "xfer.db").code == 0
+    assert [count for count in claimed if count] == [5, 5, 5, 5, 4]

@@ -295,3 +295,25 @@ def test_the_asynchronous_methods_do_the_same(tmp_path):
             return sent.added, back.added, await one.get(["moved", "taken"], return_dict=True), await two.exists("a")
 
     assert asyncio.run(main()) == (2, 1, {"moved": b"1", "taken": b"1"}, False)
+
+
+@pytest.mark.server
+def test_large_objects_are_sent_in_parts_of_the_size_that_is_wanted(memory, moto, monkeypatch):
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    body, part = bytes(range(256)) * (11 << 12), 5 << 20
+    memory["large"] = body
+    there = CloudFiles(moto.url(moto.make_bucket()))
+
+    def parts():
+        return there.store.head("large").etag.strip('"').rpartition("-")[2]
+
+    memory.transfer_to(there, part_size=part)
+    assert (parts(), there["large"] == body) == ("3", True)
+    there.moves(memory, ["large"], part_size=part)
+    assert (memory["large"] == body, list(there)) == (True, [])
+    asyncio.run(AsyncCloudFiles(there.cloudpath).transfer_from(memory, part_size=6 << 20))
+    assert parts() == "2"
+    assert memory.moves(there, ["large"], part_size=part).done == 1
+    with pytest.raises(e.ConfigError):
+        there.transfer_to(memory, part_size=0)

@@ -366,3 +366,25 @@ def test_memory_is_not_given_to_other_processes(tmp_path):
         summary = apply(plan(source, target), executor=pool)
     assert "memory belongs to one process" in summary.failed[0].detail
     assert contents(target) == {}
+
+
+@pytest.mark.parametrize("wrong", [{"block_size": 0}, {"part_size": -1}])
+def test_blocks_and_parts_of_nothing_are_refused(wrong):
+    source, target = store_of(a=b"1"), MemoryStore()
+    with pytest.raises(e.ConfigError):
+        apply(plan(source, target), **wrong)
+    assert contents(target) == {}
+
+
+def test_blocks_are_noted_before_the_next_ones_begin():
+    source = store_of(**{f"{number:02}": b"x" for number in range(25)})
+    told, at_begin = [], []
+
+    class Watched(MemoryStore):
+        def _write(self, key, body, options):
+            at_begin.append((int(key), len(told)))
+            return super()._write(key, body, options)
+
+    assert apply(plan(source, Watched()), block_size=10, on_result=told.append).added == 25
+    assert all(noted >= number // 10 * 10 for number, noted in at_begin)
+    assert max(noted for number, noted in at_begin if number >= 20) == 20

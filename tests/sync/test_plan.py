@@ -33,7 +33,9 @@ def test_each_key_gets_the_action_that_makes_the_target_the_source():
     assert kinds(planned) == {"new": "add", "same": "skip", "other": "update", "longer": "update", "extra": "skip"}
     assert planned.counts == {"add": 1, "update": 2, "skip": 2}
     assert planned.nbytes["update"] == 3
-    assert kinds(plan(source, target, delete=True, max_delete=1))["extra"] == "delete"
+    deleting = plan(source, target, delete=True, max_delete=1)
+    assert (kinds(deleting)["extra"], deleting.nbytes["delete"]) == ("delete", 1)
+    assert deleting.totals()[0] == "add: 1 (1 B), update: 2 (3 B), skip: 1, delete: 1 (1 B)"
 
 
 def test_planning_changes_nothing_and_reads_each_listing_once():

@@ -194,9 +194,10 @@ class AsyncCloudFiles:
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to have the objects of ``paths`` (default: all of them) at the destination as well."""
-        rest = (paths, reencode, content_type, allow_missing, progress, resumable)
+        rest = (paths, reencode, content_type, allow_missing, progress, resumable, part_size)
         return await self._calls.call(self.files.transfer_to, _plain(cf_dest), *rest)
 
     async def transfer_from(
@@ -208,9 +209,10 @@ class AsyncCloudFiles:
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to have the objects of ``cf_src`` here."""
-        rest = (paths, reencode, content_type, allow_missing, progress, resumable)
+        rest = (paths, reencode, content_type, allow_missing, progress, resumable, part_size)
         return await self._calls.call(self.files.transfer_from, _plain(cf_src), *rest)
 
     async def move(self, src: str, dest: str) -> Summary:
@@ -222,9 +224,10 @@ class AsyncCloudFiles:
         cf_dest: AsyncCloudFiles | CloudFiles | str,
         paths: Iterable[str | tuple[str, str]],
         progress: bool | None = None,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to move objects to the destination, from (path here, path there) for each."""
-        return await self._calls.call(self.files.moves, _plain(cf_dest), paths, progress)
+        return await self._calls.call(self.files.moves, _plain(cf_dest), paths, progress, part_size)
 
     def list(
         self,

@@ -39,7 +39,11 @@ COMPLETION = "_HOLDFAST_COMPLETE"
 
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names and end the process with its exit code."""
-    code = run(sys.argv[1:])
+    end(run(sys.argv[1:]))
+
+
+def end(code: int) -> NoReturn:
+    """End the process with this exit code, whatever its workers do."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any
@@ -24,7 +25,7 @@ def show(plan: Plan, settings: Settings) -> int:
     """
     if settings.json:
         plan.write(sys.stdout)  # ASCII, whatever the names are
-        warn(plan)
+        warn(plan.terms.warnings)
     elif sys.stdout.isatty() and not is_long(plan):
         plan.print()
     else:
@@ -33,6 +34,11 @@ def show(plan: Plan, settings: Settings) -> int:
         for line in plan.totals():
             output.line(line)
     name_the_cure(plan)
+    return foreseen(plan)
+
+
+def foreseen(plan: Plan) -> int:
+    """The exit code that applying the plan would have, as far as the plan tells."""
     return FAILED if plan.counts["conflict"] or plan.counts["refuse"] or plan.deletes_too_many else DONE
 
 
@@ -41,9 +47,9 @@ def is_long(plan: Plan) -> bool:
     return len(plan) - plan.counts["skip"] > SHOWN
 
 
-def warn(plan: Plan) -> None:
+def warn(warnings: Iterable[str]) -> None:
     """Tell what the planner found odd, where the plan is not shown."""
-    for warning in plan.terms.warnings:
+    for warning in warnings:
         output.complain(warning)
 
 
@@ -90,6 +96,7 @@ class Report:
         self._moving = moving
         self._tally = output.Tally()
         self._kept: Counter[str] = Counter()
+        self._warned: set[str] = set()
         self._problems: list[str] = []
 
     def tell(self, result: Result) -> None:
@@ -108,6 +115,10 @@ class Report:
             self._kept[result.detail] += 1
         else:
             output.complain(f"{result.outcome}: {result.detail}", result.key)
+
+    def shown(self, plan: Plan) -> None:
+        """Take notice that somebody has seen the plan, so that its warnings are not told again."""
+        self._warned.update(plan.terms.warnings)
 
     def add(self, summary: Summary) -> None:
         """Take in what became of a plan."""
@@ -130,8 +141,8 @@ class Report:
     def close(self) -> int:
         """Tell what is left to tell, print the totals, and return the exit code."""
         self._tally.finish()
-        for warning in dict.fromkeys(self.summary.warnings):  # of several plans the same one once
-            output.complain(warning)
+        of_all = dict.fromkeys(self.summary.warnings)  # of several plans the same one once
+        warn(warning for warning in of_all if warning not in self._warned)
         for reason, count in self._kept.items():
             output.complain(f"{count} {reason}")
         if self.summary.stale:

@@ -11,6 +11,8 @@ from .. import codecs
 from ..blob import Blob, Buffer
 from ..types import ReadOptions
 from . import output
+from .globs import choose
+from .lists import is_list, read_list
 from .locations import Opener, Spot, locate, look
 from .options import Command, Settings, shared
 
@@ -33,6 +35,8 @@ def _range(_context: click.Context, _option: click.Parameter, value: str | None)
 EXAMPLES = """
 holdfast cat s3://bucket/run1/info.json
 holdfast cat -r 0-100 s3://bucket/run1/log.txt
+holdfast cat 's3://bucket/run1/part-*.csv' > table.csv
+holdfast ls -r --fullpath s3://bucket/run1 | grep csv | holdfast cat -
 holdfast cat --raw s3://bucket/run1/table.csv > table.csv.gz
 """
 
@@ -44,15 +48,18 @@ holdfast cat --raw s3://bucket/run1/table.csv > table.csv.gz
     help="Only the bytes from A up to, not including, B: 0-10 or -10 are the first ten, 10- all after them.",
 )  # fmt: skip
 @click.option("--raw", is_flag=True, help="The bytes as stored, even if they have a content encoding.")
-@shared("endpoint", "anonymous")
+@shared("endpoint", "anonymous", "literal")
 def command(settings: Settings, locations: tuple[str, ...], bounds: Range | None, raw: bool) -> int:
     """Write the object at each LOCATION to standard output, decoded if it has a content encoding.
 
-    A range of an encoded object counts decoded bytes; with --raw stored ones.
+    A range of an encoded object counts decoded bytes; with --raw stored ones. In a location * and ? stand for what is
+    there, in the directory (** in those below, too). "-" stands for a list of locations on standard input, one a line.
     """
-    places = [locate(text) for text in locations]
+    listed = is_list(locations)
+    places = [locate(text) for text in (read_list() if listed else locations)]
     tally = output.Tally()
     with Opener(settings, places) as opener:
+        places = choose(opener, places, settings, directories=False, listed=listed).places
         for place in places:
             found = look(opener, place, under=False)
             if found.nothing:

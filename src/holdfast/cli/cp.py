@@ -18,14 +18,16 @@ from ..types import WriteOptions
 from . import output
 from .cat import stream
 from .copying import Manner, Pair, processes_of
+from .globs import choose
 from .lists import look_at, read_list
 from .locations import STDIO, Directory, Found, Location, Opener, Spot, locate, look, refuse_collisions
-from .options import Command, Settings, given, is_typed_before, shared
+from .options import Command, Settings, given, in_blocks, in_parts, is_typed_before, shared
 from .recording import RECORDINGS, Recording, recorded
 
 EXAMPLES = """
 holdfast cp -r results s3://bucket/run1
 holdfast cp s3://bucket/run1/info.json ./
+holdfast cp 's3://bucket/run1/*.json' ./
 holdfast cp -r -j 32 s3://bucket/run1 s3://bucket/run2 backup/
 holdfast cp - s3://bucket/run1/log.txt
 holdfast ls -r --fullpath s3://bucket/run1 | grep csv | holdfast cp - tables/
@@ -46,13 +48,11 @@ COMPRESSIONS = ("same", "none", "gzip", "br", "zstd", "bzip2", "xz")
 @click.option("--resumable", is_flag=True,
               help="Note how far it has come: the same command goes on there, also in the middle of large objects. "
               "What the target has already, proved equal, is not copied.")  # fmt: skip
-@click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
-              help="Copy N objects, then the next N (default: as they come).")  # fmt: skip
-@click.option("--part-bytes", "part_bytes", type=click.IntRange(min=1), metavar="N",
-              help="Send and fetch larger objects in parts of N bytes (services want at least 5 MiB).")  # fmt: skip
+@in_blocks
+@in_parts
 @click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
 @recorded
-@shared("threads", "json", "progress", "endpoint", "anonymous")
+@shared("threads", "json", "progress", "endpoint", "anonymous", "literal")
 @click.pass_obj
 def command(
     parallel: int, settings: Settings, sources: tuple[str, ...], target: str, recursive: bool, decode: bool,
@@ -67,6 +67,9 @@ def command(
     attributes are copied as they are; symlinks inside local directories are left out. "-" as the target is standard
     output, as the source standard input: a list of sources, one a line, if the target is a directory, else the content
     of the object.
+
+    In a source * and ? stand for what is there, in the directory: for objects, with -r for directories as well. Each
+    keeps its name in TARGET/. With ** it is objects in directories below, too, and they keep what ** stands for.
     """
     decode = decode or compression == "none"
     listed = sources == (STDIO,) and target != STDIO and locate(target).is_directory
@@ -78,8 +81,6 @@ def command(
         return tally.close("copied", as_json=settings.json, verbose=verbose)
     if listed:
         sources = tuple(read_list())
-    if len(sources) > 1 and not recursive and not locate(target).is_directory:
-        raise click.UsageError(f"several sources need a directory as the target: write {target}/")
     tally = output.Tally()
     places = [locate(source) for source in sources]
     goal = locate(target)
@@ -95,18 +96,22 @@ def command(
         opener.target(places, goal),
         recording.running("cp"),
     ):
+        places, by_pattern = choose(opener, places, settings, directories=recursive, listed=listed)
+        several = by_pattern or len(places) > 1
+        if several and not recursive and not goal.is_directory:
+            raise click.UsageError(f"several sources need a directory as the target: write {target}/")
         refuse_collisions(places, goal, "copy")
         if resumable or compression not in {"same", "none"}:
             from .planned import copy_planned, refuse_mixture  # with the planner, which plain copies do without
 
-            refuse_mixture({"--decode": given("decode"), "-b": given("block_size"), "--part-bytes": given("part_bytes"),
-                            "-p": is_typed_before("parallel"), "--flight-time": recording.flight_time,
-                            "--io-rate": recording.io_rate})  # fmt: skip
+            refuse_mixture({"--decode": given("decode"), "-p": is_typed_before("parallel"),
+                            "--flight-time": recording.flight_time, "--io-rate": recording.io_rate})  # fmt: skip
             encoding = "" if decode else None if compression == "same" else compression
-            copy_planned(opener, places, goal, settings, tally, recursive=recursive, several=len(places) > 1,
-                         encoding=encoding, resumable=resumable)  # fmt: skip
+            copy_planned(opener, places, goal, settings, tally, recursive=recursive, several=several,
+                         encoding=encoding, resumable=resumable, block_size=block_size,
+                         part_size=part_bytes)  # fmt: skip
         else:
-            plan = _Plan(opener, goal, several=len(places) > 1)
+            plan = _Plan(opener, goal, several=several)
             for found in look_at(opener, places, under=recursive, threads=settings.threads):
                 plan.add(found, tally, recursive=recursive)
             if not plan.refused:
@@ -267,7 +272,10 @@ def _copy_stdio(
                 names = {"source": STDIO, "target": opener.name(spot.store, spot.key)}
                 output.json_line({**names, "status": "copied", "bytes": size})
             return
-        found = look(opener, place, under=False)
+        places = choose(opener, [place], settings, directories=False).places
+        if len(places) > 1:
+            raise click.UsageError(f"{place.text} stands for {len(places)} objects: holdfast cat writes them all")
+        found = look(opener, places[0], under=False)
         if found.nothing:
             tally.nothing_there(place.text)
         elif found.info is None:

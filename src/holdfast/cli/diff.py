@@ -6,7 +6,7 @@ import click
 
 from ..sync import Action
 from ..sync.comparing import COMPARISONS
-from ..sync.plans import is_uncompared, is_undecided
+from ..sync.plans import KEPT_FROM_NOTHING, NOTHING_LISTED, is_uncompared, is_undecided
 from . import DONE, FAILED, output
 from .applied import name_the_cure, warn
 from .ends import plan_for, refuse_stdio
@@ -82,10 +82,11 @@ def command(
             raise
         output.complain(error)
         return TROUBLE  # diff(1) says so: 1 is a difference
-    warn(planned)
+    warnings = [one for one in planned.terms.warnings if one != NOTHING_LISTED]  # here nothing would be anyway
+    warn(warnings)
     name_the_cure(planned, only_look=True)
     if settings.json:
-        output.json_line({"status": "summary", **counts, "warnings": list(planned.terms.warnings)})
+        output.json_line({"status": "summary", **counts, "warnings": warnings})
     else:
         output.line(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "same"))
     if counts["failed"]:
@@ -104,12 +105,13 @@ def _state(action: Action) -> str:
 
 
 def _print(action: Action, state: str, settings: Settings) -> None:
-    reason = "" if state in {"missing", "extra"} else f"  ({action.reason})"
     if settings.json:
         sizes = {
             f"{side}_size": None if identity is None else identity.size
             for side, identity in (("source", action.source), ("target", action.target))
         }
-        output.json_line({"key": action.key, "status": state, "reason": action.reason, **sizes})
+        reason = "not in the source" if action.reason == KEPT_FROM_NOTHING else action.reason
+        output.json_line({"key": action.key, "status": state, "reason": reason, **sizes})
     else:
-        output.line(f"{state:<9}  {action.key}{reason}")
+        why = "" if state in {"missing", "extra"} else f"  ({action.reason})"
+        output.line(f"{state:<9}  {action.key}{why}")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from ..errors import ConfigError
 from .locations import Row
@@ -59,10 +59,10 @@ class Inventory:
         ConfigError if the file has a listing of this prefix of the other kind, recursive or not.
         """
         query = "SELECT recursive, position, completed FROM listings WHERE location = ? AND prefix = ?"
-        found = self._database.execute(query, (location, _text(prefix))).fetchone()
+        found = self._database.execute(query, (location, kept(prefix))).fetchone()
         if found is None:
             self._database.execute(
-                "INSERT INTO listings VALUES (?, ?, ?, NULL, NULL)", (location, _text(prefix), recursive)
+                "INSERT INTO listings VALUES (?, ?, ?, NULL, NULL)", (location, kept(prefix), recursive)
             )
             return State(None, None)
         if bool(found[0]) is not recursive:
@@ -75,8 +75,7 @@ class Inventory:
                 "DELETE FROM objects WHERE location = ? AND substr(key, 1, ?) = ?", (location, len(prefix), prefix)
             )
             return State(None, None)
-        position = found[1].decode("utf-8", "surrogateescape") if isinstance(found[1], bytes) else found[1]
-        return State(position, found[2])
+        return State(told(found[1]), found[2])
 
     def note(self, location: str, prefix: str, rows: Iterator[Row]) -> Iterator[int]:
         """Write the rows of a listing, and yield how many are new each time that some were written.
@@ -114,9 +113,9 @@ class Inventory:
             self._database.executemany(
                 "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", (_values(location, row) for row in rows)
             )
-            where = (location, _text(prefix))
+            where = (location, kept(prefix))
             if rows:
-                last = _text(rows[-1].info.key)
+                last = kept(rows[-1].info.key)
                 execute("UPDATE listings SET position = ? WHERE location = ? AND prefix = ?", (last, *where))
             if complete:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -138,15 +137,20 @@ class Inventory:
 def _values(location: str, row: Row) -> tuple[object, ...]:
     info = row.info
     if row.is_directory:
-        return (location, _text(row.name), "directory", None, None, None, None)
+        return (location, kept(row.name), "directory", None, None, None, None)
     moment = None if info.last_modified is None else info.last_modified.astimezone(UTC).isoformat()
-    return (location, _text(row.name), "object", info.size, moment, info.etag, info.storage_class)
+    return (location, kept(row.name), "object", info.size, moment, info.etag, info.storage_class)
 
 
-def _text(name: str) -> str | bytes:
+def kept(name: str) -> str | bytes:
     """The name as SQLite can keep it: a local one that is no UTF-8 as its bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape")
     return name
+
+
+def told(value: Any) -> Any:
+    """What was kept as the name that it was, and any other value as it is."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

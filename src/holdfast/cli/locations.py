@@ -39,10 +39,14 @@ PRIVATE = ".holdfast"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One location as it was typed (``text``, without secrets) and as it was understood (``url``)."""
+    """One location as it was typed (``text``, without secrets) and as it was understood (``url``).
+
+    ``kept`` is the name, possibly of several components, that it keeps elsewhere; "" is its last component.
+    """
 
     text: str
     url: URL
+    kept: str = ""
 
     @property
     def is_directory(self) -> bool:
@@ -56,8 +60,8 @@ class Location:
 
     @property
     def name(self) -> str:
-        """Its last component, which it keeps when it is copied into a directory."""
-        return self.url.path.rstrip("/").rpartition("/")[2] or self.url.bucket
+        """The name that it keeps when it is copied into a directory: its last component, or ``kept``."""
+        return self.kept or self.url.path.rstrip("/").rpartition("/")[2] or self.url.bucket
 
     def child(self, key: str) -> str:
         """How to show an object below it."""
@@ -72,6 +76,11 @@ class Location:
 def locate(text: str) -> Location:
     """The location that the text names; ConfigError if it names none."""
     return Location(redact.url(text), parse(text))
+
+
+def child(place: Location, name: str) -> Location:
+    """The location of a name in the directory that the place is."""
+    return Location(place.child(name), place.url.child(name))
 
 
 def refuse_collisions(places: Sequence[Location], goal: Location, verb: str) -> None:

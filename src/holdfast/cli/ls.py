@@ -14,6 +14,7 @@ from ..progress import Bar, size_text
 from ..types import ListOptions, ObjectInfo, is_marker
 from . import output
 from .expressions import expand
+from .globs import Pattern, matches, pattern_of
 from .locations import Found, Location, Opener, Row, Spot, locate, look
 from .options import Command, Settings, given, shared
 
@@ -24,6 +25,7 @@ EXAMPLES = """
 holdfast ls
 holdfast ls -l s3://bucket/run1
 holdfast ls -r --json s3://bucket/run1
+holdfast ls -l 's3://bucket/run*/info.json'
 holdfast ls --anonymous s3://open-data/
 holdfast ls -r --fullpath s3://bucket/run1 | grep tmp | holdfast rm -
 holdfast ls -r -e 's3://bucket/run1/mesh/[0-9a-f]{2}'
@@ -41,6 +43,8 @@ shows run10. With --json each line has location, key (the name), type ("object" 
 
 With -e a location stands for many beginnings of names, which are listed at the same time: [0-9a-f] is one of these
 characters, [ab]{3} three of them, so 's3://b/x/[ab]' lists all in x/ that begins with a or b. Quote it for the shell.
+Without -e, * and ? stand for the objects and directories that are there, with -r for all below these, too; ** stands
+for any directories, and matches objects.
 
 With --sqlite the listing goes to the table objects of FILE. What ends it, ends it there: the same command goes on
 where it was. A listing that is complete is not made again; for a new one take a new FILE.
@@ -60,7 +64,7 @@ where it was. A listing that is complete is not made again; for a new one take a
 @click.option("-e", "--expr", "expression", is_flag=True, help="Classes of characters in locations stand for many.")
 @click.option("--sqlite", "inventory", type=click.Path(dir_okay=False), metavar="FILE",
               help="Write the listing to this database instead, or go on with it.")  # fmt: skip
-@shared("threads", "json", "progress", "endpoint", "anonymous")
+@shared("threads", "json", "progress", "endpoint", "anonymous", "literal")
 def command(
     settings: Settings, locations: tuple[str, ...], long: bool, human: bool, recursive: bool, full: bool,
     expression: bool, inventory: str | None,
@@ -84,15 +88,19 @@ def command(
         show = _Format(settings.json, long, human, full)
         with progress.bar(settings.progress is True, "listing", unit="names") as bar:
             for place, prefixes in zip(places, tails, strict=True):
+                pattern = None if expression else pattern_of(opener, place, settings)
                 header = f"{place.text}:" if len(places) > 1 and not settings.json and not full else None
-                rows = lister.expressed(place, prefixes) if expression else lister.plain(place)
+                if pattern is not None:
+                    rows = lister.matched(pattern)
+                else:
+                    rows = lister.expressed(place, prefixes) if expression else lister.plain(place)
                 if rows is None:
                     tally.nothing_there(place.text)
                     continue
                 if header is not None:
                     output.line(header)
                 for row in rows:
-                    show(place, row)
+                    show(place if pattern is None else pattern.base, row)
                     bar.advance()
                 tally.done()
     return tally.finish()
@@ -127,9 +135,23 @@ class _Lister:
     def expressed(self, place: Location, tails: Iterable[str]) -> Iterator[Row] | None:
         """The rows that begin with the tails, or None if there are none."""
         spot = self.opener.directory(place)
-        rows = itertools.chain.from_iterable(rows for _, rows in self._listed(spot, [(tail, None) for tail in tails]))
-        first = next(rows, None)
-        return None if first is None else itertools.chain((first,), rows)
+        listed = self._listed(spot, [(tail, None) for tail in tails])
+        return _any(itertools.chain.from_iterable(rows for _, rows in listed))
+
+    def matched(self, pattern: Pattern) -> Iterator[Row] | None:
+        """The rows that the pattern matches, with what is below them if all is listed; None if there are none."""
+        return _any(self._matched(pattern))
+
+    def _matched(self, pattern: Pattern) -> Iterator[Row]:
+        spot = self.opener.directory(pattern.base)
+        for match in matches(self.opener, pattern, self.settings, directories=True):
+            if not match.is_directory:
+                yield Row(match.name, match.info, False)
+            elif self.delimiter is not None:
+                yield Row(f"{match.name}/", match.info, True)
+            else:
+                rows = spot.store._scan(ListOptions(f"{spot.key}{match.name}/"))
+                yield from _rows(rows, spot)
 
     def take_stock(self, database: Inventory, place: Location, tails: Iterable[str], bar: Bar) -> None:
         """Have the listing of a location in the database, whole; what is there already is not listed again."""
@@ -174,6 +196,12 @@ class _Lister:
         for outcome in run:
             ahead, rest = outcome.value
             yield outcome.item[0], _rows(itertools.chain(ahead, rest), spot)
+
+
+def _any(rows: Iterator[Row]) -> Iterator[Row] | None:
+    """The rows, or None if there are none."""
+    first = next(rows, None)
+    return None if first is None else itertools.chain((first,), rows)
 
 
 def _rows_of(found: Found) -> Iterator[Row]:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import click
 
 from ..errors import NotFound, PathConflict
-from ..keys import printable
+from ..keys import join, printable
 from ..sync import Plan, apply, plan
-from . import DONE, FAILED
-from .applied import Report, show
+from ..sync.actions import KINDS
+from . import DONE, output
+from .applied import Report, foreseen, show, warn
 from .clearing import clear_away
 from .ends import Ends, directories, refuse_stdio, single
-from .locations import Location, Opener, locate, look, refuse_collisions
-from .options import Command, Settings, shared
+from .globs import choose
+from .lists import is_list, look_at, read_list
+from .locations import Found, Location, Opener, child, locate, refuse_collisions
+from .options import Command, Settings, in_blocks, in_parts, shared
 
 EXAMPLES = """
 holdfast mv --dry-run results s3://bucket/run1    # only shows what, and why
 holdfast mv results s3://bucket/run1              # results/a becomes run1/a
 holdfast mv s3://bucket/run1 s3://bucket/2026/run1
+holdfast mv 's3://bucket/run1/*.tmp' s3://bucket/old/
+holdfast ls -r --fullpath s3://bucket/run1 | grep csv | holdfast mv - tables/
 holdfast mv s3://bucket/a.csv s3://bucket/b.csv done/  # done/a.csv ...
 """
 
@@ -32,6 +40,10 @@ The contents of a directory map onto the target, whether or not it exists: "mv r
 ends in "/" is a directory: a single object keeps its name there. So does each of several sources. What the target has
 under a name is replaced. An object is removed from SOURCE only when its copy is proved to hold the same bytes, by
 digests or by reading it back, and only that very version of it. If anything cannot be moved for its name, nothing is.
+
+In a SOURCE * and ? stand for the objects and directories that are there; each keeps its name in TARGET/. With ** it is
+objects in directories below, too, and they keep what ** stands for. "-" as the source stands for a list of sources on
+standard input, one a line.
 
 \b
 Exit codes:
@@ -48,46 +60,104 @@ Exit codes:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
 @click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Only show what would be moved.")
-@shared("threads", "json", "progress", "endpoint", "anonymous")
-def command(settings: Settings, sources: tuple[str, ...], target: str, dry_run: bool) -> int:
+@in_blocks
+@in_parts
+@shared("threads", "json", "progress", "endpoint", "anonymous", "literal")
+def command(
+    settings: Settings, sources: tuple[str, ...], target: str, dry_run: bool, block_size: int | None,
+    part_bytes: int | None,
+) -> int:  # fmt: skip
     """Plan all, refuse what cannot be, then move."""
-    refuse_stdio(*sources, target)
-    goal, places = locate(target), [locate(source) for source in sources]
+    refuse_stdio(target)
+    listed, goal = is_list(sources), locate(target)
+    if listed or len(sources) > 1:
+        _need_directory(goal)
+    places = [locate(source) for source in (read_list() if listed else sources)]
     _refuse_symlinks(places)
-    if len(places) > 1 and not goal.is_directory and goal.local_directory() is None:
-        raise click.UsageError(f"several sources need a directory as the target: write {target}/")
-    refuse_collisions(places, goal, "move")
     report = Report(settings, moving=True)
     with report.summarised(), Opener(settings, [*places, goal]) as opener, opener.target(places, goal):
-        plans = _plans(opener, places, goal, settings)
-        foreseen = [show(planned, settings) for planned in plans] if dry_run else []
-        if refused := [action for planned in plans for action in planned.of_kind("refuse", "conflict")]:
-            for action in refused:
-                report.fail(f"cannot be moved: {action.reason}", action.key)
-            return FAILED if dry_run else report.close()
+        places, by_pattern = choose(opener, places, settings, directories=True, listed=listed)
+        if by_pattern:
+            _need_directory(goal)
+        several = by_pattern or len(places) > 1
+        refuse_collisions(places, goal, "move")
+        moves = _moves(opener, places, goal, settings, several=several)
+        refused = [action for move in moves for action in move.plan.of_kind("refuse", "conflict")]
+        for action in refused:
+            report.fail(f"cannot be moved: {action.reason}", action.key)
         if dry_run:
-            return max(foreseen, default=DONE)
-        for planned in plans:
-            report.add(apply(planned, threads=settings.threads, progress=settings.progress, on_result=report.tell))
+            return _show(moves, settings)
+        if refused:
+            return report.close()
+        for _, planned in moves:
+            report.add(apply(
+                planned, threads=settings.threads, block_size=block_size, part_size=part_bytes,
+                progress=settings.progress, on_result=report.tell,
+            ))  # fmt: skip
         if report.exit_code == DONE:
             _clear_away(places, report)
     return report.close()
 
 
-def _plans(opener: Opener, places: Sequence[Location], goal: Location, settings: Settings) -> list[Plan]:
-    """All plans, before anything is moved; NotFound if there is nothing at one of the places."""
-    plans: list[Plan] = []
-    for source in places:
-        if len(places) > 1:
-            text = goal.child(source.name)
-            target = locate(text if source.local_directory() is None and not source.is_directory else f"{text}/")
-        else:
-            target = goal
-        made = [_plan(ends, settings) for ends in _ends(opener, source, target, settings)]
-        if len(made) > 1:
-            _refuse_one_name(source, *made)
-        plans += made
-    return plans
+class _Move(NamedTuple):
+    """What is moved where, and the plan of it."""
+
+    ends: Ends
+    plan: Plan
+
+
+def _show(moves: Sequence[_Move], settings: Settings) -> int:
+    """The exit code that it would have, after all was shown.
+
+    With --json it is one stream whatever is moved: a line for each object, and the summary. A plan that ``Plan.read``
+    takes is one a file, and so is of one source.
+    """
+    code = max((foreseen(planned) for _, planned in moves), default=DONE)
+    if not settings.json:
+        for _, planned in moves:
+            show(planned, settings)
+        return code
+    counts, nbytes = Counter(dict.fromkeys(map(str, KINDS), 0)), 0
+    for ends, planned in moves:
+        warn(planned.terms.warnings)
+        old = {new: key for key, new in (ends.keys or {}).items()}
+        for action in planned:
+            if action.source is None:
+                continue  # what only the target has stays there
+            source = join(ends.source.name, old.get(action.key, action.key))
+            names = {"source": source, "target": join(ends.target.name, action.key)}
+            output.json_line({**names, "action": action.kind, "reason": action.reason, "bytes": action.nbytes})
+            counts[action.kind] += 1
+            nbytes += action.nbytes
+    output.json_line({"status": "summary", **counts, "bytes": nbytes, "exit_code": code})
+    return code
+
+
+def _moves(
+    opener: Opener, places: Sequence[Location], goal: Location, settings: Settings, *, several: bool
+) -> list[_Move]:
+    """All moves, before anything is done; NotFound if there is nothing at one of the places.
+
+    Objects that go from one store to another are one move, however many they are.
+    """
+    moves: list[_Move] = []
+    objects: dict[tuple[int, int], tuple[Ends, dict[str, str]]] = {}
+    for found in look_at(opener, places, under=True, threads=settings.threads):
+        source, target = found.location, goal
+        if several:
+            as_directory = source.local_directory() is not None or source.is_directory
+            target = child(goal, f"{source.name}/" if as_directory else source.name)
+        first, *others = _ends(opener, found, target, settings)
+        if first.keys is not None and not others:
+            stores = id(first.source.store), id(first.target.store)
+            objects.setdefault(stores, (first, {}))[1].update(first.keys)
+            continue
+        made = [_Move(ends, _plan(ends, settings)) for ends in (first, *others)]
+        if others:
+            _refuse_one_name(source, *(move.plan for move in made))
+        moves += made
+    together = [replace(ends, keys=keys) for ends, keys in objects.values()]
+    return moves + [_Move(ends, _plan(ends, settings)) for ends in together]
 
 
 def _plan(ends: Ends, settings: Settings) -> Plan:
@@ -97,10 +167,9 @@ def _plan(ends: Ends, settings: Settings) -> Plan:
     )  # fmt: skip
 
 
-def _ends(opener: Opener, source: Location, target: Location, settings: Settings) -> list[Ends]:
-    """What is at the source, and where it goes: an object, a directory, in a bucket possibly both."""
-    found = look(opener, source)
-    ends = []
+def _ends(opener: Opener, found: Found, target: Location, settings: Settings) -> list[Ends]:
+    """What was found, and where it goes: an object, a directory, in a bucket possibly both; NotFound if nothing."""
+    source, ends = found.location, []
     if found.info is not None:
         ends.append(single(opener, found.spot, source.name, target))
     if found.directory is not None:
@@ -121,6 +190,12 @@ def _refuse_one_name(place: Location, one: Plan, below: Plan) -> None:
                 f"{place.text} is an object, and {place.child(printable(action.key))} lies below it: the target "
                 f"cannot have both; move {place.text}/ to another place first"
             )
+
+
+def _need_directory(goal: Location) -> None:
+    """UsageError for a goal that is none, and no local directory that is there."""
+    if not goal.is_directory and goal.local_directory() is None:
+        raise click.UsageError(f"several sources need a directory as the target: write {goal.text}/")
 
 
 def _refuse_symlinks(places: Sequence[Location]) -> None:

@@ -92,6 +92,7 @@ class Settings:
     progress: bool | None = None
     endpoint: str | None = None
     anonymous: bool = False
+    literal: bool = False
     given: frozenset[str] = frozenset()
 
 
@@ -113,6 +114,10 @@ _OPTIONS: dict[str, Callable[[Function], Function]] = {
         "--anonymous", "--no-sign-request", "--no-auth", "anonymous", is_flag=True,
         help="Ask the service without credentials.",
     ),
+    "literal": _option(
+        "--literal", is_flag=True, help="Take * and ? in locations as they are (default: unless they are there, "
+        "they are patterns).",
+    ),
 }  # fmt: skip
 
 
@@ -132,6 +137,13 @@ def shared(*names: str) -> Callable[[Function], Function]:
         return decorated
 
     return decorate
+
+
+#: The options of cp, and of mv, for how much at a time.
+in_blocks = click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
+                          help="Do N objects, then the next N (default: as they come).")  # fmt: skip
+in_parts = click.option("--part-bytes", "part_bytes", type=click.IntRange(min=1), metavar="N", help="Send and fetch "
+                          "larger objects in parts of N bytes (services want at least 5 MiB).")  # fmt: skip
 
 
 def filters(function: Function) -> Function:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -13,18 +13,19 @@ from ..keys import join
 from ..sync import Journal, Plan, Result, apply, plan
 from . import output
 from .ends import Ends, directories, single
-from .locations import Found, Location, Opener, look
+from .locations import Found, Location, Opener, child, look
 from .options import Settings
 
 
 def copy_planned(
     opener: Opener, places: Sequence[Location], goal: Location, settings: Settings, tally: output.Tally,
     *, recursive: bool, several: bool, encoding: str | None, resumable: bool,
+    block_size: int | None, part_size: int | None,
 ) -> None:  # fmt: skip
     """Copy all that the target does not have yet, in an encoding if one is named ("": decoded), and count it.
 
     Everything is planned before anything is copied. ``resumable`` notes in this user's journal how far it has come, so
-    that large objects go on in the middle.
+    that large objects go on in the middle. ``block_size`` and ``part_size`` are those of ``apply``.
     """
     plans = []
     for place in places:
@@ -46,7 +47,7 @@ def copy_planned(
     with ExitStack() as opened:
         journal = opened.enter_context(Journal.default()) if resumable else None
         for planned in plans:
-            _apply(planned, settings, tally, journal)
+            _apply(planned, settings, tally, journal, block_size=block_size, part_size=part_size)
         if journal is not None and not tally.failed:
             journal.forget_complete()  # each call makes a plan of its own, so nobody asks for these again
 
@@ -55,15 +56,9 @@ def _ends(opener: Opener, found: Found, goal: Location, settings: Settings, *, s
     """What was found, the object, the directory or both, and where it goes."""
     place = found.location
     if found.info is not None:
-        yield single(opener, found.spot, place.name, _child(goal, place.name) if several else goal)
+        yield single(opener, found.spot, place.name, child(goal, place.name) if several else goal)
     if found.directory is not None:
-        yield directories(opener, place, _child(goal, f"{place.name}/") if several else goal, settings)
-
-
-def _child(goal: Location, name: str) -> Location:
-    above = goal.url.path
-    path = f"{above}{'' if not above or above.endswith('/') else '/'}{name}"
-    return Location(goal.child(name), replace(goal.url, path=path))
+        yield directories(opener, place, child(goal, f"{place.name}/") if several else goal, settings)
 
 
 def refuse_mixture(options: dict[str, bool]) -> None:
@@ -72,7 +67,7 @@ def refuse_mixture(options: dict[str, bool]) -> None:
         raise click.UsageError(f"{useless[0]} has no meaning with --resumable or -c: leave it out")
 
 
-def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Journal | None) -> None:
+def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Journal | None, **sizes: Any) -> None:
     def tell(result: Result) -> None:
         name = join(planned.source.name, result.key)
         row = {"source": name, "status": "copied", "bytes": result.nbytes}
@@ -85,6 +80,8 @@ def _apply(planned: Plan, settings: Settings, tally: output.Tally, journal: Jour
         if settings.json:
             output.json_line(row)
 
-    summary = apply(planned, journal=journal, threads=settings.threads, progress=settings.progress, on_result=tell)
+    summary = apply(
+        planned, journal=journal, threads=settings.threads, progress=settings.progress, on_result=tell, **sizes
+    )
     if summary.skipped:
         output.complain(f"{summary.skipped} were there already", planned.target.name)

@@ -71,11 +71,23 @@ class Recording:
     @contextmanager
     def running(self, command: str) -> Iterator[None]:
         """A block that is recorded, and told of at its end, on standard error and in pictures in this directory."""
+        with self.watching():
+            yield
+        if self.timed or self.machine_io_rate:
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+            for what, lines, draw in self.reports():
+                for text in lines:
+                    sys.stderr.write(f"{what}: {text}\n")
+                _draw(draw, f"holdfast-{command}-{what.replace(' ', '-')}-{stamp}.png")
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """A block that is recorded."""
         # What is rarely wanted is imported when it is.
         if self.timed:
             from ..monitoring import IOEnum, TransmissionMonitor
 
-            self.monitor = TransmissionMonitor(IOEnum.RX)
+            self.monitor = TransmissionMonitor(IOEnum.TX)
         if self.machine_io_rate:
             from ..monitoring import IOSampler
 
@@ -84,14 +96,9 @@ class Recording:
                 yield
         else:
             yield
-        if self.timed or self.machine_io_rate:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            for what, lines, draw in self._reports():
-                for text in lines:
-                    sys.stderr.write(f"{what}: {text}\n")
-                _draw(draw, f"holdfast-{command}-{what.replace(' ', '-')}-{stamp}.png")
 
-    def _reports(self) -> Iterator[tuple[str, list[str], Callable[..., None]]]:
+    def reports(self) -> Iterator[tuple[str, list[str], Callable[..., None]]]:
+        """What was recorded: its name, lines that tell of it, and what draws it, given a ``filename``."""
         if self.flight_time and self.monitor is not None:
             yield "flight time", _flights(self.monitor), self.monitor.plot_gantt
         if self.io_rate and self.monitor is not None:

@@ -13,6 +13,7 @@ from ..progress import Bar
 from ..store import ObjectStore
 from . import output
 from .clearing import clear_away, is_private
+from .globs import choose
 from .lists import is_list, look_at, read_list
 from .locations import Directory, Found, Location, Opener, locate
 from .options import Command, Settings, shared
@@ -20,6 +21,7 @@ from .options import Command, Settings, shared
 EXAMPLES = """
 holdfast rm s3://bucket/run1/info.json
 holdfast rm -r s3://bucket/run1 s3://bucket/run2
+holdfast rm -r 's3://bucket/run1/tmp-*'
 holdfast ls -r --fullpath s3://bucket/run1 | grep tmp | holdfast rm -
 """
 
@@ -30,22 +32,26 @@ holdfast ls -r --fullpath s3://bucket/run1 | grep tmp | holdfast rm -
 @click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
               help="Name at most N objects in one request (default: as many as the service takes).")  # fmt: skip
 @click.option("-v", "--verbose", "verbose", is_flag=True, help="Close with a line of totals also when nobody watches.")
-@shared("threads", "json", "progress", "endpoint", "anonymous")
+@shared("threads", "json", "progress", "endpoint", "anonymous", "literal")
 def command(
     settings: Settings, locations: tuple[str, ...], recursive: bool, block_size: int | None, verbose: bool
 ) -> int:
     """Remove the object at each LOCATION, or with -r everything under LOCATION/ too.
 
     "rm -r run1" never touches run10 or run1.txt. If one of the locations is a directory and -r is not given,
-    nothing at all is removed. "-" stands for a list of locations on standard input, one a line.
+    nothing at all is removed. In a location * and ? stand for what is there, in the directory (** for objects in those
+    below, too): for objects, with -r for directories as well. "-" stands for a list of locations on standard input,
+    one a line.
     """
-    places = [locate(text) for text in (read_list() if is_list(locations) else locations)]
+    listed = is_list(locations)
+    places = [locate(text) for text in (read_list() if listed else locations)]
     if any(place.is_local and place.url.local_path == "/" for place in places):
         raise click.UsageError("'/' is not removed: name what is to go")
     if links := [place.text for place in places if place.is_local and os.path.islink(place.url.local_path.rstrip("/"))]:
         raise click.UsageError(f"{links[0]} is a symlink, which is no object: remove it with the system's rm")
     tally = output.Tally()
     with tally.summarised(settings.json), Opener(settings, places) as opener:
+        places = choose(opener, places, settings, directories=recursive, listed=listed).places
         plan = look_at(opener, places, under=recursive, threads=settings.threads)
         for found in plan:
             if found.nothing:

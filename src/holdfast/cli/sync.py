@@ -87,7 +87,7 @@ def command(
             raise click.UsageError(f"--delete has no meaning for one object, as {source} is: leave it out")
         if dry_run:
             return show(planned, settings)
-        decided = _decided(planned, ask=not yes)
+        decided = _decided(planned, report, ask=not yes)
         if decided is None:
             sys.stderr.write("holdfast: nothing was done\n")
             return USAGE
@@ -103,7 +103,7 @@ def command(
     return report.close()
 
 
-def _decided(planned: Plan, *, ask: bool) -> Plan | None:
+def _decided(planned: Plan, report: Report, *, ask: bool) -> Plan | None:
     """The plan as it is to be done, None if it is not to be; UsageError where somebody must be asked, and is not there.
 
     Nobody is asked about a plan that only adds, and knows what is equal.
@@ -115,6 +115,7 @@ def _decided(planned: Plan, *, ask: bool) -> Plan | None:
     if not ask or not (lost or undecided) or not asking.is_terminal():
         return planned
     planned.print(sys.stderr)
+    report.shown(planned)
     if is_long(planned):
         sys.stderr.write("--dry-run shows all of it\n")
     if undecided:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 
@@ -46,23 +45,41 @@ def print_rates(settings: Settings, duration: float, interval: float, one_line: 
     """Print the rates of receiving and sending, again and again."""
     if one_line and settings.json:
         raise click.UsageError("--one-line has no meaning with --json: leave it out")
-    sampler = IOSampler(buffer_sec=max(2 * interval, 1.0), interval=min(interval / 4, 0.25))
-    with sampler:
-        for elapsed in _ticks(interval, duration):
-            received, sent = sampler.current_bps(interval)
-            if settings.json:
-                output.json_line({"seconds": round(elapsed, 3), "received_bps": received, "sent_bps": sent})
-                continue
-            text = f"{elapsed:8.1f} s  received {_rate(received)}  sent {_rate(sent)}"
-            if one_line:
-                output.write(f"\r{text}".encode())
-                output.flush()
-            else:
-                output.line(text)
-            sys.stdout.flush()
+    for elapsed, received, sent in rates(interval, duration):
+        if settings.json:
+            output.json_line({"seconds": round(elapsed, 3), "received_bps": received, "sent_bps": sent})
+            continue
+        show(f"{elapsed:8.1f} s  received {_rate(received)}  sent {_rate(sent)}", one_line=one_line)
     if one_line:
         output.write(b"\n")
     return DONE
+
+
+def rates(interval: float, duration: float) -> Iterator[tuple[float, float, float]]:
+    """Again and again after an interval (seconds) the time since the beginning, and bits a second in and out.
+
+    It ends after ``duration`` seconds, by Ctrl-C if that is 0.
+    """
+    with IOSampler(buffer_sec=max(2 * interval, 1.0), interval=min(interval / 4, 0.25)) as sampler:
+        for elapsed in _ticks(interval, duration):
+            yield elapsed, *sampler.current_bps(interval)
+
+
+def show(text: str, *, one_line: bool) -> None:
+    """Print a line at once, or write it over the one before."""
+    if one_line:
+        output.write(f"\r{text}".encode())
+    else:
+        output.line(text)
+    output.flush()
+
+
+def watched(duration: float, interval: float) -> IOSampler:
+    """What this machine sent and received for so many seconds, looked at after each interval, at least 4 times each."""
+    sampler = IOSampler(buffer_sec=duration + 1, interval=min(interval, 0.25))
+    with sampler:
+        time.sleep(duration)
+    return sampler
 
 
 @net.command(cls=Command, epilog="""holdfast watch net histogram --duration 10
@@ -76,9 +93,7 @@ holdfast watch net histogram --filename rates.png
               help="Draw it there as well (.png, .pdf, .svg); needs holdfast[plots].")  # fmt: skip
 def histogram(duration: float, interval: float, filename: str | None) -> int:
     """Show what was received and sent in each interval, as bars of text, and as a picture."""
-    sampler = IOSampler(buffer_sec=duration + 1, interval=min(interval, 0.25))
-    with sampler:
-        time.sleep(duration)
+    sampler = watched(duration, interval)
     received, sent = sampler.histogram_rx(interval), sampler.histogram_tx(interval)
     peak = max(max(received, default=0), max(sent, default=0), 1)
     for at, (down, up) in enumerate(zip(received, sent, strict=True)):

@@ -48,7 +48,7 @@ def init(source: str, target: str, db: str, names: str | None, compression: str)
 
     What TARGET has already, proved equal, is not planned. FILE must not have a transfer yet.
     """
-    paths = None if names is None else _lines_of(names)
+    paths = None if names is None else lines_of(names)
     encoding = {"same": None, "none": False}.get(compression, compression)
     ResumableTransfer(db).init(source, target, paths, encoding)
     output.complain(f"planned; holdfast xfer execute {db} does it")
@@ -64,9 +64,11 @@ holdfast xfer execute --lease-msec 60000 --keep run1.db
 @click.argument("db", type=click.Path(dir_okay=False))
 @click.option("--lease-msec", "lease", type=click.IntRange(min=0), default=0, metavar="N",
               help="Hold what is worked on for N ms after the last sign of life (default: a minute).")  # fmt: skip
+@click.option("-b", "--block-size", "block_size", type=click.IntRange(min=1), metavar="N",
+              help="Claim N objects, and do them, before the next N: fewer leave more to others.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep FILE when all is done; else it is deleted.")
 @shared("json", "progress")
-def execute(settings: Settings, db: str, lease: int, keep: bool) -> int:
+def execute(settings: Settings, db: str, lease: int, block_size: int | None, keep: bool) -> int:
     """Do the transfer that is noted in DB, or what is left of it.
 
     Start it several times to have several processes share the work. It ends when nothing is left, whoever did it; what
@@ -75,23 +77,27 @@ def execute(settings: Settings, db: str, lease: int, keep: bool) -> int:
     if not os.path.exists(db):
         raise click.UsageError(f"there is no {db}: make it with holdfast xfer init")
     transfer = ResumableTransfer(db, lease)
-    summary = transfer.execute(progress=sys.stderr.isatty() if settings.progress is None else settings.progress)
+    shown = sys.stderr.isatty() if settings.progress is None else settings.progress
+    summary = transfer.execute(progress=shown, block_size=block_size)
     if settings.json:
         output.json_line({"status": "summary", **summary.to_dict()})
     else:
         output.line(str(summary).splitlines()[0])
-    if not keep and not _has_workers(db):
-        transfer.close()
+    if not keep:
+        close(transfer)
     return DONE
 
 
-def _has_workers(db: str) -> bool:
-    """Whether another process is still at it, which then removes the file."""
-    with Journal(db) as journal:
-        return journal.has_workers()
+def close(transfer: ResumableTransfer) -> None:
+    """Forget a transfer that is done, unless another process is still at it, which then does that."""
+    with Journal(transfer.db) as journal:
+        has_others = journal.has_workers()
+    if not has_others:
+        transfer.close()
 
 
-def _lines_of(path: str) -> list[str]:
+def lines_of(path: str) -> list[str]:
+    """The lines of a file, or of standard input for "-"; UsageError if it cannot be read."""
     if path == STDIO:
         return read_list()
     try:

@@ -25,6 +25,7 @@ class Terms(NamedTuple):
     move: bool = False
     reencode: str | bool | None = None
     resumable: bool = False
+    part_size: int | None = None
 
 
 class Sent(NamedTuple):
@@ -85,7 +86,8 @@ def batch_transferrer(store: ObjectStore, target: Recipe, terms: Terms) -> Calla
                 stack.callback(opened.close)
             journal = stack.enter_context(Journal.default()) if terms.resumable else None
             transfer(
-                store, opened, batch, move=terms.move, reencode=terms.reencode, journal=journal, on_result=note
+                store, opened, batch, move=terms.move, reencode=terms.reencode, journal=journal,
+                part_size=terms.part_size, on_result=note,
             )  # fmt: skip
             if journal is not None:
                 journal.forget_complete()

@@ -80,14 +80,20 @@ class ResumableTransfer:
             os.replace(unfinished, self._plan)
 
     def execute(
-        self, progress: bool = False, src: CloudFiles | str | None = None, dest: CloudFiles | str | None = None
+        self,
+        progress: bool = False,
+        src: CloudFiles | str | None = None,
+        dest: CloudFiles | str | None = None,
+        block_size: int | None = None,
     ) -> Summary:
         """What was done, by all workers so far; it returns when nothing is left, with this or any other worker.
 
         The two ends are opened by their locations: pass them where they need credentials or an address of their own,
         or were stores. Raises ConfigError if there is no transfer, else as ``CloudFiles.transfer_to`` does. What
-        failed is tried again by the next call. What changed on either side since ``init`` is not transferred, now or
-        later, and raises Conflict or PartialFailure each time: ``close`` the transfer and ``init`` another one.
+        failed is tried again by the next call. This worker claims ``block_size`` objects, does them, then claims the
+        next ones: fewer leave more to others (default: as they come). What changed on either side since ``init`` is not
+        transferred, now or later, and raises Conflict or PartialFailure each time: ``close`` the transfer and ``init``
+        another one.
         """
         with ExitStack() as opened:
             try:
@@ -100,7 +106,8 @@ class ResumableTransfer:
             planned = Plan.read(file, source, target)
             journal = opened.enter_context(Journal(self.db, lease=self.lease_msec / 1000 or LEASE))
             threads = min(filter(None, (source.num_threads, target.num_threads)), default=None)
-            return settled(apply(planned, journal=journal, threads=threads, progress=progress), planned.target)
+            done = apply(planned, journal=journal, threads=threads, block_size=block_size, progress=progress)
+            return settled(done, planned.target)
 
     def close(self) -> None:
         """Forget the transfer: its file, and what lies beside it, is deleted."""

@@ -34,6 +34,7 @@ class Transfers:
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to have the objects of ``paths`` (default: all of them) at the destination as well.
 
@@ -41,7 +42,8 @@ class Transfers:
         name there. What is there already with the same bytes is not sent again; stored bytes and attributes are kept
         as they are, but for ``reencode`` (gzip, br, zstd, ... or "" for decoded) and ``content_type``. Between two
         places of one service and login the service copies. ``resumable`` notes in the user's journal how far it has
-        come: the same call goes on there after it was killed, large objects in the middle.
+        come: the same call goes on there after it was killed, large objects in the middle. ``part_size`` is the size
+        (bytes) of the parts in which larger objects are sent (default: what is fast).
 
         Raises NotFound (a FileNotFoundError) before anything is sent if a path is not there, unless
         ``allow_missing``; ValueError if two would get one name; else the error of the object that failed, or
@@ -58,7 +60,7 @@ class Transfers:
             target = open_files(cf_dest, opened)
             return transfer_between(
                 self, target, paths, self._shown(progress), reencode=reencode, content_type=content_type,
-                allow_missing=allow_missing, resumable=resumable,
+                allow_missing=allow_missing, resumable=resumable, part_size=part_size,
             )  # fmt: skip
 
     def transfer_from(
@@ -70,6 +72,7 @@ class Transfers:
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to have the objects of ``cf_src`` here: ``transfer_to`` seen from the other end.
 
@@ -83,7 +86,7 @@ class Transfers:
             source = open_files(cf_src, opened)
             return transfer_between(
                 source, self, paths, self._shown(progress), reencode=reencode, content_type=content_type,
-                allow_missing=allow_missing, resumable=resumable,
+                allow_missing=allow_missing, resumable=resumable, part_size=part_size,
             )  # fmt: skip
 
     def move(self, src: str, dest: str) -> Summary:
@@ -105,13 +108,16 @@ class Transfers:
         cf_dest: CloudFiles | Transfers | str,
         paths: Iterable[str | tuple[str, str]],
         progress: bool | None = None,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to move objects to the destination, from (path here, path there) or one path for both.
 
         Each source is deleted when its copy is proved to hold its bytes, by digests or by reading it back, and only
-        that very version of it. Raises NotFound if one is not there, ValueError if two would get one name or one
-        two, or one that of a directory ("there/"), ConfigError if one would be moved onto itself or another that is
-        moved as well: then nothing was moved. What fails later is raised as by ``transfer_to``.
+        that very version of it. ``part_size`` is as for ``transfer_to``.
+
+        Raises NotFound if one is not there, ValueError if two would get one name or one two, or one that of a directory
+        ("there/"), ConfigError if one would be moved onto itself or another that is moved as well: then nothing was
+        moved. What fails later is raised as by ``transfer_to``.
 
         >>> from holdfast import CloudFiles
         >>> files = CloudFiles("mem://moves")
@@ -127,8 +133,9 @@ class Transfers:
         with ExitStack() as opened:
             target = open_files(cf_dest, opened).store
             return _performed(
-                self, target, requests, move=True, threads=self.num_threads, progress=self._shown(progress)
-            )
+                self, target, requests, move=True, threads=self.num_threads, part_size=part_size,
+                progress=self._shown(progress),
+            )  # fmt: skip
 
     def _shown(self, progress: bool | None) -> bool:
         return self.progress if progress is None else progress

@@ -34,17 +34,21 @@ def transfer(
     move: bool = False,
     journal: Journal | None = None,
     threads: int | None = None,
+    part_size: int | None = None,
     progress: bool = False,
     on_result: Callable[[Result], None] | None = None,
 ) -> Summary:
     """What was done to have the objects of these paths (None: all) in the target; the first problem is raised.
 
-    ``on_result`` is called with each Result when it is known.
+    Objects of more than ``part_size`` bytes are sent in parts of so many. ``on_result`` is called with each Result when
+    it is known.
     """
     planned = planned_transfer(source, target, paths, reencode, allow_missing, move, threads=threads, progress=progress)
     if content_type is not None:
         planned = _retyped(planned, content_type, threads)
-    summary = apply(planned, journal=journal, threads=threads, progress=progress, on_result=on_result)
+    summary = apply(
+        planned, journal=journal, threads=threads, part_size=part_size, progress=progress, on_result=on_result
+    )
     return settled(summary, planned.target)
 
 

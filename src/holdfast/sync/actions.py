@@ -85,8 +85,9 @@ class Action:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes are to be sent."""
-        return (self.source.size or 0) if self.kind in ("add", "update") and self.source is not None else 0
+        """How many bytes are to be sent, or of a deletion, how many go."""
+        where = self.target if self.kind == "delete" else self.source if self.kind in ("add", "update") else None
+        return 0 if where is None else where.size or 0
 
     @property
     def is_change(self) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from .. import engine, redact
-from ..errors import HoldfastError, Unsupported
+from ..errors import ConfigError, HoldfastError, Unsupported
 from ..keys import printable
 from ..progress import Bar, bar
 from .executing import Executor, run_elsewhere
@@ -42,6 +42,8 @@ def apply(
     max_delete: int | None = None,
     executor: Executor | None = None,
     threads: int | None = None,
+    block_size: int | None = None,
+    part_size: int | None = None,
     progress: bool | None = False,
     on_result: Callable[[Result], None] | None = None,
 ) -> Summary:
@@ -54,8 +56,10 @@ def apply(
     With a ``journal`` (a Journal or its path) an apply that was ended, in whatever way, goes on where it was: call it
     again with the same plan. Several processes may do so at the same time. ``index`` remembers which versions are
     equal now, for later plans. ``executor`` is any ``concurrent.futures.Executor``: it gets the work, in batches of
-    plain data, each done with ``threads`` of its own; other processes open the stores anew. ``on_result`` is called in
-    this thread with each Result when it is noted for good.
+    plain data, each done with ``threads`` of its own; other processes open the stores anew. ``block_size``
+    actions are claimed, done and noted before the next ones are begun (default: they go on as they come); objects of
+    more than ``part_size`` bytes are sent in parts of so many (default: what is fast). ``on_result`` is called in this
+    thread with each Result when it is noted for good.
 
     >>> from holdfast.stores.memory import MemoryStore
     >>> from holdfast.sync import plan
@@ -65,6 +69,9 @@ def apply(
     >>> summary.added, target.get("a")
     (1, b'hello')
     """
+    for name, number in (("block_size", block_size), ("part_size", part_size)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{name}={number} is nothing to go on with: say 1 or more, or leave it out")
     if not plan.target.store.capabilities.write:
         raise Unsupported("cannot be written, so it cannot be the target of a sync", store=plan.target.name)
     with ExitStack() as opened:
@@ -78,13 +85,13 @@ def apply(
         shown = opened.enter_context(bar(progress, f"{doing} {printable(plan.source.name)}", total=total))
         notebook = _Notebook(queue, memory, on_result, shown)
         _note_the_rest(plan, notebook.summary, on_result)
-        settings = Settings(plan.terms.move, plan.terms.reencode, plan.terms.content_type)
+        settings = Settings(plan.terms.move, plan.terms.reencode, plan.terms.content_type, part_size)
         # Where batches are done elsewhere, nobody there may write the journal.
         notes = journal if executor is None else None
         copies = queue if executor is None and isinstance(queue, JournalQueue) else None
         performer = Performer(plan.source, plan.target, settings, shown.moved, notes, copies)
         limit = plan.terms.max_delete if max_delete is None else max_delete
-        worker = _Worker(plan, queue, performer, notebook, executor, threads)
+        worker = _Worker(plan, queue, performer, notebook, executor, threads, block_size)
         try:
             for phase in PHASES:
                 worker.work(phase, _why_not(plan, queue, limit) if phase == "delete" else None)
@@ -174,7 +181,9 @@ class _Worker:
         notebook: _Notebook,
         executor: Executor | None,
         threads: int | None,
+        block_size: int | None,
     ) -> None:
+        self._block_size = block_size
         self._queue = queue
         self._performer = performer
         self._notebook = notebook
@@ -189,23 +198,27 @@ class _Worker:
                 for task in self._claimed(phase):
                     action = task.action
                     self._notebook.add(task, Result(action.key, action.kind, *why_not, target=action.target))
+            elif self._block_size is None:
+                self._perform(self._claimed(phase))
             else:
-                self._perform(phase)
+                while tasks := self._queue.claim(phase, self._block_size):
+                    self._perform(iter(tasks))
+                    self._notebook.flush()
             self._notebook.flush()
             if not self._queue.is_waiting(phase):
                 return
             time.sleep(LOOK)
 
-    def _perform(self, phase: Phase) -> None:
+    def _perform(self, tasks: Iterator[Task]) -> None:
         if self._executor is not None:
             for task, result in run_elsewhere(
-                self._executor, self._performer, self._claimed(phase), self._threads, self._notebook.beat
+                self._executor, self._performer, tasks, self._threads, self._notebook.beat
             ):
                 self._notebook.add(task, result)
             return
         outcomes = engine.default().run(
             self._performer,
-            self._claimed(phase),
+            tasks,
             threads=self._threads,
             on_error="collect",
             local=self._local,

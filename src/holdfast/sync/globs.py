@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError
 
-_ANY_DEPTH = "**"
+#: The component that is any number of components.
+ANY_DEPTH = "**"
 
 
 class Glob:
@@ -37,12 +38,12 @@ class Glob:
         self._directory = pattern.endswith("/")
         parts = pattern.strip("/").split("/")
         if len(parts) == 1 and not pattern.startswith("/"):
-            parts = [_ANY_DEPTH, *parts]
-        if parts[-1] == _ANY_DEPTH and len(parts) > 1:  # everything inside, and not the thing itself
+            parts = [ANY_DEPTH, *parts]
+        if parts[-1] == ANY_DEPTH and len(parts) > 1:  # everything inside, and not the thing itself
             self._directory = True
             parts.pop()
         # What fnmatch makes of one component has atomic groups, so that a failed match is given up in linear time.
-        self._parts = [None if part == _ANY_DEPTH else re.compile(fnmatch.translate(part)) for part in parts]
+        self._parts = [None if part == ANY_DEPTH else re.compile(fnmatch.translate(part)) for part in parts]
 
     def __repr__(self) -> str:
         return f"Glob({self.pattern!r})"
@@ -71,3 +72,25 @@ def _matches_head(parts: Sequence[re.Pattern[str] | None], components: Sequence[
         else:
             return False
     return True
+
+
+def matches_whole(parts: Sequence[re.Pattern[str] | None], components: Sequence[str]) -> bool:
+    """Whether the parts, of which None is "**", match all of the components.
+
+    >>> matches_whole([None, re.compile("a")], ["x", "y", "a"]), matches_whole([re.compile("x")], ["x", "y"])
+    (True, False)
+    """
+    at = done = 0
+    retry: tuple[int, int] | None = None
+    while at < len(components):
+        if done < len(parts) and parts[done] is None:
+            retry = (done, at)
+            done += 1
+        elif done < len(parts) and (part := parts[done]) is not None and part.match(components[at]):
+            at, done = at + 1, done + 1
+        elif retry is not None:
+            retry = (retry[0], retry[1] + 1)
+            done, at = retry[0] + 1, retry[1]
+        else:
+            return False
+    return all(part is None for part in parts[done:])

@@ -55,6 +55,7 @@ class Settings(NamedTuple):
     move: bool = False
     reencode: str | None = None
     content_type: str | None = None
+    part_size: int | None = None
 
 
 class Performer:
@@ -76,10 +77,12 @@ class Performer:
         self.source = source
         self.target = target
         self.settings = settings
-        self.copier = Copier(source.store, target.store, moved=moved, content_type=settings.content_type)
+        self.copier = Copier(
+            source.store, target.store, moved=moved, content_type=settings.content_type, part_size=settings.part_size
+        )  # fmt: skip
         self.native = self.copier.native and settings.reencode is None
         self.capabilities = target.store.capabilities
-        self._resumer = Resumer(source, target, notes, self.copier.moved)
+        self._resumer = Resumer(source, target, notes, self.copier.moved, settings.part_size)
         self._copies = copies
         self._compare = Comparison(source, target)
 

@@ -34,7 +34,7 @@ from .obstacles import Obstacles
 from .ordering import in_order, merged
 from .overlaps import refuse_overlap
 from .places import Place, place
-from .plans import UNCOMPARED, Plan, Terms
+from .plans import KEPT_FROM_NOTHING, NOTHING_LISTED, UNCOMPARED, Plan, Terms
 from .reencoding import ReencodedComparison, checked_encoding
 from .renaming import renamed
 from .sequence import Actions
@@ -377,11 +377,9 @@ class _Planner:
         return all(self.chosen.keeps(below)) and not holds_unlisted(self.target, folder)
 
     def _refuse_deletions(self, actions: Actions) -> None:
-        self.warnings.append("the source lists nothing, so nothing is deleted")
+        self.warnings.append(NOTHING_LISTED)
         for action in [action for action in actions if action.kind == "delete"]:
-            actions.replace(
-                action, refused(action, "the source lists nothing, which may be a mistake: nothing is deleted")
-            )
+            actions.replace(action, refused(action, KEPT_FROM_NOTHING))
 
 
 def _wanted(keys: Iterable[str] | Mapping[str, str], chosen: Filter, where: Place) -> list[str]:

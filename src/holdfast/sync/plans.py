@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def nbytes(self) -> Counter[str]:
-        """How many bytes the actions of each kind send."""
+        """How many bytes the actions of each kind send, or delete."""
         return self._actions.nbytes
 
     # ------------------------------------------------------------------ what is in it
@@ -183,7 +183,7 @@ class Plan:
     def totals(self) -> list[str]:
         """One line for each kind of action, and what to know before it is applied."""
         lines = [
-            f"{kind}: {self.counts[kind]}" + (f" ({size_text(self.nbytes[kind])})" if kind in ("add", "update") else "")
+            f"{kind}: {self.counts[kind]}" + (f" ({size_text(self.nbytes[kind])})" if kind in SIZED else "")
             for kind in KINDS
             if self.counts[kind]
         ]
@@ -248,7 +248,12 @@ DELETIONS = {
     False: "permanent",
     None: "permanent, unless the target keeps older versions (it does not tell)",
 }
+#: The kinds of actions of which the bytes are told.
+SIZED = ("add", "update", "delete")
 UNCOMPARED = "could not be compared"
+#: The warning of a plan to delete what an empty source does not have, and why each object is kept.
+NOTHING_LISTED = "the source lists nothing, so nothing is deleted"
+KEPT_FROM_NOTHING = "the source lists nothing, which may be a mistake: nothing is deleted"
 
 
 def is_undecided(action: Action) -> bool:
@@ -268,10 +273,8 @@ def cure_of_too_many(deletions: int) -> str:
 
 def _size(action: Action) -> str:
     """How much is sent, or deleted, as text to show."""
-    if action.kind in ("add", "update"):
-        return size_text(action.nbytes)
-    gone = action.target if action.kind == "delete" else None
-    return "" if gone is None or gone.size is None else size_text(gone.size)
+    known = action.kind != "delete" or (action.target is not None and action.target.size is not None)
+    return size_text(action.nbytes) if known and action.kind in SIZED else ""
 
 
 def _header_of(line: str) -> dict[str, Any]:

@@ -81,9 +81,20 @@ class _Forgetful:
 
 
 class Resumer:
-    """Transfers large objects from one place to another so that, with ``notes``, they can go on in another process."""
+    """Transfers large objects from one place to another so that, with ``notes``, they can go on in another process.
 
-    def __init__(self, source: Place, target: Place, notes: Notes | None, moved: Callable[[int], None]) -> None:
+    ``part_size`` is that of their parts (bytes); one that was begun goes on with the parts that it has.
+    """
+
+    def __init__(
+        self,
+        source: Place,
+        target: Place,
+        notes: Notes | None,
+        moved: Callable[[int], None],
+        part_size: int | None = None,
+    ) -> None:
+        self._part = part_size or PART
         self._source = source
         self._target = target
         self._notes: Notes = notes or _Forgetful()
@@ -109,7 +120,7 @@ class Resumer:
 
     def transfer(self, info: ObjectInfo, options: WriteOptions, guard: Guard) -> engine.Split | None:
         """The parts that are missing, and what ends the transfer; None if another one fetches this very version now."""
-        engine.reserve(LANES * PART)
+        engine.reserve(LANES * min(self._part, info.size or 0))
         if self._uploads():
             return self._upload(info, options, guard)
         return self._download(info, options, guard)
@@ -194,7 +205,7 @@ class Resumer:
             else:
                 sizes = _sizes(info.size or 0, known.part)
                 return upload, known.part, {part.number: part.etag for part in there if sizes(part.number) == part.size}
-        part = max(PART, -(-(info.size or 0) // MOST_PARTS))
+        part = max(self._part, -(-(info.size or 0) // MOST_PARTS))
         upload = store.part_upload(key, options)
         self._notes.begin_transfer(name, self._target.name, info.key, upload.token, part)
         return upload, part, {}
@@ -220,8 +231,8 @@ class Resumer:
         if known is not None and spool.size == info.size:
             return known
         spool.clear(info.size)
-        self._notes.begin_transfer(name, self._target.name, info.key, str(spool.path), PART)
-        return Pending(str(spool.path), PART, {})
+        self._notes.begin_transfer(name, self._target.name, info.key, str(spool.path), self._part)
+        return Pending(str(spool.path), self._part, {})
 
     def _spooled(
         self, spool: Spool, known: Pending, name: str, info: ObjectInfo, options: WriteOptions, guard: Guard

@@ -128,6 +128,7 @@ class CloudFiles(Native):
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> TransmissionMonitor:
         """The recording of a transfer to the destination (see ``holdfast.CloudFiles.transfer_to``).
 
@@ -138,7 +139,7 @@ class CloudFiles(Native):
         with opened(cf_dest, self.num_threads) as target:
             return transferred(
                 self, target, paths, block_size, self._shown(progress), reencode=reencode, content_type=content_type,
-                allow_missing=allow_missing, resumable=resumable,
+                allow_missing=allow_missing, resumable=resumable, part_size=part_size,
             )  # fmt: skip
 
     def transfer_from(  # type: ignore[override]  # the order, and the result, of cloud-files
@@ -151,12 +152,13 @@ class CloudFiles(Native):
         allow_missing: bool = False,
         progress: bool | None = None,
         resumable: bool = False,
+        part_size: int | None = None,
     ) -> TransmissionMonitor:
         """The recording of a transfer to here: ``transfer_to`` seen from the other end."""
         with opened(cf_src, self.num_threads) as source:
             return transferred(
                 source, self, paths, block_size, self._shown(progress), reencode=reencode, content_type=content_type,
-                allow_missing=allow_missing, resumable=resumable,
+                allow_missing=allow_missing, resumable=resumable, part_size=part_size,
             )  # fmt: skip
 
     def move(self, src: str, dest: str) -> Summary:
@@ -171,6 +173,7 @@ class CloudFiles(Native):
         block_size: int = 64,
         total: int | None = None,
         progress: bool | None = None,
+        part_size: int | None = None,
     ) -> Summary:
         """What was done to move objects to the destination (see ``holdfast.CloudFiles.moves``).
 
@@ -181,7 +184,7 @@ class CloudFiles(Native):
             raise ValueError(f"block_size={block_size} and total={total} are numbers of objects")
         pairs = [(path, path) if isinstance(path, str) else path for path in paths]
         with opened(cf_dest, self.num_threads) as target, Referred(self, target, pairs, move=True):
-            return super().moves(target, pairs, progress)
+            return super().moves(target, pairs, progress, part_size)
 
     def _get_connection(self) -> Connection:
         """What tests of cloud-files look at objects through, in a with statement or without."""

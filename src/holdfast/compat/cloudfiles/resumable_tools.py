@@ -88,14 +88,10 @@ class ResumableTransfer(Native):
         src: CloudFiles | str | None = None,
         dest: CloudFiles | str | None = None,
     ) -> Summary:
-        """What was done, by all workers so far (see ``holdfast.ResumableTransfer.execute``).
-
-        Workers claim objects as they come to them, so there are no blocks: ``block_size`` must be a number of objects,
-        and changes nothing.
-        """
+        """What was done, by all workers so far (see ``holdfast.ResumableTransfer.execute``)."""
         if block_size < 1:
             raise ValueError(f"block_size={block_size} is a number of objects")
-        return super().execute(progress, src, dest)
+        return super().execute(progress, src, dest, block_size)
 
     def __len__(self) -> int:
         if not os.path.exists(self.db):

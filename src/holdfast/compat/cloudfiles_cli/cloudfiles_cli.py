@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import errno
 import itertools
+import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from ...cli import output
+from ...cli import INTERRUPTED, end, output
 from ...cli.cat import stream
+from ...cli.lists import read_list
 from ...cli.locations import Spot
+from ...cli.recording import Recording
 from ...errors import HoldfastError, NotFound
 from ...files import paths
 from ...files.expressions import expand
 from ...files.work import processes_of
 from ...keys import printable
-from ...monitoring import IOEnum, IOSampler, TransmissionMonitor, plots
+from ...monitoring import IOEnum, TransmissionMonitor, plots
 from ...progress import bar
 from . import inventory, locations, managing, measuring
 from .copying import STDIO, Options, copy, move, say
@@ -27,8 +29,8 @@ from .copying import STDIO, Options, copy, move, say
 PROGRESS = click.option("--progress", is_flag=True, help="Show a progress bar.")
 ANONYMOUS = click.option("--no-sign-request", is_flag=True, help="Ask the source's service without credentials.")
 PART_BYTES = click.option(
-    "--part-bytes", type=click.IntRange(min=1), default=int(1e8), show_default=True,
-    help="Not needed here: large objects are sent in parts of a size that is fast.",
+    "--part-bytes", type=click.IntRange(min=1),
+    help="Larger files are sent in parts of so many bytes (default: of a size that is fast).",
 )  # fmt: skip
 
 
@@ -36,6 +38,10 @@ BLOCK_SIZE = click.option(
     "-b", "--block-size", type=click.IntRange(min=1), default=128, show_default=True,
     help="The number of files in a batch: for each process (-p), and to standard output.",
 )  # fmt: skip
+
+
+#: What recordings are called in the names of charts.
+CHARTS = {"io rate": "est-io", "flight time": "flight-time", "machine io rate": "measured-io"}
 
 
 class Failed(click.ClickException):
@@ -46,8 +52,19 @@ class Failed(click.ClickException):
         click.echo(f"cloudfiles: {printable(self.message)}", file=file, err=file is None)
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C, past click, which has a message and an exit code of its own for it."""
+
+
 class Commands(click.Group):
-    """A group whose errors are one line on standard error, and the exit code 1."""
+    """A group whose errors are one line on standard error, and the exit code 1; 130 after Ctrl-C."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command line that is given, or that of this process, which it ends."""
+        try:
+            return super().main(*arguments, **options)
+        except _Interrupted:
+            end(INTERRUPTED)
 
     def invoke(self, ctx: click.Context) -> Any:
         """What the command returns."""
@@ -60,6 +77,9 @@ class Commands(click.Group):
                 raise
             output.show_trace(error)
             raise Failed(output.describe(error)) from error
+        except KeyboardInterrupt as interrupt:
+            sys.stderr.write("\ncloudfiles: interrupted\n")
+            raise _Interrupted from interrupt
 
 
 @click.group(cls=Commands)
@@ -142,20 +162,12 @@ def cp(
     if flight_time or io_rate or machine_io_rate:
         plots.require()
     options = Options(parallel=context.obj["parallel"], **given)
-    monitor = TransmissionMonitor(IOEnum.TX)
-    with ExitStack() as sampled:
-        sampler = IOSampler(machine_io_rate_buffer_sec, 0.25)
-        if machine_io_rate:
-            sampled.enter_context(sampler)
+    recording = Recording(flight_time, io_rate, machine_io_rate, machine_io_rate_buffer_sec)
+    with recording.watching():
         for one in source:
-            copy(one, destination, options, monitor)
-    to_stderr = destination == STDIO
-    if io_rate:
-        monitor.plot_histogram(filename=_chart("est-io", to_stderr=to_stderr))
-    if flight_time:
-        monitor.plot_gantt(filename=_chart("flight-time", to_stderr=to_stderr))
-    if machine_io_rate:
-        sampler.plot_histogram(1.0, _chart("measured-io", to_stderr=to_stderr))
+            copy(one, destination, options, recording.monitor or TransmissionMonitor(IOEnum.TX))
+    for what, _, draw in recording.reports():
+        draw(filename=_chart(CHARTS[what], to_stderr=destination == STDIO))
 
 
 def _chart(kind: str, *, to_stderr: bool) -> str:
@@ -188,7 +200,7 @@ def _mv_single(
     destination: str,
     progress: bool,
     block_size: int,
-    part_bytes: int,
+    part_bytes: int | None,
     no_sign_request: bool,
     parallel: int,
 ) -> None:
@@ -209,7 +221,7 @@ def _mv_single(
 @click.pass_context
 def rm(context: click.Context, paths_: tuple[str, ...], recursive: bool, progress: bool, block_size: int) -> None:
     """Remove files; "-" reads their names. If one of the paths is a directory and -r is not given, nothing is."""
-    wanted = locations.stdin_lines() if paths_ == (STDIO,) else list(paths_)
+    wanted = read_list() if paths_ == (STDIO,) else list(paths_)
     singles: list[str] = []
     multiples: list[str] = []
     for path in wanted:
@@ -265,7 +277,7 @@ def touch(sources: tuple[str, ...], progress: bool, no_sign_request: bool) -> No
 @ANONYMOUS
 def cat(sources: tuple[str, ...], bounds: str | None, no_sign_request: bool) -> None:
     """Write the contents of files to standard output; "-" reads their names."""
-    wanted = locations.stdin_lines() if sources == (STDIO,) else list(sources)
+    wanted = read_list() if sources == (STDIO,) else list(sources)
     if bounds is not None and len(wanted) > 1:
         say("cat: range argument can only be used with a single source.")
         return

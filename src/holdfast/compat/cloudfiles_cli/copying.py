@@ -15,6 +15,7 @@ import click
 
 from ...cli.cat import stream
 from ...cli.clearing import clear_away
+from ...cli.lists import read_list
 from ...cli.locations import Spot
 from ...errors import AlreadyExists
 from ...files import paths
@@ -36,7 +37,7 @@ class Options:
     compression: str = "same"
     progress: bool = False
     block_size: int = 128
-    part_bytes: int = int(1e8)
+    part_bytes: int | None = None
     no_sign_request: bool = False
     resumable: bool = False
     parallel: int = 1
@@ -73,20 +74,19 @@ def copy(source: str, destination: str, options: Options, monitor: TransmissionM
         if destination == STDIO:
             _to_stdout(selection, options, monitor)
             return
-        target = opened.enter_context(
-            locations.open_location(selection.target, progress=options.progress, part_bytes=options.part_bytes)
-        )
+        target = opened.enter_context(locations.open_location(selection.target, progress=options.progress))
         if options.parallel == 1 or selection.new_name is not None:
             recorded = selection.source.transfer_to(
                 target, selection.requests, options.block_size, options.reencode, progress=options.progress,
-                resumable=options.resumable,
+                resumable=options.resumable, part_size=options.part_bytes,
             )  # fmt: skip
             for one in recorded.transmissions():
                 monitor.add(one.begin, one.end, one.nbytes)
             return
+        terms = Terms(False, options.reencode, options.resumable, options.part_bytes)
         transfer_batches(
-            selection.source, target, selection.requests, Terms(False, options.reencode, options.resumable),
-            block_size=options.block_size, parallel=options.parallel, progress=options.progress, monitor=monitor,
+            selection.source, target, selection.requests, terms, block_size=options.block_size,
+            parallel=options.parallel, progress=options.progress, monitor=monitor,
         )  # fmt: skip
 
 
@@ -107,17 +107,17 @@ def move(source: str, destination: str, options: Options) -> None:
         selection = _selection(source, destination, options, opened)
         if selection is None:
             return
-        target = opened.enter_context(
-            locations.open_location(selection.target, progress=options.progress, part_bytes=options.part_bytes)
-        )
+        target = opened.enter_context(locations.open_location(selection.target, progress=options.progress))
         if options.parallel == 1 or selection.new_name is not None:
             pairs: Any = selection.names
             if selection.new_name is not None:
                 pairs = [(name, selection.new_name) for name in selection.names]
-            selection.source.moves(target, pairs, options.block_size, progress=options.progress)
+            selection.source.moves(
+                target, pairs, options.block_size, progress=options.progress, part_size=options.part_bytes
+            )
         else:
             transfer_batches(
-                selection.source, target, selection.requests, Terms(move=True),
+                selection.source, target, selection.requests, Terms(move=True, part_size=options.part_bytes),
                 block_size=options.block_size, parallel=options.parallel, progress=options.progress,
             )  # fmt: skip
     path = locations.local_path(source)
@@ -134,7 +134,7 @@ def _selection(source: str, destination: str, options: Options, opened: ExitStac
 
     into_directory = destination != STDIO and locations.is_directory(destination)
     if source == STDIO:
-        found = locations.common_directory(locations.stdin_lines())
+        found = locations.common_directory(read_list())
         if found is None:
             say("No common prefix found. Currently only one bucket at a time is supported for STDIN.")
             return None

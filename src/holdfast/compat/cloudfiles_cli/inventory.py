@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...cli.inventory import kept, told
 from ...errors import ConfigError
 from ...files.requests import batches
 from ...progress import bar
@@ -52,13 +53,13 @@ def write(files: CloudFiles, database: str, prefixes: list[str], suffix: str, *,
             for prefix in prefixes:
                 rows = files.list(prefix, flat, size=True, return_resume_token=True, resume_token=token)
                 for batch in batches(rows, ROWS):
-                    wanted = [(_kept(path), size) for path, size, _ in batch if path.endswith(suffix)]
+                    wanted = [(kept(path), size) for path, size, _ in batch if path.endswith(suffix)]
                     connection.execute("begin immediate")
                     connection.executemany("insert or replace into files (path, size) values (?, ?)", wanted)
                     connection.execute(
                         "update checkpoint set page_token = ?, rows_done = rows_done + ?,"
                         " updated_at = current_timestamp",
-                        (_kept(batch[-1][2]), len(wanted)),
+                        (kept(batch[-1][2]), len(wanted)),
                     )
                     connection.execute("commit")
                     shown.advance(len(wanted))
@@ -66,13 +67,4 @@ def write(files: CloudFiles, database: str, prefixes: list[str], suffix: str, *,
 
 def _value(connection: sqlite3.Connection, query: str) -> Any:
     (found,) = connection.execute(query).fetchone()
-    return found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else found
-
-
-def _kept(path: str) -> str | bytes:
-    """The path as SQLite can keep it: a local one that is no UTF-8 as its bytes."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return path.encode("utf-8", "surrogateescape")
-    return path
+    return told(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -74,16 +73,13 @@ def local_path(path: str) -> str:
     return paths.asfilepath(paths.normalize(path)) if is_local(path) else path
 
 
-def open_location(
-    path: str, *, progress: bool = False, anonymous: bool = False, part_bytes: int | None = None, parallel: int = 1
-) -> CloudFiles:
+def open_location(path: str, *, progress: bool = False, anonymous: bool = False, parallel: int = 1) -> CloudFiles:
     """The CloudFiles of a directory; ``anonymous`` where there is something to sign."""
     path = paths.normalize(path)
     return CloudFiles(
         path,
         progress,
         parallel=parallel,
-        composite_upload_threshold=int(1e8) if part_bytes is None else part_bytes,
         no_sign_request=anonymous and paths.extract(path).protocol in _SIGNED,
     )
 
@@ -118,11 +114,6 @@ def listed(files: CloudFiles, chosen: Pattern) -> Iterator[str]:
     for name in files.list(prefix=chosen.prefix, flat=chosen.flat):
         if name.endswith(chosen.suffix) and not name.endswith("/"):
             yield name
-
-
-def stdin_lines() -> list[str]:
-    """The lines of standard input, without their ends and without empty ones."""
-    return [line for line in sys.stdin.read().splitlines() if line]
 
 
 def common_directory(locations: list[str]) -> tuple[str, list[str]] | None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import time
-from importlib import metadata
 
 import click
 
 from ... import aliases, url
+from ...cli import license as licensing
+from ...cli import watch as watching
+from ...cli import xfer as transferring
 from ...files import paths
-from ...monitoring import IOSampler
-from ...sync.journal import Journal
 from ..cloudfiles import ResumableTransfer
-
-#: Where the text of the license is, in a checkout and in an installed distribution.
-_CHECKOUT = os.path.join(os.path.dirname(__file__), *[os.pardir] * 4, "LICENSE")
-_INSTALLED = "licenses/LICENSE"
 
 
 # ---------------------------------------------------------------------- xfer
@@ -42,8 +36,7 @@ def xfer_init(source: str, destination: str, compression: str, db: str, text: st
     """Note what is to be transferred."""
     wanted = None
     if text is not None:
-        with open(text, encoding="utf-8", errors="surrogateescape") as file:
-            wanted = [line for line in file.read().splitlines() if line]
+        wanted = transferring.lines_of(text)
     reencode = {"same": None, "none": ""}.get(compression, compression)
     ResumableTransfer(db).init(paths.normalize(source), paths.normalize(destination), wanted, reencode)
 
@@ -53,16 +46,13 @@ def xfer_init(source: str, destination: str, compression: str, db: str, text: st
 @click.option("--progress", is_flag=True, help="Show a progress bar.")
 @click.option("--lease-msec", type=click.IntRange(min=0), default=0, show_default=True,
               help="How long a file belongs to a process that gives no sign of life; 0 is a minute.")  # fmt: skip
-@click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True, expose_value=False,
-              help="Not needed here: files are claimed as they are come to.")  # fmt: skip
-def xfer_execute(db: str, progress: bool, lease_msec: int) -> None:
+@click.option("-b", "--block-size", type=click.IntRange(min=1), default=200, show_default=True,
+              help="So many files are claimed, and done, before the next ones.")  # fmt: skip
+def xfer_execute(db: str, progress: bool, lease_msec: int, block_size: int) -> None:
     """Transfer what was noted, or what is left of it; the last process that works on it forgets it."""
     transfer = ResumableTransfer(db, lease_msec)
-    transfer.execute(progress)
-    with Journal(db) as journal:
-        has_others = journal.has_workers()
-    if not has_others:
-        transfer.close()
+    transfer.execute(progress, block_size)
+    transferring.close(transfer)
 
 
 # ---------------------------------------------------------------------- alias
@@ -121,21 +111,15 @@ def net() -> None:
 @click.option("--one-line", is_flag=True, help="Always in the same line.")
 def net_print(duration: float, interval: float, one_line: bool) -> None:
     """Print the rates."""
-    begin = time.monotonic()
-    with IOSampler(max(interval * 2, 1), interval) as sampler, contextlib.suppress(KeyboardInterrupt):
-        while not duration or time.monotonic() - begin < duration:
-            time.sleep(interval)
-            _show(sampler, begin, "\r" if one_line else "\n")
-    _show(sampler, begin, "\n")
-
-
-def _show(sampler: IOSampler, begin: float, end: str) -> None:
-    received, sent = sampler.current_bps()
-    click.echo(
-        f"t={time.monotonic() - begin:.1f}s | RX: {received / 8e6:.2f} MB/sec ({received / 1e9:.2f} Gbps)"
-        f" | TX: {sent / 8e6:.2f} MB/sec ({sent / 1e9:.2f} Gbps){end}",
-        nl=False,
-    )
+    with contextlib.suppress(KeyboardInterrupt):
+        for elapsed, received, sent in watching.rates(interval, duration):
+            text = (
+                f"t={elapsed:.1f}s | RX: {received / 8e6:.2f} MB/sec ({received / 1e9:.2f} Gbps)"
+                f" | TX: {sent / 8e6:.2f} MB/sec ({sent / 1e9:.2f} Gbps)"
+            )
+            watching.show(text, one_line=one_line)
+    if one_line:
+        click.echo()
 
 
 @net.command("histogram")
@@ -146,19 +130,13 @@ def _show(sampler: IOSampler, begin: float, end: str) -> None:
 @click.option("--filename", default="", help="The file of the picture; without one it is shown on the screen.")
 def net_histogram(duration: float, interval: float, filename: str) -> None:
     """Draw the rates over time."""
-    with IOSampler(max(duration * 2, interval, 1), interval) as sampler:
-        time.sleep(duration)
-    sampler.plot_histogram(filename=filename or None)
+    watching.watched(duration, interval).plot_histogram(interval, filename or None)
 
 
 @click.command("license")
 def show_license() -> None:
     """Print the license of Holdfast."""
-    if os.path.exists(_CHECKOUT):
-        with open(_CHECKOUT, encoding="utf-8") as file:
-            click.echo(file.read())
-    else:
-        click.echo(metadata.distribution("holdfast").read_text(_INSTALLED))
+    click.echo(licensing.text())
 
 
 COMMANDS = (xfer, alias, watch, show_license)
