@@ -24,7 +24,7 @@ GZIP = WriteOptions(content_encoding="gzip")
 DIFFER = "encodings differ (gzip and none)"
 
 
-@pytest.fixture(params=["mem", "file", "s3"])
+@pytest.fixture(params=["mem", "file", pytest.param("s3", marks=pytest.mark.server)])
 def two(request, tmp_path):
     """Two stores of one kind."""
     if request.param == "mem":

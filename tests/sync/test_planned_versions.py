@@ -36,7 +36,9 @@ def overtaken(kind, *arguments, late=False, **options):
     return Overtaken(*arguments, **options)
 
 
-@pytest.fixture(params=["mem", "sqlite", "file", "moto", "ceph"])
+@pytest.fixture(
+    params=["mem", "sqlite", "file", *(pytest.param(name, marks=pytest.mark.server) for name in ("moto", "ceph"))]
+)
 def arguments(request, tmp_path):
     """How to make a store that copies by itself."""
     if request.param == "mem":
