@@ -243,7 +243,7 @@ class SuffixStore(Store):
         coding = options.content_encoding
         suffix = SUFFIXES.get(coding or "", "")
         if coding is not None and suffix and takes_suffix(key) and not key.endswith(suffix):
-            there = self._stored.head(key + suffix, "") if self._stored.present([key + suffix]) else None
+            there = self._stored.head(key + suffix, "") if any(self._stored.present([key + suffix])) else None
             if there is None or there.content_encoding is None:
                 return key + suffix, replace(options, content_encoding=None)
         return key, self._marked(key, options, coding or NATURAL)
