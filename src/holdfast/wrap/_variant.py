@@ -127,9 +127,9 @@ class StoredObjects:
 
     def owns(self, key: str, path: str) -> bool:
         """Whether what is stored under this name is a variant of the key."""
-        there = self.head(path, key)
-        if there is None:
+        blob = self.open(path, key, HEAD)
+        if blob is None:
             return False
-        if path == key:
-            return there.content_encoding is not None or split_suffix(key) is None
-        return there.content_encoding is None
+        with blob:
+            mark = blob.encoding
+        return (mark is not None or split_suffix(key) is None) if path == key else mark is None

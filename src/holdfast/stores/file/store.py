@@ -258,7 +258,9 @@ class FileStore(Store):
             check_key(options.start_after, self.name)
         with Translating(None, self.name, "list"):
             if options.delimiter in (None, "", "/"):
-                yield from self._infos(options.prefix, options.start_after, rolled=options.delimiter == "/")
+                # Where nothing has a sidecar, names are all that there is to tell, but for what a look at each costs.
+                infos = self._names if options.names_only and not self._sidecars.exist() else self._infos
+                yield from infos(options.prefix, options.start_after, rolled=options.delimiter == "/")
             else:
                 yield from select(self._infos(options.prefix, None, rolled=False), options)
 
@@ -378,11 +380,29 @@ class FileStore(Store):
                 elif (info := self._looked_at_again(key, status)) is not None:
                     yield info
 
-    def _looked_at_again(self, key: str, status: os.stat_result) -> ObjectInfo | None:
-        """The info of a listed file without a sidecar, which it may have lost to a writer just now; None if gone."""
+    def _names(self, prefix: str, start_after: str | None, *, rolled: bool) -> Iterator[ObjectInfo]:
+        rows = self._lister.rows(prefix, start_after, rolled=rolled, names_only=True)
+        count = 1
+        while batch := list(itertools.islice(rows, count)):
+            count = min(2 * count, LISTED)
+            # Asked after the names were read: what had a sidecar when it was listed is looked at, as by ``_infos``.
+            some = self._sidecars.exist()
+            for key, _ in batch:
+                if key.endswith("/"):
+                    yield ObjectInfo(key, is_prefix=True)
+                elif not some:
+                    yield ObjectInfo(key)
+                elif (info := self._looked_at_again(key, None)) is not None:
+                    yield info
+
+    def _looked_at_again(self, key: str, status: os.stat_result | None) -> ObjectInfo | None:
+        """The info of a listed file, which may have lost its sidecar to a writer just now; None if it is gone.
+
+        ``status`` is what was seen of it before, if anything: while that still holds, it has none.
+        """
         try:
             directory, name = self._parent(key)
-            if etag(os.stat(name, dir_fd=directory.fd, follow_symlinks=False)) == etag(status):
+            if status is not None and etag(os.stat(name, dir_fd=directory.fd, follow_symlinks=False)) == etag(status):
                 return describe(key, status)
             return self._head(key, directory, name, HEAD)
         except NotFound:
