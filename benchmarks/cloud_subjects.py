@@ -133,7 +133,7 @@ def delete_holdfast(arguments: Arguments) -> Subject:
     """``CloudFiles.delete`` of a list of keys; with ``fill`` they are there before."""
     from holdfast import CloudFiles
 
-    files, keys, fill = CloudFiles(arguments["url"]), arguments["keys"], _filling(arguments)
+    files, keys, fill = CloudFiles(arguments["url"]), arguments["keys"], filling(arguments)
 
     def measure() -> Sample:
         fill()
@@ -146,7 +146,7 @@ def delete_holdfast(arguments: Arguments) -> Subject:
 def delete_boto3(arguments: Arguments) -> Subject:
     """boto3's ``delete_objects`` of a thousand keys at a time, in a pool of 20 threads that share one client."""
     client, bucket, keys = boto3_client(arguments["endpoint"]), arguments["bucket"], arguments["keys"]
-    pool, fill = ThreadPoolExecutor(RIVAL_THREADS), _filling(arguments)
+    pool, fill = ThreadPoolExecutor(RIVAL_THREADS), filling(arguments)
 
     batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
 
@@ -165,7 +165,7 @@ def delete_boto3(arguments: Arguments) -> Subject:
     return measure
 
 
-def _filling(arguments: Arguments) -> Callable[[], object]:
+def filling(arguments: Arguments) -> Callable[[], object]:
     """What puts the keys there that are to be deleted, if ``fill`` asks for it: the same objects for everybody."""
     return put_small_boto3({**arguments, "nbytes": 0}) if arguments.get("fill") else lambda: None
 

@@ -73,7 +73,7 @@ class _Copies:
 
 
 @contextlib.contextmanager
-def _places(setting: Setting, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+def file_systems(setting: Setting, names: Sequence[str]) -> Iterator[dict[str, Path]]:
     """An empty directory for copies on each kind of file system: ``disk`` and, where there is one, ``memory``."""
     found = {"disk": setting.directory / "copies"}
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > setting.size(4 << 30, 64 * MIB):
@@ -106,7 +106,7 @@ def _holdfast(*arguments: str) -> list[str]:
 def copy_small(setting: Setting) -> Iterator[Row]:
     """Thousands of small files from S3 to a directory."""
     count = setting.size(5000, 200)
-    with _places(setting, ("disk", "memory")) as places:
+    with file_systems(setting, ("disk", "memory")) as places:
         served = setting.directory / "served-small"
         tree = small_files(served / BUCKET, count, 1 << 10, 16 << 10)
         with _rclone(setting, served) as (server, env):
@@ -130,7 +130,7 @@ def _rclone_copy(source: str, target: str) -> list[str]:
 
 def get_large(setting: Setting) -> Iterator[Row]:
     """A few large objects from S3 to a directory: listed by rclone's server, and by name from nginx."""
-    with _places(setting, ("memory",)) as places:
+    with file_systems(setting, ("memory",)) as places:
         served, targets = setting.directory / "served-large", places["memory"]
         tree = large_files(served / BUCKET, 8, setting.size(64, 2) * MIB)
         what = f"GET 8 x {setting.size(64, 2)} MiB, S3 to {file_system(targets)}, whole process"
@@ -159,7 +159,7 @@ def _s5cmd_script(script: Path, tree: Tree, target: Path) -> str:
 # ------------------------------------------------------------------ writing
 def put_large(setting: Setting) -> Iterator[Row]:
     """A few large files to S3: whole processes beside s5cmd and boto3, and the calls alone beside boto3's."""
-    with _places(setting, ("memory",)) as places:
+    with file_systems(setting, ("memory",)) as places:
         served = places["memory"] / "served"
         tree = large_files(setting.directory / "source-large", 8, setting.size(64, 2) * MIB)
         served.mkdir()
@@ -212,7 +212,7 @@ def _emptied(measure: Measure, root: Path) -> Measure:
 def memory(setting: Setting) -> Iterator[Row]:
     """The peak memory of the whole process that copies one very large object, down and up."""
     size, rounds = setting.size(4096, 160) * MIB, min(setting.rounds, 3)
-    with _places(setting, ("disk",)) as places:
+    with file_systems(setting, ("disk",)) as places:
         served = setting.directory / "served-sparse"
         tree = sparse_file(served / BUCKET / "source", size)
         what = f"peak memory (RSS) of cp of {size >> 20:,} MiB, whole process"

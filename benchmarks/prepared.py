@@ -25,12 +25,15 @@ map_hash_max_size 65536;
 map_hash_bucket_size 128;
 map $uri $md5 {{ include {directory}/md5s.map; }}
 map $uri $stamp {{ include {directory}/stamps.map; }}
+map $uri $coding {{ ~^/digests/(?<codec>gzip|br|zstd)/ $codec; }}
 map $args $page {{ default 0; ~continuation-token=(?<token>[0-9]+) $token; }}
 """
 
 # A POST for a static file is 405, which is where the prepared answer to every batch of deletes takes its place.
 LOCATIONS = """\
-location /digests/ {{ alias {root}/; etag off; add_header ETag '"$md5"'; }}
+location /digests/ {{
+    alias {root}/; etag off; add_header ETag '"$md5"'; add_header Content-Encoding $coding;
+}}
 location /stamped/ {{ alias {root}/; etag off; add_header ETag '"$md5"'; add_header x-amz-meta-{stamp_name} $stamp; }}
 location /discard/ {{ add_header ETag '"0"'; return 200; }}
 location ~ ^/listed/?$ {{
@@ -47,8 +50,9 @@ location = /deleted.xml {{ root {directory}/pages; default_type application/xml;
 class Prepared(Nginx):
     """The buckets of this module, without storing or looking up anything.
 
-    ``stamped`` and ``digests`` hold the objects of the tree, ``discard`` takes every PUT, ``listed`` lists so many keys
-    of its own whatever is asked for, and ``deleted`` answers each batch of deletes as if it had held a thousand keys.
+    ``stamped`` and ``digests`` hold the objects of the tree (``digests`` says of those below ``gzip/``, ``br/`` and
+    ``zstd/`` that they are encoded so), ``discard`` takes every PUT, ``listed`` lists so many keys of its own whatever
+    is asked for, and ``deleted`` answers each batch of deletes as if it had held a thousand keys.
     """
 
     def __init__(self, directory: str | os.PathLike[str], tree: Tree, *, listed: int = 0) -> None:

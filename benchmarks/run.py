@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cloud, copies, mappings, service, small, startup, stores, syncs
+from benchmarks import cloud, cloudfiles, copies, mappings, service, small, startup, stores, syncs
 from benchmarks.measure import Setting
 from benchmarks.processes import ROOT
 from benchmarks.results import Row, table
@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "requests": cloud.requests,
     "listing": cloud.listing,
     "service": service.service,
+    "cloudfiles": cloudfiles.cloudfiles,
     "mappings": mappings.mappings,
     "copy-small": copies.copy_small,
     "get-large": copies.get_large,
@@ -117,7 +118,7 @@ def _document(rows: Sequence[Row], options: argparse.Namespace) -> str:
 
 def _versions() -> Iterator[str]:
     yield f"holdfast {importlib.metadata.version('holdfast')}, commit {_commit()}"
-    for name in ("obstore", "boto3", "cloud-files", "cloud-mappings"):
+    for name in ("obstore", "boto3", "cloud-files", "cloud-mappings", "gevent"):
         yield f"{name} {importlib.metadata.version(name)}"
     s5cmd = str(Path(sys.executable).parent / "s5cmd")
     yield f"s5cmd {subprocess.run([s5cmd, 'version'], capture_output=True, text=True, check=True).stdout.strip()}"

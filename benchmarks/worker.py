@@ -11,7 +11,7 @@ import os
 import sys
 from collections import ChainMap
 
-from benchmarks import cloud_subjects, mapping_subjects, store_subjects, subjects
+from benchmarks import cloud_subjects, cloudfiles_subjects, mapping_subjects, store_subjects, subjects
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     name, arguments = sys.argv[1], json.loads(sys.stdin.readline())
-    families = (subjects, cloud_subjects, store_subjects, mapping_subjects)
+    families = (subjects, cloud_subjects, cloudfiles_subjects, store_subjects, mapping_subjects)
     subject = ChainMap(*(family.SUBJECTS for family in families))[name](arguments)
     print(json.dumps({"ready": name}), file=answers, flush=True)
     for _ in sys.stdin:

@@ -327,7 +327,7 @@ class Store(ObjectStore):
     @final
     def keys(self, prefix: str = "") -> Iterator[str]:
         """An iterator over the keys that start with the string ``prefix``."""
-        return (info.key for info in self._scan(ListOptions(prefix)))
+        return (info.key for info in self._scan(ListOptions(prefix, names_only=True)))
 
 
 class _Forwarding(ObjectStore):

@@ -247,12 +247,15 @@ class RemoveOptions:
 class ListOptions:
     """What to list: keys that start with the *string* ``prefix`` and come after ``start_after``.
 
-    With a ``delimiter`` keys that contain it after the prefix are rolled up into one ``is_prefix`` row each.
+    With a ``delimiter`` keys that contain it after the prefix are rolled up into one ``is_prefix`` row each. Who asks
+    for ``names_only`` needs the keys: rows may lack what is costly to find out (``size etag last_modified`` and
+    attributes, but for a ``content_encoding`` that this store's listings tell), and most stores tell it all the same.
     """
 
     prefix: str = ""
     delimiter: str | None = None
     start_after: str | None = None
+    names_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

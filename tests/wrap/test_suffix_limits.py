@@ -162,3 +162,15 @@ def test_directories_of_cloud_files_are_read_and_ours_are_read_by_it(tmp_path):
     for encoding in ENCODINGS:
         assert f'"d/ours-{encoding}": "ours {encoding}"' in read.stdout
     assert gzip.decompress((tmp_path / "d/ours-gzip.gz").read_bytes()) == b"ours gzip"
+
+
+@pytest.mark.parametrize("key", ["a/", "/a", ".", "a/..", "a//b", ".holdfast", "a/.holdfast", "a/nul\0", "b" * 300])
+def test_what_is_no_key_of_a_file_is_refused_also_after_objects_that_lay_under_suffixes(tmp_path, key):
+    store = SuffixStore(FileStore(tmp_path))
+    for name in ("plain", "a/encoded"):
+        put(store, name, b"body", "gzip")
+        assert store.get(name) == b"body"
+        with pytest.raises(InvalidKey):
+            store.get(key)
+        with pytest.raises(InvalidKey):
+            store.head(key)

@@ -20,7 +20,7 @@ def scan(
 
     ``flat`` gives one level: a prefix that is exactly a directory's name stands for what is in it.
     """
-    rows = store._scan(ListOptions(prefix, delimiter="/" if flat else None, start_after=after))
+    rows = store._scan(ListOptions(prefix, delimiter="/" if flat else None, start_after=after, names_only=not size))
     for info in sized(store, rows, threads) if size else rows:
         if flat and info.is_prefix and prefix and info.key == prefix + "/":
             yield from scan(store, info.key, flat=True, size=size, threads=threads, after=None)
@@ -73,7 +73,7 @@ def is_directory(store: ObjectStore, prefix: str) -> bool:
     """Whether anything lies under ``prefix`` + "/" (or anywhere, for "")."""
     if prefix and not prefix.endswith("/"):
         prefix += "/"
-    return next(store._scan(ListOptions(prefix)), None) is not None
+    return next(store._scan(ListOptions(prefix, names_only=True)), None) is not None
 
 
 def _with_size(store: ObjectStore, row: ObjectInfo) -> ObjectInfo | None:

@@ -113,7 +113,7 @@ class BucketStore(Facade):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys that start with the string ``prefix``, page by page as they are asked for."""
-        return (info.key for info in self.store._scan(ListOptions(prefix)))
+        return (info.key for info in self.store._scan(ListOptions(prefix, names_only=True)))
 
     def presigned_get(self, key: str, expiry: int = _HOUR) -> str:
         """A URL that gets the object without credentials, for ``expiry`` seconds; needs the extra ``[s3]``."""

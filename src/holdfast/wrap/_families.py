@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from .. import locks
 from ..codecs import SUFFIXES
@@ -65,29 +65,53 @@ class Families:
         self._locks: dict[str, tuple[locks.Lock, list[int]]] = {}
         self.changes = 0
 
-    @contextmanager
-    def locked(self, family: str) -> Iterator[bool]:
-        """Hold the family's lock; the value tells whether this thread did not hold it before."""
-        with self._guard:
-            lock, users = self._locks.setdefault(family, (locks.rlock(), [0, 0]))
-            users[0] += 1
-        try:
-            with lock:
-                users[1] += 1
-                try:
-                    yield users[1] == 1
-                finally:
-                    users[1] -= 1
-        finally:
-            with self._guard:
-                users[0] -= 1
-                if not users[0]:
-                    self._locks.pop(family, None)  # nothing is there in a child forked meanwhile
+    def locked(self, family: str) -> FamilyLock:
+        """A block that holds the family's lock; its value tells whether this thread did not hold it before."""
+        return FamilyLock(self, family)
 
     def changed(self) -> None:
         """Note that a variant is about to go, before it goes: a reader that saw the old count looks again."""
         with self._guard:
             self.changes += 1
+
+
+class FamilyLock:
+    """One family's lock, held by this thread as long as the ``with`` block lasts."""
+
+    __slots__ = ("_families", "_family", "_held")
+
+    def __init__(self, families: Families, family: str) -> None:
+        self._families = families
+        self._family = family
+
+    def __enter__(self) -> bool:
+        with self._families._guard:
+            lock, users = self._held = self._families._locks.setdefault(self._family, (locks.rlock(), [0, 0]))
+            users[0] += 1
+        try:
+            lock.acquire()
+        except BaseException:
+            self._forget()
+            raise
+        users[1] += 1
+        return users[1] == 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lock, users = self._held
+        users[1] -= 1
+        try:
+            lock.release()
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        users = self._held[1]
+        with self._families._guard:  # not kept: a child that is forked inside of the block has another
+            users[0] -= 1
+            if not users[0]:
+                self._families._locks.pop(self._family, None)  # nothing is there in a child forked meanwhile
 
 
 families = Families()

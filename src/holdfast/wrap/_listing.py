@@ -48,6 +48,8 @@ class Waiting:
     def __init__(self) -> None:
         self._heap: list[tuple[bytes, int, ObjectInfo]] = []
         self._serial = itertools.count()
+        self._asked: str | None = None
+        self._end = b""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -56,12 +58,23 @@ class Waiting:
         """Keep a row."""
         heapq.heappush(self._heap, (sort_key(row.key), next(self._serial), row))
 
+    def has_any_before(self, key: str | None) -> bool:
+        """Whether ``before`` has anything to give out; cheap where the key is the one that was asked for last."""
+        if not self._heap or key is None:
+            return bool(self._heap)
+        if key != self._asked:
+            self._asked, self._end = key, sort_key(key)
+        return self._heap[0][0] < self._end
+
     def before(self, key: str | None) -> Iterator[ObjectInfo]:
         """Give out the rows that come before this key, in order; for None all of them."""
-        heap = self._heap
-        end = None if key is None else sort_key(key)
-        while heap and (end is None or heap[0][0] < end):
-            yield heapq.heappop(heap)[2]
+        if key is None:
+            heap, self._heap = self._heap, []
+            heap.sort()  # most came in order, which takes one look at each
+            for _, _, row in heap:
+                yield row
+        while self.has_any_before(key):
+            yield heapq.heappop(self._heap)[2]
 
 
 class Lister:
@@ -99,7 +112,8 @@ class Lister:
                 shown.append(key)  # whatever comes of it from now on has been shown, or is new since the listing began
                 shown.sort(key=len)
                 key = awaited(row.key, shown, options.prefix)
-            yield from waiting.before(key)
+            if waiting.has_any_before(key):
+                yield from waiting.before(key)
         yield from waiting.before(None)
 
     def _shown_as(self, row: ObjectInfo, shown: list[str]) -> ObjectInfo | None:

@@ -51,6 +51,7 @@ class StoredObjects:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        self._suffixed = False
 
     def first(self, key: str, paths: Iterable[str], options: ReadOptions) -> tuple[str, Blob] | None:
         """The first of these stored names that is a variant of the key, opened."""
@@ -60,20 +61,26 @@ class StoredObjects:
                 continue
             mark = blob.encoding
             if path == key:
+                self._suffixed = False
                 if mark is not None and mark != NATURAL:
                     return path, blob
                 if mark is not None or split_suffix(key) is None:
                     return path, blob if mark is None else Variant(blob, key, None)
             elif mark is None:
+                self._suffixed = True
                 return path, Variant(blob, key, coding_of(path))
             blob.close()  # another key's
         return None
 
     def _likely(self, paths: Iterable[str]) -> Iterator[str]:
-        """These names, without those that a cheap look excludes; the first one, which most objects have, has none."""
+        """These names, without those that a cheap look excludes.
+
+        The first one is not looked at but opened, unless the last object that was found lay under another.
+        """
         rest = iter(paths)
-        yield from islice(rest, 1)
-        yield from self.present([*rest])
+        if not self._suffixed:
+            yield from islice(rest, 1)
+        yield from self.present(rest)
 
     def encoded_object_at(self, path: str, options: ReadOptions) -> tuple[str, Blob] | None:
         """The stored form of another key, asked for by its full name."""
@@ -107,19 +114,22 @@ class StoredObjects:
 
     def owned(self, key: str, but: str = "") -> list[str]:
         """The variants of the key, the best first."""
-        paths = self.present([path for path in variants(key) if path != but])
+        paths = self.present(path for path in variants(key) if path != but)
         return [path for path in paths if self.owns(key, path)]
 
-    def present(self, paths: list[str]) -> list[str]:
-        """Those of these names, which differ by suffixes, that may be there: all, where only a read would tell."""
+    def present(self, paths: Iterable[str]) -> Iterable[str]:
+        """Those of these names, which differ by suffixes, that may be there: all, where only a read would tell.
+
+        Each is looked at when it is asked for, so that nobody waits for more than they want.
+        """
         look = getattr(self.store, "_present", None)
         return paths if look is None else look(paths)
 
     def owns(self, key: str, path: str) -> bool:
         """Whether what is stored under this name is a variant of the key."""
-        there = self.head(path, key)
-        if there is None:
+        blob = self.open(path, key, HEAD)
+        if blob is None:
             return False
-        if path == key:
-            return there.content_encoding is not None or split_suffix(key) is None
-        return there.content_encoding is None
+        with blob:
+            mark = blob.encoding
+        return (mark is not None or split_suffix(key) is None) if path == key else mark is None

@@ -51,9 +51,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
+from types import TracebackType
 
 from ..blob import Blob, Buffer, ForwardingStaged, Staged, body_chunks
 from ..codecs import SUFFIXES, parse_content_encoding
@@ -74,6 +75,7 @@ from ._listing import Lister
 from ._variant import NATURAL, StoredObjects, Variant, told_as
 
 GATHERED = 8 << 20
+_ALONE = nullcontext()
 
 _ENDING_CHARACTERS = frozenset("".join(ENDINGS))
 
@@ -243,7 +245,7 @@ class SuffixStore(Store):
         coding = options.content_encoding
         suffix = SUFFIXES.get(coding or "", "")
         if coding is not None and suffix and takes_suffix(key) and not key.endswith(suffix):
-            there = self._stored.head(key + suffix, "") if self._stored.present([key + suffix]) else None
+            there = self._stored.head(key + suffix, "") if any(self._stored.present([key + suffix])) else None
             if there is None or there.content_encoding is None:
                 return key + suffix, replace(options, content_encoding=None)
         return key, self._marked(key, options, coding or NATURAL)
@@ -338,14 +340,10 @@ class SuffixStore(Store):
     @contextmanager
     def _locked(self, key: str, *, exactly: bool = False) -> Iterator[None]:
         family = family_of(key)
-        with families.locked(self._place(family)) as outermost, ExitStack() as between:
-            if outermost and (shared := self._shared_lock) is not None:
-                try:
-                    between.enter_context(shared(family))
-                except Unsupported:
-                    if exactly:
-                        raise
-            yield
+        with families.locked(self._place(family)) as outermost:
+            shared = self._shared_lock if outermost else None
+            with _ALONE if shared is None else _WhereSupported(shared, family, exactly):
+                yield
 
     def _place(self, family: str) -> str:
         """What the family is called in this process, whatever prefix its stores were opened under."""
@@ -353,6 +351,33 @@ class SuffixStore(Store):
         if location is None:
             return family
         return f"{location.vendor} {location.identity} {location.bucket}/{location.key}"
+
+
+class _WhereSupported:
+    """A block that is entered where its store can; where it cannot, nothing is, unless it must be ``exactly`` so."""
+
+    __slots__ = ("_block", "_exactly", "_family", "_shared")
+
+    def __init__(self, shared: Callable[[str], AbstractContextManager[object]], family: str, exactly: bool) -> None:
+        self._shared = shared
+        self._family = family
+        self._exactly = exactly
+        self._block: AbstractContextManager[object] | None = None
+
+    def __enter__(self) -> None:
+        try:
+            block = self._shared(self._family)
+            block.__enter__()
+            self._block = block
+        except Unsupported:
+            if self._exactly:
+                raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._block is not None:
+            self._block.__exit__(kind, error, trace)
 
 
 class _SuffixStaged(ForwardingStaged):

@@ -136,3 +136,30 @@ def test_attributes_are_listed_of_many_files_also_the_first_that_the_root_ever_h
     listed += rows
     assert [row.key for row in listed] == keys
     assert [row.key for row in listed if row.content_type] == ["150"]
+
+
+@pytest.mark.parametrize("delimiter", [None, "/", "b"])
+def test_names_alone_are_the_keys_of_the_whole_listing(store: FileStore, delimiter: str | None) -> None:
+    for key in ("aa", "a.b", "a/b/c", "a/b.c", "b/x", "c"):
+        store.put(key, b"body")
+    os.symlink("c", os.path.join(store.root, "link"))
+    for attributes in ({}, {"content_type": "text/x"}):
+        store.write("c", b"", WriteOptions(**attributes))
+        for prefix, after in (("", None), ("a", None), ("a/", None), ("", "a.b"), ("", "a/b/c")):
+            whole = store._scan(ListOptions(prefix, delimiter, after))
+            names = store._scan(ListOptions(prefix, delimiter, after, names_only=True))
+            assert [(row.key, row.is_prefix) for row in names] == [(row.key, row.is_prefix) for row in whole]
+
+
+def test_names_alone_tell_encodings_also_the_first_that_the_root_ever_had(store: FileStore) -> None:
+    keys = [f"{number:03}" for number in range(200)]
+    for key in keys:
+        (Path(store.root) / key).write_bytes(b"")
+    rows = store._scan(ListOptions(names_only=True))
+    listed = [next(rows) for _ in range(10)]
+    store.write("150", b"", WriteOptions(content_encoding="br"))
+    store.delete("160")
+    listed += rows
+    assert [row.key for row in listed] == [key for key in keys if key != "160"]
+    assert [row.key for row in listed if row.content_encoding] == ["150"]
+    assert listed[0].size is None

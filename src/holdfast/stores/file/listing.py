@@ -20,7 +20,7 @@ from .names import BESIDE, PRIVATE, is_directory_path, key_of
 _PRIVATE = PRIVATE.decode()
 _BESIDE = BESIDE.decode()
 
-#: A key with the status of its file, or a rolled-up directory (it ends with "/") with None.
+#: A key with the status of its file, or with None: not looked at, or a rolled-up directory, which ends with "/".
 Row = tuple[str, os.stat_result | None]
 
 
@@ -39,8 +39,11 @@ class Lister:
     def __init__(self, directories: Directories) -> None:
         self._directories = directories
 
-    def rows(self, prefix: str, start_after: str | None, *, rolled: bool) -> Iterator[Row]:
-        """Every key with this string prefix that sorts after ``start_after``; with ``rolled`` one level only."""
+    def rows(self, prefix: str, start_after: str | None, *, rolled: bool, names_only: bool = False) -> Iterator[Row]:
+        """Every key with this string prefix that sorts after ``start_after``; with ``rolled`` one level only.
+
+        With ``names_only`` files are not looked at: they were there, as files, when their directory was read.
+        """
         folder = prefix[: prefix.rfind("/") + 1]
         if not is_directory_path(folder[:-1]) or folder == "/":
             return
@@ -55,7 +58,9 @@ class Lister:
             if after is not None and _is_before(key, after, rolled):
                 continue
             if not key.endswith("/"):
-                if (status := self._status(level, key)) is not None:
+                if names_only:
+                    yield key, None
+                elif (status := self._status(level, key)) is not None:
                     yield key, status
             elif not rolled:
                 level.directory = None  # one descriptor is enough, however deep the tree

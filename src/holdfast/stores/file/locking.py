@@ -26,12 +26,11 @@ import re
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from .directories import ATTEMPTS, Directories
-from .failures import MISSING_FEATURE
+from .failures import MISSING_FEATURE, Translating, no_locks
 from .names import PRIVATE
 
 STRIPES = 64
@@ -126,13 +125,16 @@ class HeldLock:
         """None, or the error of a file system that has no locks: then nothing is held."""
         if _mine.stripes and self._is_mine():
             return None
-        with ExitStack() as interrupted:
-            lock = interrupted.enter_context(KeyLock(self._stripe))
+        lock = KeyLock(self._stripe).__enter__()
+        try:
             if lock.refused is None:
                 self._identity = lock.identity()
                 _mine.stripes.add(self._identity)
             self._lock = lock
-            interrupted.pop_all()
+        except BaseException:
+            _mine.stripes.discard(self._identity)
+            lock.__exit__(None, None, None)
+            raise
         return lock.refused
 
     def __exit__(
@@ -149,6 +151,32 @@ class HeldLock:
             return _identity(fd) in _mine.stripes
         finally:
             os.close(fd)
+
+
+class Block:
+    """What ``FileStore.locked`` returns; ``before`` is called when it is entered."""
+
+    __slots__ = ("_before", "_held", "_key", "_store")
+
+    def __init__(self, held: HeldLock, key: str, store: str, before: Callable[[], None]) -> None:
+        self._held = held
+        self._key = key
+        self._store = store
+        self._before = before
+
+    def __enter__(self) -> None:
+        with Translating(self._key, self._store, "lock"):
+            self._before()
+            refused = self._held.__enter__()
+        if refused is not None:
+            self._held.__exit__(None, None, None)
+            cure = "keep the store on a file system with flock, or let one process at a time write"
+            raise no_locks(self._store, "a locked block", refused, cure)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.__exit__(kind, error, trace)
 
 
 class _Mine(threading.local):

@@ -12,25 +12,19 @@ from .attributes import Sidecar, describe
 from .failures import translate
 
 
-class FileBlob(Blob):
-    """One opened file; owns the descriptor until ``close``."""
+class HeadBlob(Blob):
+    """What is known of a file that was looked at, without a body. Its info is made when somebody asks for it."""
 
-    __slots__ = ("_end", "_info", "_key", "_sidecar", "_start", "_status", "_store", "fd")
+    __slots__ = ("_info", "_key", "_sidecar", "_status")
 
-    def __init__(
-        self, key: str, store: str, fd: int, status: os.stat_result, sidecar: Sidecar | None, start: int, end: int
-    ) -> None:
-        self.fd = fd
+    def __init__(self, key: str, status: os.stat_result, sidecar: Sidecar | None) -> None:
         self._key = key
-        self._store = store
         self._status = status
         self._sidecar = sidecar
-        self._start = start
-        self._end = end
 
     @property
     def info(self) -> ObjectInfo:
-        """The whole object's info, as it was when the file was opened."""
+        """The whole object's info, as it was when the file was looked at."""
         try:
             return self._info
         except AttributeError:
@@ -44,6 +38,34 @@ class FileBlob(Blob):
     @property
     def encoding(self) -> str | None:
         return None if self._sidecar is None else self._sidecar.attributes.get("content_encoding")
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    def bytes(self) -> bytes:
+        return b""
+
+    def chunks(self) -> Iterator[Buffer]:
+        return iter(())
+
+
+class FileBlob(HeadBlob):
+    """One opened file; owns the descriptor until ``close``."""
+
+    __slots__ = ("_end", "_start", "_store", "fd")
+
+    def __init__(
+        self, key: str, store: str, fd: int, status: os.stat_result, sidecar: Sidecar | None, start: int, end: int
+    ) -> None:
+        # Written out: this is done for each small read, and counted in nanoseconds.
+        self.fd = fd
+        self._key = key
+        self._store = store
+        self._status = status
+        self._sidecar = sidecar
+        self._start = start
+        self._end = end
 
     @property
     def size(self) -> int:

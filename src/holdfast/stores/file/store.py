@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -52,7 +52,7 @@ from .directories import ATTEMPTS, Directories, Directory
 from .failures import ABSENT, Translating, conflict, not_found, translate
 from .listing import Lister
 from .names import FAITHFUL, PRIVATE, KeyPath, check, split
-from .reading import FileBlob
+from .reading import FileBlob, HeadBlob
 from .writing import Writer
 
 VENDOR = "file"
@@ -171,24 +171,31 @@ class FileStore(Store):
 
     # ------------------------------------------------------------------ the verbs
     def _read(self, key: str, options: ReadOptions = READ) -> Blob:
-        # The short way for whole objects whose directory is open. Whatever is out of the ordinary, down to a name
-        # that is no name, fails or falls through here, and is sorted out by the long way.
+        # The short way for whole objects, and their heads, whose directory is open. Whatever is out of the ordinary,
+        # down to a name that is no name, fails or falls through here, and is sorted out by the long way.
         folder, _, name = key.rpartition("/")
-        # Of "/a" the folder is "" too, and it is no key.
-        directory = self._folders.get(folder) if folder or name == key else None
-        if directory is None or options is not READ or _RESERVED in name:
+        # Of "/a" the folder is "" too, and it is no key; "a/" has no name.
+        directory = self._folders.get(folder) if name and (folder or name == key) else None
+        if directory is None or (options is not READ and options is not HEAD) or _RESERVED in name:
             return self._read_any(key, options)
+        fd = -1
         try:
             if not directory.is_current():
                 return self._read_any(key, options)
-            fd = os.open(name, _OPEN, dir_fd=directory.fd)
-            status = os.fstat(fd)
+            if options is HEAD:
+                status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+            else:
+                fd = os.open(name, _OPEN, dir_fd=directory.fd)
+                status = os.fstat(fd)
+        except FileNotFoundError as error:
+            raise not_found(key, self.name, error) from error
         except (OSError, ValueError):
             return self._read_any(key, options)
         if status.st_mode & _KIND != _REGULAR or self._sidecars.may_describe(status):
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
             return self._read_any(key, options)
-        return FileBlob(key, self.name, fd, status, None, 0, status.st_size)
+        return HeadBlob(key, status, None) if fd < 0 else FileBlob(key, self.name, fd, status, None, 0, status.st_size)
 
     def _read_any(self, key: str, options: ReadOptions) -> Blob:
         try:
@@ -207,23 +214,24 @@ class FileStore(Store):
             raise translate(error, key, self.name, "read") from error
         raise Conflict("the object is being replaced faster than it can be opened", key=key, store=self.name)
 
-    def _present(self, keys: Sequence[str]) -> list[str]:
+    def _present(self, keys: Iterable[str]) -> Iterator[str]:
         """Those of these keys, of one directory, under which anything may be; one call of the system for each."""
-        folder = keys[0].rpartition("/")[0] if keys else ""
-        directory = self._folders.get(folder)
-        if directory is None or not directory.is_current():
-            return list(keys)
-        found = []
-        for key in keys:
-            name = key[len(folder) + 1 :] if folder else key
-            try:
-                os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError):
-                pass  # whoever looks at it will be told
-            found.append(key)
-        return found
+        directory: Directory | None = None
+        for number, key in enumerate(keys):
+            folder, _, name = key.rpartition("/")
+            if number == 0 and name and (folder or name == key):
+                directory = self._folders.get(folder)
+                if directory is not None and not directory.is_current():
+                    directory = None
+            # What is no key passes: whoever looks at it will be told, as of every error but this one.
+            if directory is not None and _RESERVED not in name:
+                try:
+                    os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except (OSError, ValueError):
+                    pass
+            yield key
 
     def _write(self, key: str, body: Body, options: WriteOptions = WRITE) -> ObjectInfo:
         return self._writer.write(self._path(key, options), body, options)
@@ -250,7 +258,9 @@ class FileStore(Store):
             check_key(options.start_after, self.name)
         with Translating(None, self.name, "list"):
             if options.delimiter in (None, "", "/"):
-                yield from self._infos(options.prefix, options.start_after, rolled=options.delimiter == "/")
+                # Where nothing has a sidecar, names are all that there is to tell, but for what a look at each costs.
+                infos = self._names if options.names_only and not self._sidecars.exist() else self._infos
+                yield from infos(options.prefix, options.start_after, rolled=options.delimiter == "/")
             else:
                 yield from select(self._infos(options.prefix, None, rolled=False), options)
 
@@ -370,11 +380,29 @@ class FileStore(Store):
                 elif (info := self._looked_at_again(key, status)) is not None:
                     yield info
 
-    def _looked_at_again(self, key: str, status: os.stat_result) -> ObjectInfo | None:
-        """The info of a listed file without a sidecar, which it may have lost to a writer just now; None if gone."""
+    def _names(self, prefix: str, start_after: str | None, *, rolled: bool) -> Iterator[ObjectInfo]:
+        rows = self._lister.rows(prefix, start_after, rolled=rolled, names_only=True)
+        count = 1
+        while batch := list(itertools.islice(rows, count)):
+            count = min(2 * count, LISTED)
+            # Asked after the names were read: what had a sidecar when it was listed is looked at, as by ``_infos``.
+            some = self._sidecars.exist()
+            for key, _ in batch:
+                if key.endswith("/"):
+                    yield ObjectInfo(key, is_prefix=True)
+                elif not some:
+                    yield ObjectInfo(key)
+                elif (info := self._looked_at_again(key, None)) is not None:
+                    yield info
+
+    def _looked_at_again(self, key: str, status: os.stat_result | None) -> ObjectInfo | None:
+        """The info of a listed file, which may have lost its sidecar to a writer just now; None if it is gone.
+
+        ``status`` is what was seen of it before, if anything: while that still holds, it has none.
+        """
         try:
             directory, name = self._parent(key)
-            if etag(os.stat(name, dir_fd=directory.fd, follow_symlinks=False)) == etag(status):
+            if status is not None and etag(os.stat(name, dir_fd=directory.fd, follow_symlinks=False)) == etag(status):
                 return describe(key, status)
             return self._head(key, directory, name, HEAD)
         except NotFound:

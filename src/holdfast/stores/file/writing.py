@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ from .failures import (
     not_found,
 )
 from .locking import DIRECTORY as LOCKS
-from .locking import KeyLock, Locks
+from .locking import Block, KeyLock, Locks
 from .names import PRIVATE, KeyPath, check, split
 from .reading import FileBlob
 from .temporaries import Temporaries, Temporary, copy_range
@@ -145,17 +145,9 @@ class Writer:
         except HoldfastError as error:
             return error
 
-    @contextmanager
-    def locked(self, path: KeyPath) -> Iterator[None]:
+    def locked(self, path: KeyPath) -> Block:
         """A block that excludes every other such block of the key; any string will do for one."""
-        with ExitStack() as held:
-            with self._typed(path, "lock"):
-                self._sweep_once()
-                refused = held.enter_context(self._locks.held(path.raw))
-            if refused is not None:
-                cure = "keep the store on a file system with flock, or let one process at a time write"
-                raise no_locks(self._name, "a locked block", refused, cure)
-            yield
+        return Block(self._locks.held(path.raw), path.key, self._name, self._sweep_once)
 
     def abandoned(self) -> Iterator[tuple[bytes, os.stat_result]]:
         """The path below the root, and what the system tells, of every temporary whose writer is gone."""
