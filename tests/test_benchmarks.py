@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, mappings, measure, prepared, processes, results, run, store_subjects, stores
+from benchmarks import (
+    cloudfiles,
+    cloudfiles_subjects,
+    data,
+    mappings,
+    measure,
+    prepared,
+    processes,
+    results,
+    run,
+    store_subjects,
+    stores,
+)
 from benchmarks.processes import BenchmarkFailed
 from holdfast import CloudFiles, KeyValidatingStore
 from holdfast.errors import Conflict
@@ -147,6 +159,34 @@ def test_prepared_answers_are_what_a_service_would_say(tmp_path, monkeypatch):
         # Not believed; and it is asked again under an ETag that nginx does not know to be its own.
         with pytest.raises(Conflict):
             places["stamped"].get(tree.keys[0])
+
+
+@pytest.mark.server
+def test_prepared_answers_say_how_objects_are_encoded(tmp_path, monkeypatch):
+    for name, value in processes.ANYBODY.items():
+        monkeypatch.setenv(name, value)
+    keys = cloudfiles._spread(tmp_path / "tree", 3, suffixes=False)
+    tree = data.Tree(tmp_path / "tree", [key for found in keys.values() for key in found], 0)
+    with prepared.Prepared(tmp_path / "nginx", tree) as server:
+        files = CloudFiles(f"s3://{server.endpoint}/digests")
+        bodies = list(cloudfiles_subjects.documents(3))
+        for codec, found in keys.items():
+            rows = files.get(found)
+            assert [row["content"] for row in rows] == bodies
+            assert {row["compress"] or None for row in rows} == {codec}
+
+
+def test_what_both_libraries_are_measured_at_is_done_by_both(tmp_path):
+    keys = [f"0/{number}" for number in range(30)]
+    (tmp_path / "files").mkdir()
+    arguments = {"url": f"file://{tmp_path}/files", "keys": keys, "items": 30, "stored": True}
+    size = cloudfiles_subjects.DOCUMENT_SIZE
+    for library in (cloudfiles_subjects.HOLDFAST, cloudfiles_subjects.RIVAL):
+        for call, nbytes, more in (("bulk-puts", 30 * size, {"codec": "br"}), ("bulk-delete", 0, {})):
+            told = {**arguments, "library": library, "nbytes": nbytes, **more}
+            with measure.worker(call, told, processes.environment(tmp_path), tmp_path / "log") as measured:
+                assert 0 < measured() < 60
+    assert [path.name for path in (tmp_path / "files").iterdir() if path.is_file()] == []
 
 
 @pytest.mark.server
