@@ -44,14 +44,15 @@ class PlainLock(Lock, Protocol):
 
 def original(module: str, name: str) -> Any:
     """What this module of the standard library called so before gevent patched it."""
-    monkey = sys.modules.get("gevent.monkey")
-    return getattr(importlib.import_module(module), name) if monkey is None else monkey.get_original(module, name)
+    get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    return getattr(importlib.import_module(module), name) if get_original is None else get_original(module, name)
 
 
 def patched(module: str = "threading") -> bool:
     """Whether gevent has replaced what this module of the standard library offers."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched(module))
+    # It has no such name as long as another thread has just begun to import it, and has patched nothing then.
+    is_module_patched = getattr(sys.modules.get("gevent.monkey"), "is_module_patched", None)
+    return is_module_patched is not None and bool(is_module_patched(module))
 
 
 _allocate: Callable[[], PlainLock] = original("_thread", "allocate_lock")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast import open_store
+
 from .conftest import TREE, Place
 
 RUNS = {
@@ -114,3 +116,45 @@ def test_lists_of_what_is_shown_and_moved(holdfast, runs, backup, stdin):
     assert holdfast("mv", "-", runs / "name").code == 2
     assert holdfast("mv", "-", runs / "run1/x.json", f"{backup.base}/").code == 2
     assert "run1/x.json" in runs.objects
+
+
+@pytest.mark.parametrize("command", [["mv"], ["cp", "--resumable"], ["cp", "-c", "gzip"]], ids=" ".join)
+@pytest.mark.parametrize("key", ["x/../../victim", "../victim", "x/.holdfast/attributes/1f", "x/./y", "x//y"])
+def test_names_that_lead_out_of_a_directory_stay_where_they_are(holdfast, tmp_path, command, key):
+    (tmp_path / "in/goal").mkdir(parents=True)
+    for place in (tmp_path / "victim", tmp_path / "in/victim"):
+        place.write_bytes(b"precious")
+    bucket = open_store("mem://hostile")
+    bucket.put(key, b"evil")
+    ended = holdfast(*command, "mem://hostile/**", f"{tmp_path}/in/goal/")
+    assert ended.code != 0
+    assert "is no name for a file" in ended.err
+    assert bucket.get(key) == b"evil"
+    assert [path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()] == [b"precious"] * 2
+    bucket.delete(key)
+
+
+def test_two_stars_match_an_object_and_not_what_is_below_its_name(holdfast):
+    bucket = open_store("mem://below")
+    for key in ("d/a", "d/a/x", "e/b"):
+        bucket.put(key, b"1")
+    assert holdfast("rm", "-r", "mem://below/**/a").code == 0
+    assert sorted(bucket.keys()) == ["d/a/x", "e/b"]
+    bucket.put("d/a", b"1")
+    assert holdfast("rm", "-r", "mem://below/d/*").code == 0  # the object and the directory of its name
+    assert sorted(bucket.keys()) == ["e/b"]
+    bucket.delete("e/b")
+
+
+def test_hidden_names_are_matched_as_in_a_shell(holdfast, tmp_path):
+    for name in ("d/.env", "d/.git/config", "d/sub/.hidden", "d/seen", "d/sub/seen"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    assert holdfast("rm", f"{tmp_path}/d/**").code == 0
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"d/.env", "d/.git/config", "d/sub/.hidden"}
+    assert holdfast("rm", "-r", f"{tmp_path}/d/*").code == 0
+    assert (tmp_path / "d/.env").exists()
+    assert (tmp_path / "d/.git/config").exists()
+    assert holdfast("rm", f"{tmp_path}/d/.e*").code == 0
+    assert not (tmp_path / "d/.env").exists()

@@ -1,7 +1,8 @@
 """Patterns in locations: ``s3://bucket/run*/x.json`` stands for what is there, as if a shell had written it out.
 
 A location that is there under its very name is no pattern, whatever characters it has; nor is any with ``--literal``,
-or in a list on standard input.
+or in a list on standard input. On this machine a name that begins with a dot is matched by a component that does, as
+in a shell; a service has no hidden names.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def choose(
             matched = matches(opener, pattern, settings, directories=directories)
             found = [_location(pattern, match) for match in matched] or found
         for one in found:
-            chosen.setdefault(str(one.url), one)
+            other = chosen.get(str(one.url))
+            if other is None or other.alone:  # an object, and a directory of its name
+                chosen[str(one.url)] = one
     return Chosen(list(chosen.values()), True)
 
 
@@ -95,9 +98,10 @@ def matches(opener: Opener, pattern: Pattern, settings: Settings, *, directories
         """What one component matches in a directory, given by its name below the base, "" or with a slash."""
         start = _WILD.split(part, maxsplit=1)[0]
         matcher, inside, found = _matcher(part), len(spot.key) + len(directory), []
+        hidden = part.startswith(".") or not pattern.base.is_local
         for info in spot.store._scan(ListOptions(f"{spot.key}{directory}{start}", "/")):
             name = info.key[inside:].removesuffix("/")
-            if name and matcher.match(name):
+            if name and matcher.match(name) and (hidden or not name.startswith(".")):
                 found.append(Match(directory + name, name, info, info.key.endswith("/")))
         return found
 
@@ -119,10 +123,14 @@ def matches(opener: Opener, pattern: Pattern, settings: Settings, *, directories
     if pattern.ends_in_slash:
         return  # what "**" matches are objects
     matchers = [None if part == ANY_DEPTH else _matcher(part) for part in below]
+    hidden = not pattern.base.is_local or any(part.startswith(".") for part in below)
     for directory in found:
         for info in spot.store._scan(ListOptions(spot.key + directory)):
             name = info.key[len(spot.key) + len(directory) :]
-            if name and not name.endswith("/") and matches_whole(matchers, name.split("/")):
+            parts = name.split("/")
+            if not name or name.endswith("/") or not (hidden or not any(part.startswith(".") for part in parts)):
+                continue
+            if matches_whole(matchers, parts):
                 yield Match(directory + name, name, info, False)
 
 
@@ -134,4 +142,5 @@ def _matcher(part: str) -> re.Pattern[str]:
 def _location(pattern: Pattern, match: Match) -> Location:
     base = pattern.base
     name = f"{match.name}/" if pattern.ends_in_slash else match.name
-    return Location(f"{base.text}{name}", replace(base.url, path=f"{base.url.path}{name}"), match.kept)
+    url = replace(base.url, path=f"{base.url.path}{name}")
+    return Location(f"{base.text}{name}", url, match.kept, alone=not match.is_directory)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import click
 
 from .. import locks, redact, registry
-from ..errors import BucketNotFound, ConfigError, NotFound
+from ..errors import BucketNotFound, ConfigError, InvalidKey, NotFound
 from ..store import HEAD, ObjectStore
 from ..types import ListOptions, ObjectInfo, is_marker
 from ..url import URL, parse
@@ -41,12 +41,14 @@ PRIVATE = ".holdfast"
 class Location:
     """One location as it was typed (``text``, without secrets) and as it was understood (``url``).
 
-    ``kept`` is the name, possibly of several components, that it keeps elsewhere; "" is its last component.
+    ``kept`` is the name, possibly of several components, that it keeps elsewhere; "" is its last component. ``alone``
+    is an object, and not what may lie below its name.
     """
 
     text: str
     url: URL
     kept: str = ""
+    alone: bool = False
 
     @property
     def is_directory(self) -> bool:
@@ -79,7 +81,14 @@ def locate(text: str) -> Location:
 
 
 def child(place: Location, name: str) -> Location:
-    """The location of a name in the directory that the place is."""
+    """The location of a name in the directory that the place is; InvalidKey for a name that would lead out of it.
+
+    Names come from listings, and a service holds any: as a path, "../x" would be a file beside the directory.
+    """
+    if place.is_local and not {"", ".", "..", PRIVATE}.isdisjoint(name.removesuffix("/").split("/")):
+        raise InvalidKey(
+            f"{name!r} is no name for a file in {place.text}: leave it out, or give it another one", key=name
+        )
     return Location(place.child(name), place.url.child(name))
 
 
@@ -242,7 +251,7 @@ def look(opener: Opener, location: Location, *, under: bool = True, delimiter: s
     if not location.is_directory:
         spot = opener.object(location)
         info = _head(spot)
-    if info is not None and not under:
+    if location.alone or (info is not None and not under):
         return Found(location, info, spot, None)
     return Found(location, info, spot, _list(location, opener.directory(location), delimiter))
 

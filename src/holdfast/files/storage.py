@@ -320,14 +320,16 @@ class ThreadedStorage(SimpleStorage):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         background = self._background
-        if background is not None and isinstance(error, Exception):
-            self._finish(background, error)
-        elif background is not None and error is not None:  # somebody wants to leave at once
-            background.abandon()
-            background.end(patience=0.0)
-            self._background = None
-        self.kill_threads()
-        self.store.close()
+        try:
+            if background is not None and isinstance(error, Exception):
+                self._finish(background, error)
+            elif background is not None and error is not None:  # somebody wants to leave at once
+                background.abandon()
+                background.end(patience=0.0)
+                self._background = None
+            self.kill_threads()
+        finally:
+            self.store.close()
 
     def _finish(self, background: engine.Background, error: Exception) -> None:
         try:
