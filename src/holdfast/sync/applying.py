@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from .. import engine, redact
+from .. import engine, locks, redact
 from ..errors import ConfigError, HoldfastError, Unsupported
 from ..keys import printable
 from ..progress import Bar, bar
@@ -207,7 +207,7 @@ class _Worker:
             self._notebook.flush()
             if not self._queue.is_waiting(phase):
                 return
-            time.sleep(LOOK)
+            locks.sleep(LOOK)
 
     def _perform(self, tasks: Iterator[Task]) -> None:
         if self._executor is not None:
